@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from chatkit.client.delivery import Delivery
+    from chatkit.delivery import Delivery
 
 
 class ChatkitError(Exception):
