@@ -1,0 +1,93 @@
+"""`Config`: where to connect and with what, from a URL, the environment or code.
+
+The URL parser is our own: the standard one quotes the text it refuses, secrets included (I16).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import field, replace
+from typing import Final, Self
+from urllib.parse import unquote_plus
+
+from chatkit.errors import ConfigError
+from chatkit.model.values import EMPTY, Value, value
+
+_SHAPE: Final = re.compile(
+    r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
+        (?:(?P<credential>[^/?#@]*)@)?
+        (?P<place>[^/?#]*)
+        (?:/(?P<path>[^?#]*))?
+        (?:\?(?P<query>[^#]*))?""",
+    re.VERBOSE,
+)
+_LONGEST: Final = 4_096
+_FORM: Final = "Write it as scheme://CREDENTIAL[:SECRET]@PLACE/ID?option=value, for example memory://demo."
+
+
+@value
+class Config(Value):
+    """A provider's address and credential. Secrets show in no `repr` and in no `to_dict`."""
+
+    scheme: str = ""
+    credential: str | None = field(default=None, repr=False, metadata={"public": False})
+    """What stands before `@`: a key, or the public half of one."""
+    secret: str | None = field(default=None, repr=False, metadata={"public": False})
+    place: str = ""
+    """Cluster, host, project reference or name."""
+    path: str = ""
+    """What stands after the place: an app id."""
+    options: Mapping[str, str] = field(default_factory=lambda: EMPTY, repr=False, metadata={"public": False})
+
+    @classmethod
+    def from_url(cls, url: str) -> Config:
+        """Read `scheme://CREDENTIAL[:SECRET]@PLACE/ID?option=value`.
+
+        Raises:
+            ConfigError: It has another form, or names an option twice; the URL is not quoted.
+        """
+        found = _SHAPE.fullmatch(url) if len(url) <= _LONGEST else None
+        if found is None or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+            raise ConfigError("the provider URL cannot be read (it may hold a secret, so it is not shown)", hint=_FORM)
+        credential, _, secret = (found["credential"] or "").partition(":")
+        return Config(
+            scheme=found["scheme"],
+            credential=unquote_plus(credential) or None,
+            secret=unquote_plus(secret) or None,
+            place=unquote_plus(found["place"]),
+            path=unquote_plus(found["path"] or ""),
+            options=_options(found["query"] or ""),
+        )
+
+    @classmethod
+    def from_env(cls) -> Config:
+        """Read `CHATKIT_URL`, and `CHATKIT_SECRET` where the URL holds none.
+
+        Raises:
+            ConfigError: `CHATKIT_URL` is not set, or cannot be read.
+        """
+        url = os.environ.get("CHATKIT_URL")
+        if not url:
+            raise ConfigError(
+                "no provider: neither a source nor CHATKIT_URL was given",
+                hint="Pass a URL such as memory://demo to connect(), or set CHATKIT_URL.",
+            )
+        return cls.from_url(url).with_environment()
+
+    def with_environment(self) -> Self:
+        """Return it with `CHATKIT_SECRET` filled in where it has no secret of its own."""
+        secret = os.environ.get("CHATKIT_SECRET")
+        return self if self.secret or not secret else replace(self, secret=secret)
+
+
+def _options(query: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, _, text = part.partition("=")
+        name = unquote_plus(name)
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,63}", name) or name in found:
+            raise ConfigError("an option of the provider URL is misspelt or stands twice", hint=_FORM)
+        found[name] = unquote_plus(text)
+    return found

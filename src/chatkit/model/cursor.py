@@ -1,0 +1,55 @@
+"""`Cursor`: an opaque mark of a place in a channel that a program can keep and come back with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Final, NamedTuple, NewType
+
+from chatkit.errors import CursorInvalid
+from chatkit.model.order import OrderKey
+
+Cursor = NewType("Cursor", str)
+"""Self-describing text: where it comes from, channel, epoch and place. Keep it in a database or a header."""
+
+START: Final = Cursor("start")
+"""Before the oldest message that is kept."""
+
+_PREFIX: Final = "c1."
+_LONGEST: Final = 2_000
+
+
+class Spot(NamedTuple):
+    """What a cursor says."""
+
+    origin: str
+    """The log's id, or the provider's realm where there is no log."""
+    channel: str
+    key: OrderKey
+
+
+def encode_cursor(spot: Spot) -> Cursor:
+    """Return the text of a place."""
+    packed = json.dumps([spot.origin, spot.channel, spot.key.epoch, spot.key.serial], separators=(",", ":"))
+    return Cursor(_PREFIX + base64.urlsafe_b64encode(packed.encode()).decode().rstrip("="))
+
+
+def decode_cursor(cursor: str) -> Spot:
+    """Read a cursor.
+
+    Raises:
+        CursorInvalid: It is not one of ours; `START` is not a place and is refused too.
+    """
+    if not cursor.startswith(_PREFIX) or len(cursor) > _LONGEST:
+        raise CursorInvalid("this text is not a cursor")
+    packed = cursor[len(_PREFIX) :]
+    try:
+        found = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        raise CursorInvalid("this cursor is damaged") from None
+    match found:
+        case [str(origin), str(channel), int(epoch), str(serial)]:
+            return Spot(origin, channel, OrderKey(epoch, serial))
+        case _:
+            raise CursorInvalid("this cursor is damaged")

@@ -1,0 +1,127 @@
+"""Events: one frozen value for each thing that can happen (facts, not state)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from chatkit.errors import ChatkitError
+from chatkit.model.cursor import Cursor
+from chatkit.model.message import Message, Sender, Status
+from chatkit.model.values import EMPTY, Value, value
+from chatkit.model.views import ConnectionView
+
+if TYPE_CHECKING:
+    from chatkit.delivery import Delivery
+
+
+@value
+class Event(Value):
+    """Something that happened. Durable ones have a cursor: save it with your effect, come back with `since=`."""
+
+    event_id: str
+    """The same for the same fact on every client and in every life."""
+    channel: str | None = None
+    at: datetime
+    own: bool = False
+    cursor: Cursor | None = field(default=None, repr=False)
+
+
+@value
+class MessageEvent(Event):
+    """Base of the next three; `message` is the message after the change."""
+
+    message: Message
+
+
+@value
+class MessageCreated(MessageEvent):
+    """A message was accepted. `late`: it stands below what this reader had already been given (D21)."""
+
+    late: bool = False
+
+
+@value
+class MessageUpdated(MessageEvent):
+    """A message was edited, or a deleted one restored."""
+
+    previous: Message | None = None
+
+
+@value
+class MessageDeleted(MessageEvent):
+    """A message was deleted."""
+
+
+@value
+class ReactionChanged(Event):
+    """A user gave or took back a reaction."""
+
+    message_id: str
+    user: str
+    emoji: str
+    added: bool
+
+
+@value
+class DeliveryChanged(Event):
+    """One of my wishes got another status. `late`: it had a final one before (D6)."""
+
+    delivery: Delivery
+    status: Status
+    late: bool = False
+    reason: str | None = None
+
+
+@value
+class Discontinuity(Event):
+    """Messages may be missing between `after` and `until`; it comes before the next message (I6)."""
+
+    reason: str
+    after: Cursor | None = None
+    until: Cursor | None = None
+    certain: bool = True
+
+
+@value
+class ConnectionChanged(Event):
+    """The connection changed its state."""
+
+    view: ConnectionView
+
+
+@value
+class ChannelChanged(Event):
+    """A channel changed its state."""
+
+    state: str
+    error: ChatkitError | None = None
+
+
+@value
+class CustomEvent(Event):
+    """An app's own ephemeral event, sent with `channel.emit(name, data)`."""
+
+    name: str
+    data: Mapping[str, Any] = field(default_factory=lambda: EMPTY, repr=False)
+    sender: Sender
+
+
+@value
+class ForeignFrame(Event):
+    """A frame that is not ours or does not hold what it claims; given only to readers that ask for it by type."""
+
+    name: str | None = None
+    data: object = field(default=None, repr=False)
+    reason: str
+
+
+@value
+class HandlerError(Value):
+    """A handler or middleware raised, or blocked the loop; its event went on to the others."""
+
+    event: Event
+    handler: str
+    error: BaseException
