@@ -1,0 +1,1 @@
+"""What tests are made of: a virtual clock that also drives the event loop."""
