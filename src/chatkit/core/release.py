@@ -1,0 +1,55 @@
+"""In which order handlers get what was received: by order key, waiting a moment for a hole (D21)."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from chatkit.model.order import OrderKey
+
+T = TypeVar("T")
+
+PATIENCE: Final = 0.3
+"""Seconds that a fact waits for what is missing below it."""
+
+
+class Released(NamedTuple, Generic[T]):
+    """One item whose turn it is. `late`: it stands below what was released before."""
+
+    item: T
+    late: bool
+
+
+class Release(Generic[T]):
+    """A short queue in order-key order."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[OrderKey, int, float, T]] = []
+        self._count = 0
+        self._mark: OrderKey | None = None
+
+    def add(self, key: OrderKey, item: T, now: float) -> None:
+        """Put an item in its place."""
+        self._count += 1
+        heapq.heappush(self._heap, (key, self._count, now, item))
+
+    def due(self, complete: OrderKey | None, now: float) -> list[Released[T]]:
+        """Take out, in order, what lies at or below `complete`, or has waited long enough.
+
+        Args:
+            complete: Up to where nothing is missing; `None`: nobody can say, so nothing waits.
+            now: Monotonic seconds.
+        """
+        found: list[Released[T]] = []
+        patient = min((entry[2] for entry in self._heap), default=now) + PATIENCE > now
+        while self._heap and (complete is None or not patient or self._heap[0][0] <= complete):
+            key, _, _, item = heapq.heappop(self._heap)
+            late = self._mark is not None and key < self._mark
+            if not late:
+                self._mark = key
+            found.append(Released(item, late))
+        return found
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until something is due at the latest, or `None`."""
+        return max(0.0, min(entry[2] for entry in self._heap) + PATIENCE - now) if self._heap else None
