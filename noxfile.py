@@ -1,0 +1,91 @@
+"""The project's checks, each defined once; `.ci/run` runs the same sessions in an environment of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import nox
+
+PYTHONS: Final = ("3.11", "3.12", "3.13")
+PINS: Final = ("-c", "requirements/constraints.txt")
+
+# What belongs to an optional extra: left out where it is not installed.
+OF_CLI: Final = ("--ignore=tests/cli",)
+
+STRICT: Final = "src/chatkit/core/*,src/chatkit/model/*,src/chatkit/engine/*"
+
+# Long parts, each a pytest command line; a part enters here together with its tests.
+NIGHTLY: Final[tuple[tuple[str, ...], ...]] = ()
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "typing", "tests", "docs", "coverage"]
+nox.options.error_on_missing_interpreters = False  # "where present"
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Install into the session's environment; with `--no-venv` everything is there already."""
+    if session.venv_backend != "none":
+        session.install("-q", *PINS, *what)
+
+
+def present(*paths: str) -> list[str]:
+    """Those of the paths that exist and hold Python."""
+    return [path for path in paths if any(Path(path).rglob("*.py"))]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and layers."""
+    install(session, "-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Strict types: two checkers over what users see, one over the tests as well."""
+    install(session, "-e", ".[dev]")
+    session.run("mypy", *present("src", "tests", "examples"), "noxfile.py")
+    session.run("pyright", *present("src", "tests/typing", "examples"))
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("extras", [True, False], ids=["extras", "bare"])
+def tests(session: nox.Session, *, extras: bool) -> None:
+    """The tests, with all extras and with none."""
+    if extras:
+        install(session, "-e", ".[dev]")
+        session.run("pytest", "-q", "-n", "2", *session.posargs)
+    else:
+        install(session, "-e", ".", "hatchling", "hypothesis", "packaging", "pytest", "pytest-xdist", "respx")
+        session.run("pytest", "-q", "-n", "2", *OF_CLI, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages, every warning an error."""
+    install(session, "-e", ".[dev]")
+    session.env["NO_MKDOCS_2_WARNING"] = "1"
+    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp())
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """All of the pure and the engine code, nine tenths elsewhere; `-- --reuse` takes the last run's data."""
+    install(session, "-e", ".[dev]")
+    if "--reuse" not in session.posargs:
+        session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=")
+    session.run("coverage", "report", f"--include={STRICT}", "--fail-under=100")
+    session.run("coverage", "report", f"--omit={STRICT}", "--fail-under=90")
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """What takes too long for every change."""
+    if not NIGHTLY:
+        session.skip("no long part is registered")
+    install(session, "-e", ".[dev]")
+    for part in NIGHTLY:
+        session.run("pytest", *part)

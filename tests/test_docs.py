@@ -1,0 +1,100 @@
+"""Every code block of the README and of docs/ does what it shows."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.blocks import Block, blocks
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PYTHON = [block for page in PAGES for block in blocks(page, "python")]
+
+
+def execute(block: Block) -> None:
+    code = compile(block.source, block.place, "exec")
+    if block.runs:
+        exec(code, {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: f"{block.page.relative_to(ROOT)}:{block.line}")
+def test_a_python_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who pastes it into an empty file in an empty folder gets no error."""
+    monkeypatch.chdir(tmp_path)
+
+    execute(block)
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    """`.ci/run` finds its commands by name; one without a name would be a promise that nobody tries."""
+    names = [block.name for block in blocks(ROOT / "README.md", "bash")]
+
+    assert {"demo", "tests"} <= set(names)
+    assert "" not in names
+    assert len(names) == len(set(names))
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with every shape of block."""
+    found = tmp_path / "page.md"
+    found.write_text(
+        textwrap.dedent(
+            """\
+            # Page
+
+            ```python
+            raise ValueError("it ran")
+            ```
+
+            <!-- run: greet -->
+            ```bash
+            echo one && \\
+              echo two
+            ```
+
+            - a list
+
+                <!-- no-run -->
+                ```python title="chat.py"
+                raise ValueError("it ran")
+                ```
+
+            <!-- no-run -->
+            ```python
+            is no Python
+            ```
+
+            ````markdown
+            ```python
+            not a block of this page
+            ```
+            ````
+            """
+        ),
+        encoding="utf-8",
+    )
+    return found
+
+
+def test_blocks_are_found_where_they_stand(page: Path) -> None:
+    """Each with its line and name, and without the indentation of the page."""
+    python, bash = blocks(page, "python"), blocks(page, "bash")
+
+    assert [(block.line, block.runs) for block in python] == [(4, True), (17, False), (22, False)]
+    assert python[1].source == 'raise ValueError("it ran")\n'
+    assert [(block.name, block.source) for block in bash] == [("greet", "echo one && \\\n  echo two\n")]
+
+
+def test_a_block_that_fails_is_noticed(page: Path) -> None:
+    """Unless it is under `no-run`; it must be Python all the same."""
+    runs, only_compiles, is_no_python = blocks(page, "python")
+
+    with pytest.raises(ValueError, match="it ran"):
+        execute(runs)
+    execute(only_compiles)
+    with pytest.raises(SyntaxError):
+        execute(is_no_python)
