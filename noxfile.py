@@ -68,7 +68,7 @@ def docs(session: nox.Session) -> None:
     """The pages, every warning an error."""
     install(session, "-e", ".[dev]")
     session.env["NO_MKDOCS_2_WARNING"] = "1"
-    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp())
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
 
 
 @nox.session
