@@ -1,0 +1,1 @@
+"""Shared logs: the memory of channels (D24)."""

@@ -1,0 +1,100 @@
+"""`ChannelLog`: one channel of a log, and what an append does to it (D9)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import blake2b
+
+from chatkit.core.fold import erased
+from chatkit.errors import ChatkitError, InvalidMessage, NotAllowed, Rejected
+from chatkit.logs.fence import Fence, Known
+from chatkit.logs.projection import Projection
+from chatkit.logs.record import Record
+from chatkit.logs.rights import CHANGES, objection
+from chatkit.model.entry import Entry
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
+from chatkit.ports.outgoing import Ack, Outgoing
+
+
+class ChannelLog:
+    """Entries, fence and projection of one channel, kept in step.
+
+    Args:
+        name: The channel.
+        log_id: Of its log.
+        secret: Of its log: bodies are compared by digests that say nothing of erased ones.
+        keep: Most entries kept.
+        moderator: Says whether a user moderates this channel.
+    """
+
+    def __init__(
+        self, name: str, log_id: str, secret: bytes, keep: int, moderator: Callable[[str], bool]
+    ) -> None:
+        self.record = Record(log_id, keep)
+        self.fence = Fence()
+        self.projection = Projection(log_id)
+        self._name = name
+        self._secret = secret
+        self._moderator = moderator
+
+    def append(self, entry: Outgoing, now: datetime) -> tuple[Ack, Entry | None]:
+        """Take in one entry, or say why not; the second is what was appended."""
+        try:
+            envelope = Envelope.parse(entry.data)
+        except InvalidMessage as error:
+            return Ack(entry.ident, "refused", error=error), None
+        problem = self._mismatch(entry, envelope)
+        if problem is not None:
+            return Ack(entry.ident, "refused", error=problem), None
+        digest = self._digest(envelope)
+        answer = self.fence.answer(entry, digest, now)
+        if answer is None:
+            problem = self._objection(envelope)
+            if problem is None:
+                return self._accept(entry, envelope, digest, now)
+            answer = Ack(entry.ident, "refused", error=problem)
+            self.fence.refuse(entry, answer)
+        return answer, None
+
+    def note(self, ident: Ident, data: bytes, now: datetime) -> Entry:
+        """Number an entry without looking at it, as raw history does."""
+        try:
+            kind = Envelope.parse(data).kind
+        except InvalidMessage:
+            kind = ""
+        return self.record.add(ident, kind, data, now)[0].entry
+
+    def _accept(self, entry: Outgoing, envelope: Envelope, digest: bytes, now: datetime) -> tuple[Ack, Entry]:
+        item, gone = self.record.add(entry.ident, envelope.kind, entry.data, now)
+        stamp = item.stamp
+        self.fence.accept(entry, Known(stamp.key, stamp.at, digest))
+        for key in self.projection.apply(envelope, item):
+            if self.record.floor is None or key > self.record.floor.key:
+                self.record.erase(key, erased)
+        if gone is not None:
+            self.projection.trim(gone)
+        return Ack(entry.ident, "new", stamp.key, stamp.at), item.entry
+
+    def _mismatch(self, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:
+        """Return why the envelope is not what it is handed over as (D2), or of no kind that a log keeps."""
+        where = {"channel": self._name, "message_id": entry.ident.id}
+        if envelope.channel != self._name:
+            return NotAllowed("the envelope names another channel", **where)
+        if Ident(envelope.sender.user, envelope.id) != entry.ident or envelope.sender.device != entry.device:
+            return NotAllowed("the envelope names another sender, device or id", **where)
+        if envelope.klass != "log":
+            return Rejected(f"a log keeps no envelope of class {envelope.klass}", **where)
+        return None
+
+    def _objection(self, envelope: Envelope) -> ChatkitError | None:
+        if envelope.kind not in CHANGES or not envelope.readable:
+            return None  # what this version cannot interpret is kept all the same
+        target = self.projection.target(envelope)
+        return objection(envelope, target, moderator=self._moderator(envelope.sender.user))
+
+    def _digest(self, envelope: Envelope) -> bytes:
+        text = json.dumps(envelope.body, sort_keys=True, ensure_ascii=False)
+        return blake2b(text.encode(), key=self._secret, digest_size=16).digest()

@@ -1,0 +1,139 @@
+"""`Projection`: the messages of one channel as their entries make them (D24)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from chatkit.core.fact import Fact
+from chatkit.core.fold import MessageFold, Voucher
+from chatkit.core.timeline_changes import change_of
+from chatkit.logs.record import Item, index_from
+from chatkit.model.entry import Folded, Stamp
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident, OrderKey
+
+
+class Thread(NamedTuple):
+    """The replies to one message, ascending."""
+
+    stamps: list[Stamp]
+    idents: list[Ident]
+
+
+class Projection:
+    """Messages in the order of their creation, changes folded in.
+
+    Args:
+        origin: Who numbered the entries.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.all = Thread([], [])
+        """Every message, replies included."""
+        self._voucher = Voucher("provider", origin, stamped=True)
+        self._folds: dict[Ident, MessageFold] = {}
+        self._threads: dict[Ident, Thread] = {}
+        self._roots: dict[Ident, Ident] = {}
+        self._by_id: dict[str, tuple[Ident, ...]] = {}
+        self._texts: dict[Ident, list[OrderKey]] = {}
+
+    def target(self, envelope: Envelope) -> MessageFold | None:
+        """Return the message that a change is for."""
+        ref = envelope.ref
+        return None if ref is None else self._folds.get(Ident(ref.user, ref.id))
+
+    def apply(self, envelope: Envelope, item: Item) -> Sequence[OrderKey]:
+        """Fold in one entry, the newest; returns the places of entries whose text is erased by it (D26)."""
+        fact = fact_of(envelope, item, self._voucher)
+        if envelope.kind == "message.create":
+            self._create(fact, item.stamp)
+            return ()
+        found = change_of(fact)
+        target = self.target(envelope)
+        if found is None or target is None:
+            return ()
+        register, change = found
+        target.change(register, change, Counter())
+        texts = self._texts[target.ident]
+        if register == "update":
+            texts.append(fact.key)
+        elif register == "delete":
+            self._texts[target.ident] = []
+            return texts
+        return ()
+
+    def trim(self, item: Item) -> None:
+        """Forget the message that an entry created: the entry is gone."""
+        fold = self._folds.get(item.ident)
+        if fold is None or fold.key != item.stamp.key:
+            return
+        del self._folds[item.ident]
+        del self._texts[item.ident]
+        root = self._roots.pop(item.ident, None)
+        for thread in (self.all, *([self._threads[root]] if root else [])):
+            i = index_from(thread.stamps, item.stamp.key)
+            del thread.stamps[i], thread.idents[i]
+        if root and not self._threads[root].idents:
+            del self._threads[root]
+        left = tuple(ident for ident in self._by_id.pop(item.ident.id) if ident != item.ident)
+        if left:
+            self._by_id[item.ident.id] = left
+
+    def thread(self, root: Ident | None) -> Thread:
+        """Return the replies to a message, or all messages."""
+        return self.all if root is None else self._threads.get(root, Thread([], []))
+
+    def folded(self, thread: Thread, start: int, stop: int) -> tuple[Folded, ...]:
+        """Return messages of a thread."""
+        return tuple(
+            self._folded(ident, stamp)
+            for ident, stamp in zip(thread.idents[start:stop], thread.stamps[start:stop], strict=True)
+        )
+
+    def named(self, names: Sequence[Ident | str]) -> tuple[Folded, ...]:
+        """Return the messages named, ascending; unknown ones are left out, a bare id may name several."""
+        found = {ident for name in names for ident in self._resolve(name) if ident in self._folds}
+        ordered = sorted(found, key=lambda ident: self._folds[ident].key)
+        stamps = self.all.stamps
+        return tuple(
+            self._folded(ident, stamps[index_from(stamps, self._folds[ident].key)]) for ident in ordered
+        )
+
+    def _resolve(self, name: Ident | str) -> Iterator[Ident]:
+        yield from (name,) if isinstance(name, Ident) else self._by_id.get(name, ())
+
+    def _create(self, fact: Fact, stamp: Stamp) -> None:
+        ident = fact.ident
+        self._folds[ident] = MessageFold.created(fact, self._voucher)
+        self._texts[ident] = [fact.key]
+        self._by_id[ident.id] = (*self._by_id.get(ident.id, ()), ident)
+        threads = [self.all]
+        if fact.envelope.thread is not None:
+            root = self._roots[ident] = Ident(fact.envelope.thread.user, fact.envelope.thread.id)
+            threads.append(self._threads.setdefault(root, Thread([], [])))
+        for thread in threads:
+            thread.stamps.append(stamp)
+            thread.idents.append(ident)
+
+    def _folded(self, ident: Ident, stamp: Stamp) -> Folded:
+        replies = self.thread(ident).stamps
+        last = replies[-1].key if replies else None
+        return self._folds[ident].folded(replies=len(replies), last_reply=last)._replace(stamp=stamp)
+
+
+def fact_of(envelope: Envelope, item: Item, voucher: Voucher) -> Fact:
+    """Return an entry as a fact: numbered, and its sender vouched for."""
+    stamp = item.stamp
+    return Fact(
+        envelope=envelope,
+        data=item.entry.data,
+        user=stamp.user,
+        key=stamp.key,
+        stamped=True,
+        sent_at=stamp.at,
+        attested=voucher.attested,
+        origin=voucher.origin,
+        prev=stamp.prev,
+    )

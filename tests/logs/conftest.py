@@ -1,0 +1,16 @@
+"""What tests of logs share."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from chatkit.logs.memory import MemoryLog
+from chatkit.testing.clock import VirtualClock
+
+
+@pytest.fixture
+def log(clock: VirtualClock) -> MemoryLog:
+    """An empty log; `mona` moderates `support`."""
+    return MemoryLog(clock, Random(1), moderator=lambda channel, user: (channel, user) == ("support", "mona"))
