@@ -1,0 +1,1 @@
+"""Providers, one package each; `chatkit.connect` loads the one that is asked for."""

@@ -1,0 +1,283 @@
+"""`Hub`: the provider in this process. It numbers, remembers and announces; clients live on any event loop.
+
+Everything of a hub happens under one lock, so that announcements reach each session in commit order. A
+session on the loop that publishes is told at once, one on another loop through that loop's queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from threading import RLock
+from typing import TYPE_CHECKING, Final
+
+from chatkit.adapters.memory.answers import put_off, refuse
+from chatkit.adapters.memory.network import Network
+from chatkit.adapters.memory.peer import Caller, Peer
+from chatkit.adapters.memory.serials import log_serial
+from chatkit.adapters.memory.windows import Places, Repeats
+from chatkit.errors import ChatkitError, ConfigError, MessageTooLarge, NotAllowed, RateLimited, Rejected
+from chatkit.model.entry import Entry, Stamp
+from chatkit.model.message import Attested
+from chatkit.model.order import OrderKey
+from chatkit.ports.adapter import Attachment, Received, Signal
+from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.log import Appended
+from chatkit.ports.outgoing import Ack, Again, Batch, Outgoing
+
+if TYPE_CHECKING:
+    from chatkit.logs.memory import MemoryLog
+
+HELD: Final = 10_000
+"""Most announcements kept while they are paused; the oldest are lost (I10)."""
+
+
+class Hub:
+    """One provider. Made by `chatkit.adapters.memory.new_hub`, or shared under a name.
+
+    Args:
+        name: What clients connect to.
+        log: Its memory.
+        clock: Its own time, which clients may ask for.
+        random: The only source of chance of its network.
+    """
+
+    def __init__(self, name: str, *, log: MemoryLog, clock: Clock, random: RandomSource) -> None:
+        self.name = name
+        self.log = log
+        self.clock = clock
+        self.lock = RLock()
+        self.network = Network(random, self.lock)
+        self._like: str | None = None
+        self._channels: dict[str, dict[Peer, None]] = {}
+        self._peers: dict[Peer, None] = {}
+        self._places = Places(clock)
+        self._repeats = Repeats(clock)
+        self._held: deque[tuple[str, Received]] | None = None
+        self._losing = False
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are connected."""
+        return len(self._peers)
+
+    def behave(self, like: str) -> None:
+        """Settle which provider this is; the first client decides.
+
+        Raises:
+            ConfigError: It already is another.
+        """
+        with self.lock:
+            if self._like not in (None, like):
+                raise ConfigError(
+                    f"memory://{self.name} already behaves like {self._like} in this process",
+                    hint="Give all clients of one hub the same like=, or use another name.",
+                )
+            self._like = like
+
+    # ------------------------------------------------------------------ sessions
+
+    def join(self, peer: Peer) -> None:
+        """Take a session in."""
+        with self.lock:
+            self._peers[peer] = None
+
+    def drop(self, peer: Peer) -> None:
+        """Forget a session; its places are kept for resuming. Idempotent."""
+        with self.lock:
+            if self._peers.pop(peer, _ABSENT) is _ABSENT:
+                return
+            for channel in [name for name, members in self._channels.items() if peer in members]:
+                self._leave(peer, channel)
+                self._places.left(peer.client, channel, peer.caller.profile.capabilities.resume_window)
+
+    def attach(
+        self, peer: Peer, channel: str, after: OrderKey | None
+    ) -> tuple[Attachment, tuple[Entry, ...]]:
+        """Let a session hear a channel from now on; with it comes what it missed, if it may resume.
+
+        Raises:
+            RateLimited: It hears as many channels as the provider allows.
+        """
+        capabilities = peer.caller.profile.capabilities
+        with self.lock:
+            members = self._channels.setdefault(channel, {})
+            most = capabilities.channels_per_connection
+            if most is not None and peer not in members and self._count(peer) >= most:
+                raise RateLimited("too many channels on one connection", channel=channel)
+            members[peer] = None
+            if capabilities.order == "clock" or capabilities.announce == "after":
+                return Attachment(channel, resumed=False, start=None, may_publish=True), ()
+            missed = self._missed(peer, channel, after)
+            if missed is None:
+                return Attachment(
+                    channel, resumed=False, start=self._head(peer, channel), may_publish=True
+                ), ()
+            peer.replay(len(missed))
+            return Attachment(channel, resumed=True, start=after, may_publish=True), missed
+
+    def detach(self, peer: Peer, channel: str) -> None:
+        """Let a session hear it no longer."""
+        with self.lock:
+            self._leave(peer, channel)
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, caller: Caller, batch: Batch, stamps: Sequence[Stamp | None]) -> tuple[Ack, ...]:
+        """Number a batch as the profile does, and announce what is new."""
+        capabilities = caller.profile.capabilities
+        with self.lock:
+            if len(batch.entries) > capabilities.batch:
+                error = Rejected(f"a batch holds at most {capabilities.batch} entries", channel=batch.channel)
+                return tuple(refuse(entry, error) for entry in batch.entries)
+            wait = caller.pace.wait(self.clock.monotonic(), len(batch.entries))
+            if wait:
+                slow = RateLimited("too many publishes a second", retry_after=wait, channel=batch.channel)
+                return tuple(put_off(entry, slow) for entry in batch.entries)
+            if capabilities.order == "log" and capabilities.announce != "after":
+                return self.append(caller, batch.channel, batch.entries).acks
+            return self._pass_on(caller, batch, stamps)
+
+    def append(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Appended:
+        """Append to the log (D9) and announce what is new, in one transaction."""
+        with self.lock:
+            bad = self._bad(caller, channel, entries)
+            answer, new = self.log.core.append(
+                channel, [entry for i, entry in enumerate(entries) if i not in bad]
+            )
+            good = iter(answer.acks)
+            for entry in new:
+                self._announce(caller, channel, entry.data, entry.stamp.user, entry.stamp)
+            acks = tuple(bad[i] if i in bad else next(good) for i in range(len(entries)))
+            return answer._replace(acks=acks)
+
+    def emit(self, peer: Peer, channel: str, data: bytes) -> None:
+        """Pass an ephemeral envelope on to the other sessions of a channel."""
+        attested = peer.caller.profile.hints
+        user = None if attested == "none" else peer.caller.user
+        with self.lock:
+            frame = Received(channel, data, user, attested, stamp=None, unforgeable=False)
+            self._deliver(channel, frame, but=peer)
+
+    # ------------------------------------------------------------------ controls, for tests and the demo
+
+    def hold(self, *, lose: bool = False) -> None:
+        """Pause announcements, as a broken replication does: they come late, or (`lose`) never."""
+        with self.lock:
+            self._held = deque(maxlen=HELD) if self._held is None else self._held
+            self._losing = lose
+
+    def release(self) -> None:
+        """Announce again, first what was held."""
+        with self.lock:
+            held, self._held = self._held or (), None
+            for channel, frame in held:
+                self._deliver(channel, frame)
+
+    def inject(self, channel: str, signal: Signal, *, link: str | None = None) -> None:
+        """Hand the sessions of a channel a signal: what a member forged, or what a provider says."""
+        with self.lock:
+            for peer in tuple(self._channels.get(channel, ())):
+                if link in (None, peer.link_name, peer.caller.user):
+                    self._hand(peer, signal)
+
+    def kick(
+        self,
+        link: str,
+        *,
+        again: Again = "later",
+        after: float | None = None,
+        error: ChatkitError | None = None,
+    ) -> None:
+        """Close the sessions of a user, or of `user/link`, as a provider does."""
+        with self.lock:
+            found = [peer for peer in self._peers if link in (peer.link_name, peer.caller.user)]
+            for peer in found:
+                peer.shut("the provider closed the connection", again, after, error)
+
+    # ------------------------------------------------------------------ inside
+
+    def _bad(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Mapping[int, Ack]:
+        """Return the answers to entries that never get as far as being numbered."""
+        profile = caller.profile
+        found: dict[int, Ack] = {}
+        for i, entry in enumerate(entries):
+            where = {"channel": channel, "message_id": entry.ident.id}
+            if entry.ident.user != caller.user and not caller.trusted:
+                found[i] = refuse(entry, NotAllowed("this credential speaks for one user only", **where))
+            elif profile.measure(entry.data) > profile.capabilities.frame_bytes:
+                found[i] = refuse(entry, MessageTooLarge("the message is larger than a frame", **where))
+        return found
+
+    def _pass_on(self, caller: Caller, batch: Batch, stamps: Sequence[Stamp | None]) -> tuple[Ack, ...]:
+        """Publish without the fence of a log: one bad entry refuses the whole publish."""
+        bad = self._bad(caller, batch.channel, batch.entries)
+        if bad:
+            rest = Rejected("another entry of this publish was refused", channel=batch.channel)
+            return tuple(
+                bad.get(i, Ack(entry.ident, "unsent", error=rest, again="now"))
+                for i, entry in enumerate(batch.entries)
+            )
+        capabilities = caller.profile.capabilities
+        known = self._repeats.answer(batch, capabilities.duplicate_window)
+        if known is not None:
+            return known
+        acks = tuple(
+            self._accept(caller, batch.channel, entry, stamp)
+            for entry, stamp in zip(batch.entries, stamps, strict=True)
+        )
+        self._repeats.keep(batch, acks, capabilities.duplicate_window)
+        return acks
+
+    def _accept(self, caller: Caller, channel: str, entry: Outgoing, stamp: Stamp | None) -> Ack:
+        user = entry.ident.user
+        if caller.profile.capabilities.order != "provider":
+            self._announce(caller, channel, entry.data, user, stamp)
+            return Ack(entry.ident, "new", stamp.key if stamp else None, self.clock.wall())
+        kept = self.log.core.note(channel, entry.ident, entry.data).stamp
+        self._announce(caller, channel, entry.data, user, kept)
+        return Ack(entry.ident, "new", caller.profile.shown(kept).key, kept.at)
+
+    def _announce(self, caller: Caller, channel: str, data: bytes, user: str, stamp: Stamp | None) -> None:
+        attested: Attested = caller.profile.vouches if user == caller.user else "backend"
+        frame = Received(channel, data, user, attested, stamp, unforgeable=True)
+        if self._held is None:
+            self._deliver(channel, frame)
+        elif not self._losing:
+            self._held.append((channel, frame))
+
+    def _deliver(self, channel: str, frame: Received, *, but: Peer | None = None) -> None:
+        for peer in tuple(self._channels.get(channel, ())):
+            if peer is not but:
+                self._hand(peer, frame)
+
+    def _hand(self, peer: Peer, signal: Signal) -> None:
+        if not peer.hand(signal):
+            self.drop(peer)
+
+    def _leave(self, peer: Peer, channel: str) -> None:
+        members = self._channels.get(channel, {})
+        members.pop(peer, None)
+        if not members:
+            self._channels.pop(channel, None)
+
+    def _count(self, peer: Peer) -> int:
+        return sum(peer in members for members in self._channels.values())
+
+    def _head(self, peer: Peer, channel: str) -> OrderKey:
+        """Return the place that live begins after, as this client is shown places."""
+        newest = self.log.core.newest(channel)
+        return OrderKey(1, "") if newest is None else peer.caller.profile.shown(newest).key
+
+    def _missed(self, peer: Peer, channel: str, after: OrderKey | None) -> tuple[Entry, ...] | None:
+        """Return all entries after a place, or `None` where it cannot be shown that these are all."""
+        profile = peer.caller.profile
+        there = self._places.back(peer.client, channel, profile.capabilities.resume_window)
+        serial = log_serial(after.serial, profile.style) if after is not None and after.epoch == 1 else None
+        if not there or serial is None:
+            return None
+        missed = self.log.core.since(channel, serial)
+        return None if missed is None or len(missed) > peer.room else missed
+
+
+_ABSENT: Final = object()
