@@ -1,0 +1,238 @@
+"""`connect`: puts the parts together and gives each what it needs. No I/O."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib.metadata import entry_points
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from chatkit.client import Chat, Setup, as_user_value
+from chatkit.engine.context import Context
+from chatkit.engine.presenting import log_handler_error
+from chatkit.engine.system import LogObserver, SystemClock
+from chatkit.errors import ConfigError
+from chatkit.model.capabilities import Capabilities, Feature, Support
+from chatkit.model.config import Config
+from chatkit.model.options import AuthRequest, OutboxLimits, Token
+from chatkit.model.values import EMPTY
+from chatkit.ports import Parts
+from chatkit.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from chatkit.model.events import HandlerError
+    from chatkit.model.message import User
+    from chatkit.ports import Adapter, AdapterFactory, Clock, Credentials, Log, Observer, RandomSource, Store
+
+    TokenProvider = Callable[[AuthRequest], Awaitable[str | Token | Mapping[str, Any]]]
+
+GROUP: Final = "chatkit.adapters"
+"""Entry point group under which packages register further schemes."""
+_BUILT_IN: Final = {"memory": "chatkit.adapters.memory"}
+_TO_COME: Final = frozenset({"pusher", "ably", "supabase"})
+_FEATURES: Final[frozenset[str]] = frozenset(
+    {"durable", "history", "order", "resume", "presence", "edit", "react", "receipts", "search", "direct", "as_user"}
+)
+
+
+def connect(
+    source: str | Config | Adapter | None = None,
+    /,
+    *,
+    user: str | User,
+    store: str | PathLike[str] | Store | None = None,
+    log: str | Log | None = None,
+    auth: TokenProvider | None = None,
+    client: object | None = None,
+    durability: Literal["power", "process"] = "power",
+    drain: float = 5.0,
+    require: Iterable[Feature] = (),
+    order: Literal["strict", "pipelined"] = "strict",
+    staleness: float = 30.0,
+    rebind: bool = False,
+    limits: OutboxLimits | None = None,
+    on_error: Callable[[HandlerError], object] | None = None,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    observer: Observer | None = None,
+) -> Chat:
+    """Return a client; open it with `async with` or `await`. No I/O.
+
+    Options come by keyword, URL and environment, in this order.
+
+    Args:
+        source: A URL such as ``memory://demo``, a config, or an adapter; `None` reads ``CHATKIT_URL`` and
+            ``CHATKIT_SECRET``.
+        user: Who sends: an id of 1 to 128 bytes, or a `User`.
+        store: Where this device keeps what is queued: a file; a directory, ending in ``/``, in which each
+            process takes a file of its own and adopts those of dead ones; or ``":memory:"`` to accept that it
+            dies with the process. Required with a networked provider; `None` reads ``CHATKIT_STORE``.
+        log: A log to use in place of the provider's own memory.
+        auth: Asked for a token, and asked again before it ends.
+        client: The provider's own client, whose credentials are used.
+        durability: ``"power"``: a queued message survives a power cut; ``"process"``: a killed process.
+        drain: Seconds that leaving waits for the outbox.
+        require: Features without which opening raises `CapabilityError`.
+        order: ``"pipelined"`` publishes several messages of a channel at once and gives up their order (D8).
+        staleness: Seconds within which a live channel is compared with its log; 1 to 3,600.
+        rebind: Use a store that belongs to another provider: what was never attempted moves, what is in doubt
+            ends failed and uncertain (D27).
+        limits: How much may wait.
+        on_error: Told what handlers and middleware raise; by default it is logged.
+        clock: The source of time, for tests.
+        seed: Makes every random choice repeatable, for tests.
+        observer: Told each labelled point; by default they are logged at DEBUG.
+
+    Raises:
+        ConfigError: Something of this cannot work; secrets are masked.
+        InvalidMessage: The user id cannot be one.
+    """
+    who = as_user_value(user)
+    wanted = _features(require)
+    if not 0 <= drain <= 3_600 or not 1 <= staleness <= 3_600:
+        raise ConfigError("drain is 0 to 3,600 seconds and staleness 1 to 3,600")
+    if durability not in ("power", "process") or order not in ("strict", "pipelined"):
+        raise ConfigError("durability is 'power' or 'process', order 'strict' or 'pipelined'")
+    chance: RandomSource = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311  # a seed is for tests
+    time = clock or SystemClock()
+    watcher = observer or LogObserver()
+    bounds = limits or OutboxLimits()
+    memory = _log(log)
+
+    def parts(secret: str | None) -> Parts:
+        return Parts(who.id, Secrets(who.id, secret, auth), memory, client, time, chance, watcher)
+
+    adapter, networked = _adapter(source, parts)
+    place = _store_of(store, networked)
+    kept = open_store(place, durability=durability, limits=bounds, clock=time, random=chance, inline=clock is not None)
+    context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness)
+    return Chat(
+        Setup(
+            context=context,
+            capabilities=_capabilities(adapter.capabilities, kept, pipelined=order == "pipelined", trusted=adapter.trusted),
+            require=wanted,
+            rebind=rebind,
+            pipelined=order == "pipelined",
+            drain=drain,
+            on_error=on_error or log_handler_error,
+        ),
+        who,
+    )
+
+
+class Secrets:
+    """`Credentials` out of a URL, the environment or a token provider; cached, fetched again on demand.
+
+    Args:
+        user: For whom.
+        secret: What this client holds, if anything.
+        auth: The app's token provider.
+    """
+
+    def __init__(self, user: str, secret: str | None, auth: TokenProvider | None) -> None:
+        self._user = user
+        self._secret = secret
+        self._auth = auth
+        self._token: Token | None = None
+
+    async def get(
+        self, *, channel: str | None = None, params: Mapping[str, str] = EMPTY, refresh: bool = False
+    ) -> Token | Mapping[str, Any]:
+        """Return a token, or the provider's own answer for one channel and socket."""
+        if self._auth is None:
+            raise ConfigError("this provider asks for a token", hint="Give connect() an `auth=` token provider.")
+        if channel is None and self._token is not None and not refresh:
+            return self._token
+        found = await self._auth(AuthRequest(user=self._user, channel=channel, params=params))
+        if isinstance(found, str):
+            found = Token(value=found)
+        if channel is None and isinstance(found, Token):
+            self._token = found
+        return found
+
+    def secret(self) -> str | None:
+        """Return the secret, if this client holds one."""
+        return self._secret
+
+    def __repr__(self) -> str:
+        return f"Secrets(user={self._user!r})"
+
+
+
+
+def _adapter(source: str | Config | Adapter | None, parts: Callable[[str | None], Parts]) -> tuple[Adapter, bool]:
+    """Return the adapter that a source stands for, and whether it leaves the process."""
+    if isinstance(source, str):
+        source = Config.from_url(source).with_environment()
+    elif source is None:
+        source = Config.from_env()
+    if not isinstance(source, Config):
+        if not hasattr(source, "capabilities") or not hasattr(source, "open"):
+            raise ConfigError(f"the source is neither a URL nor a config nor an adapter, but {type(source).__name__}")
+        return source, True
+    factory = _factory(source.scheme)
+    config = factory.configure(source)
+    return factory.build(config, parts(config.secret)), factory.networked
+
+
+def _factory(scheme: str) -> AdapterFactory:
+    module = _BUILT_IN.get(scheme)
+    if module is not None:
+        return cast("AdapterFactory", importlib.import_module(module).factory)
+    for point in entry_points(group=GROUP):
+        if point.name == scheme:
+            try:
+                return cast("AdapterFactory", point.load())
+            except ImportError as error:
+                raise ConfigError(
+                    f"the adapter of {scheme}:// needs {error.name or 'a package'}, which is not installed",
+                    hint=f"Install the extra that brings it, such as `pip install 'chatkit-realtime[{scheme}]'`.",
+                ) from error
+    if scheme in _TO_COME:
+        raise ConfigError(f"this version has no adapter for {scheme}:// yet", hint="Use memory:// meanwhile.")
+    known = sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+    raise ConfigError(f"no adapter for {scheme}://", hint=f"Known schemes: {', '.join(known)}.")
+
+
+def _store_of(store: str | PathLike[str] | Store | None, networked: bool) -> Any:
+    if store is None:
+        store = os.environ.get("CHATKIT_STORE") or None
+    if store is None and networked:
+        raise ConfigError(
+            "store= must be said aloud with a networked provider",
+            hint="Give a file to keep what is queued, or ':memory:' to accept that it dies with the process.",
+        )
+    return store
+
+
+def _log(log: str | Log | None) -> Log | None:
+    if isinstance(log, str):
+        raise ConfigError("this version opens no log by URL yet", hint="Give connect() a Log object.")
+    return log
+
+
+def _features(require: Iterable[Feature]) -> tuple[Feature, ...]:
+    if isinstance(require, str):
+        raise ConfigError("require is a list of features, not text", hint=f"Write require=[{require!r}].")
+    wanted = tuple(require)
+    for feature in wanted:
+        if feature not in _FEATURES:
+            raise ConfigError(f"{feature!r} is no feature", hint=f"Known: {', '.join(sorted(_FEATURES))}.")
+    return wanted
+
+
+def _capabilities(own: Capabilities, store: Store, *, pipelined: bool, trusted: bool) -> Capabilities:
+    """Return what the provider, the store and the options can do together."""
+    features: dict[Feature, Support] = dict(own.features)
+    features["durable"] = "emulated" if store.durable else "none"
+    if pipelined:
+        features["order"] = "none"
+    if not trusted:
+        features["as_user"] = "none"
+    return replace(own, features=features)

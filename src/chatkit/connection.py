@@ -1,0 +1,73 @@
+"""`Connection`: the link to the provider as users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, get_args
+
+from chatkit.core.connection import PublicState, State
+from chatkit.errors import ConfigError
+from chatkit.stream import Stream, Watched, within
+
+if TYPE_CHECKING:
+    from chatkit.engine.link import Link
+    from chatkit.errors import ChatkitError
+    from chatkit.model.views import ConnectionView
+
+STATES: Final = frozenset(get_args(PublicState))
+
+
+class Connection:
+    """Opens and reopens by itself; this is for looking at it.
+
+    Args:
+        link: Returns the engine's link; raises before the client is opened.
+    """
+
+    def __init__(self, link: Callable[[], Link]) -> None:
+        self._link = link
+        self._watched: Watched[ConnectionView] = Watched(lambda: link().view)
+
+    @property
+    def state(self) -> PublicState:
+        """`disconnected`, `connecting`, `connected`, `suspended`, `closing`, `closed` or `failed`."""
+        return self._link().state.public
+
+    @property
+    def reason(self) -> ChatkitError | None:
+        """Why it is not connected; `None` while it is."""
+        return self._link().reason
+
+    async def wait(self, state: str = "connected", *, timeout: float | None = None) -> None:
+        """Wait for a state.
+
+        Raises:
+            ChatkitError: It failed for good; the reason itself.
+            WaitTimeout: Not within `timeout` seconds.
+            ConfigError: There is no such state.
+        """
+        if state not in STATES:
+            raise ConfigError(f"{state!r} is no connection state", hint=f"One of {', '.join(sorted(STATES))}.")
+
+        async def reached() -> None:
+            async for view in self._watched.watch():
+                if view.state == state:
+                    return
+                if view.state == "failed" and view.reason is not None:
+                    raise view.reason
+
+        await within(timeout, reached, f"the connection was not {state}")
+
+    def watch(self) -> Stream[ConnectionView]:
+        """Follow it: the present value first, then the newest after each change."""
+        return self._watched.watch()
+
+    def retry_now(self) -> None:
+        """End a backoff and try at once; after a failure, try again."""
+        self._link().retry_now()
+
+    def changed(self) -> None:
+        """Tell readers; called by the client."""
+        self._watched.changed()
+        if self._link().state is State.CLOSED:
+            self._watched.close()

@@ -1,0 +1,123 @@
+"""What the engine's parts share: one value, made once by the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from chatkit.core import backoff
+from chatkit.core.hlc import HybridClock
+from chatkit.engine.servertime import ServerTime
+from chatkit.engine.tasks import Tasks
+from chatkit.errors import CapabilityError, ChatkitError, TransportError
+
+if TYPE_CHECKING:
+    from chatkit.model.options import OutboxLimits
+    from chatkit.ports import Adapter, Clock, Log, Observer, RandomSource, Store
+
+T = TypeVar("T")
+
+READS: Final = 4
+"""Attempts at one plain read; the outbox has rules of its own."""
+READ_TIMEOUT: Final = 10.0
+"""Seconds for one attempt at a read."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of one client and what they share."""
+
+    user: str
+    adapter: Adapter
+    store: Store
+    clock: Clock
+    random: RandomSource
+    observer: Observer
+    limits: OutboxLimits
+    staleness: float
+    server_time: ServerTime = field(init=False)
+    hlc: HybridClock = field(init=False)
+    tasks: Tasks = field(init=False)
+    users: set[str] = field(default_factory=set[str])
+    """Everyone this client speaks for."""
+    counters: Counter[str] = field(default_factory=Counter[str])
+    """What was seen and not shown, by name: duplicates, conflicts, foreign frames ... for `health()`."""
+    defects: list[str] = field(default_factory=list[str])
+
+    def __post_init__(self) -> None:
+        self.users.add(self.user)
+        self.server_time = ServerTime(self.clock)
+        self.hlc = HybridClock()
+        self.tasks = Tasks(lambda name, _: self.defects.append(name))
+
+    @property
+    def log(self) -> Log | None:
+        """The channel memory, if there is one."""
+        return self.adapter.log
+
+    @property
+    def origin(self) -> str:
+        """Who numbers where no log says so: the provider's realm."""
+        return self.adapter.realm
+
+    def need_log(self, channel: str) -> Log:
+        """Return the log.
+
+        Raises:
+            CapabilityError: There is none.
+        """
+        if self.adapter.log is None:
+            raise CapabilityError(
+                "this provider keeps no history", channel=channel, hint="Give connect() a log with `log=`."
+            )
+        return self.adapter.log
+
+    async def read(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a plain read, again after errors that repeating can help.
+
+        Raises:
+            TransportError: No answer after the last attempt; safe to repeat.
+        """
+
+        def wait(state: RetryCallState) -> float:
+            return backoff.delay(state.attempt_number - 1, self.random.random())
+
+        async for attempt in AsyncRetrying(
+            sleep=asyncio.sleep,
+            wait=wait,
+            stop=stop_after_attempt(READS),
+            retry=retry_if_exception(lambda error: isinstance(error, ChatkitError) and error.retryable),
+            reraise=True,
+        ):
+            with attempt:
+                return await bounded(call, READ_TIMEOUT)
+        raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
+
+
+async def bounded(call: Callable[[], Awaitable[T]], timeout: float) -> T:
+    """Await a call of a provider, log or store for at most `timeout` seconds.
+
+    Raises:
+        TransportError: It gave no answer in time.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await call()
+    except TimeoutError as error:
+        if isinstance(error, ChatkitError):
+            raise
+        raise TransportError(f"no answer within {timeout:g} s") from None
+
+
+def foreign(error: Exception) -> ChatkitError:
+    """Return ours for an exception that an adapter let through: its class named, its text kept out (I16)."""
+    if isinstance(error, ChatkitError):
+        return error
+    ours = TransportError(f"the adapter raised {type(error).__name__}")
+    ours.__cause__ = error
+    return ours

@@ -1,0 +1,58 @@
+"""Hands events to the readers that asked for them."""
+
+from __future__ import annotations
+
+from chatkit.engine.subscription import Subscription
+from chatkit.engine.system import logger
+from chatkit.model.events import Discontinuity, Event
+from chatkit.model.order import Ident, OrderKey
+
+
+class Dispatcher:
+    """All readers of one client, by channel."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str | None, dict[Subscription, None]] = {}
+
+    def add(self, reader: Subscription) -> None:
+        """Begin to hand events to a reader."""
+        self._readers.setdefault(reader.channel, {})[reader] = None
+
+    def remove(self, reader: Subscription) -> None:
+        """Stop; idempotent."""
+        readers = self._readers.get(reader.channel, {})
+        readers.pop(reader, None)
+        if not readers:
+            self._readers.pop(reader.channel, None)
+
+    def readers(self, channel: str | None) -> tuple[Subscription, ...]:
+        """Return who hears a channel: its own readers and those of all channels."""
+        own = self._readers.get(channel, {}) if channel is not None else {}
+        return (*own, *self._readers.get(None, {}))
+
+    def wants(self, channel: str | None, kind: type[Event]) -> bool:
+        """Whether some reader of a channel asked for a type by name."""
+        return any(any(issubclass(kind, k) for k in reader.kinds) for reader in self.readers(channel))
+
+    def tell(self, event: Event) -> None:
+        """Hand on an event that is no entry of a log."""
+        taken = False
+        for reader in self.readers(event.channel):
+            taken = reader.offer(event) or taken
+        if isinstance(event, Discontinuity) and not taken:
+            logger.warning("channel %s: messages may be missing (%s)", event.channel, event.reason)
+
+    def tell_fact(self, event: Event, channel: str, ident: Ident, key: OrderKey) -> None:
+        """Hand on a durable fact to readers that do not have it from the log."""
+        for reader in self.readers(channel):
+            if not reader.replaying and not reader.has(channel, ident, key):
+                reader.offer(event)
+                reader.note(ident, key)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End every stream."""
+        for readers in list(self._readers.values()):
+            for reader in list(readers):
+                reader.close(error)
+        self._readers.clear()
+

@@ -1,0 +1,298 @@
+"""The engine: puts link, outbox, channels and readers of one client together, and ends them together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from chatkit.core.attachment import State as AttachState
+from chatkit.core.connection import State
+from chatkit.core.hlc import HybridClock
+from chatkit.engine.channel import ChannelEngine
+from chatkit.engine.context import Context, bounded
+from chatkit.engine.dispatcher import Dispatcher
+from chatkit.engine.link import Link, unreachable
+from chatkit.engine.outbox import Outbox, OutboxEntry
+from chatkit.engine.presenting import Presenter
+from chatkit.engine.publishing import Publishing
+from chatkit.engine.receiver import Proven
+from chatkit.engine.replay import Replay
+from chatkit.engine.subscription import Subscription
+from chatkit.errors import ChatkitError, TransportError
+from chatkit.model.events import Event
+from chatkit.model.order import OrderKey, Place
+from chatkit.ports import Alive, SessionClosed
+
+if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
+    from chatkit.ports import Session, Signal
+
+ATTACHES: Final = 10
+"""Channels attached at once after a reconnect; the others wait their turn, busy ones first."""
+PIPELINE: Final = 8
+"""Publishes in flight per lane with `order="pipelined"`."""
+ADOPT: Final = 30.0
+"""Seconds between two looks for files of dead processes in a store directory (D27)."""
+CLOSING: Final = 3.0
+"""Seconds that closing gives tasks, sessions, log and store to end, each."""
+
+
+class Engine:
+    """One client's machinery.
+
+    Args:
+        context: Its parts.
+        presenter: The app's middleware.
+        pipelined: Several publishes in flight per lane, without order (D8).
+        on_delivery: Told each change of an entry: entry, late, reason.
+        on_connection: Told each change of the link.
+        on_channel: Told each change of a channel.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        presenter: Presenter,
+        *,
+        pipelined: bool,
+        on_delivery: Callable[[OutboxEntry, bool, str | None], None],
+        on_connection: Callable[[], None],
+        on_channel: Callable[[ChannelEngine], None],
+    ) -> None:
+        self.context = context
+        self.presenter = presenter
+        self.dispatcher = Dispatcher()
+        self._on_delivery = on_delivery
+        self._on_connection = on_connection
+        self._on_channel = on_channel
+        self.channels: dict[str, ChannelEngine] = {}
+        self._gate = asyncio.Semaphore(ATTACHES)
+        self._draining: asyncio.Future[bool] | None = None
+        self.secret = b""
+        """Key of the store for ids made from a caller's key (D14)."""
+        self.link = Link(context, on_signal=self._signal, on_change=self._link_changed, on_wake=self._woke)
+        self.publishing = Publishing(context, lambda: self.session)
+        self.outbox = Outbox(
+            context,
+            self.publishing,
+            window=PIPELINE if pipelined else 1,
+            on_change=self._delivery_changed,
+            on_sent=self._sent,
+            reauthenticate=self._reauthenticate,
+        )
+
+    @property
+    def session(self) -> Session | None:
+        """The live session, once it is connected."""
+        return self.link.session if self.link.state is State.CONNECTED else None
+
+    async def open(self, *, rebind: bool) -> list[OutboxEntry]:
+        """Take the store, take up what it holds, and begin to connect; never waits for the network.
+
+        Raises:
+            StoreError, StateError: The store cannot be taken.
+        """
+        context = self.context
+        header = await context.store.open(context.user, context.adapter.realm, rebind=rebind)
+        context.hlc = HybridClock(header.hlc)
+        entries = await self.outbox.load(header.device)
+        entries += await self.outbox.adopt()
+        self.secret = header.secret
+        self.outbox.start()
+        context.tasks.keep(self._poll, "staleness")
+        context.tasks.keep(self._adopt, "adopt")
+        self.link.start()
+        context.observer.point("client.opened", entries=len(entries))
+        return entries
+
+    def channel(self, name: str, keep: int) -> ChannelEngine:
+        """Return a channel's engine, made on first use."""
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = ChannelEngine(
+                self.context,
+                name,
+                keep=keep,
+                dispatcher=self.dispatcher,
+                presenter=self.presenter,
+                session=lambda: self.session,
+                gate=self._gate,
+                on_change=self._on_channel,
+                on_own=self.outbox.seen,
+            )
+        return channel
+
+    def subscribe(
+        self,
+        kinds: tuple[type[Event], ...],
+        channel: ChannelEngine | None,
+        *,
+        viewer: str,
+        since: Place | None,
+        from_start: bool,
+        buffer: int,
+        overflow: Any,
+    ) -> Subscription:
+        """Register a reader; it hears from now on, or from a place in the log on."""
+        reader = Subscription(kinds, None if channel is None else channel.name, buffer=buffer, overflow=overflow)
+        if channel is not None:
+            if since is not None or from_start:
+                self.context.need_log(channel.name)
+            if self.context.log is not None:
+                replay = Replay(self.context, channel, self.presenter, reader, viewer)
+                reader.reread = replay.again
+                if since is not None or from_start:
+                    replay.start(since)
+            channel.want()
+        self.dispatcher.add(reader)
+        return reader
+
+    async def aclose(self) -> tuple[str, ...]:
+        """End everything, in order, each within its time; returns the names of what stayed (I12)."""
+        self.dispatcher.close()
+        left = list(await self.context.tasks.aclose(CLOSING))
+        for channel in self.channels.values():
+            await channel.receiver.flush()
+        endings = (
+            ("session", self.link.aclose),
+            ("adapter", self.context.adapter.aclose),
+            ("store", self.context.store.aclose),
+        )
+        for name, end in endings:
+            try:
+                await bounded(end, CLOSING)
+            except ChatkitError:
+                left.append(name)
+        left += await self.context.tasks.aclose(CLOSING)
+        self.context.observer.point("client.closed", left=len(left))
+        return tuple(left)
+
+    async def drain_for_close(self, timeout: float) -> None:
+        """Wait for the outbox, until `cut_drain` at the latest."""
+        if timeout > 0:
+            self._draining = asyncio.ensure_future(self.drain(timeout))
+            await asyncio.wait({self._draining})
+
+    def cut_drain(self) -> None:
+        """End the wait of `drain_for_close`."""
+        if self._draining is not None:
+            self._draining.cancel()
+
+    async def emit(self, channel: str, data: bytes) -> bool:
+        """Write an ephemeral envelope; `False`: there is no connection, or it died."""
+        session = self.session
+        if session is None:
+            return False
+        try:
+            await bounded(lambda: session.emit(channel, data), CLOSING)
+        except TransportError:
+            return False
+        except SessionClosed as error:
+            self.link.lost(session, error)
+            return False
+        return True
+
+    async def drain(self, timeout: float | None) -> bool:
+        """Wait until nothing is queued; `False`: the time was over first."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self.outbox.depth:
+                    await self.outbox.changed()
+        except TimeoutError:
+            return False
+        return True
+
+    def why_queued(self) -> ChatkitError | None:
+        """Return why something is still queued: a pause, or the link's reason."""
+        if self.publishing.paused is not None:
+            return self.publishing.paused
+        if self.session is None:
+            return unreachable(self.link.reason)
+        return None
+
+    # -- told by the parts ------------------------------------------------------------------------------
+
+    def _signal(self, signal: Signal) -> None:
+        if isinstance(signal, Alive):
+            return
+        channel = self.channels.get(signal.channel or "")
+        if channel is None:
+            self.context.counters["stray_signal"] += 1
+        else:
+            channel.signal(signal)
+
+    def _link_changed(self) -> None:
+        self.publishing.changed()
+        state = self.link.state
+        channels = sorted(self.channels.values(), key=lambda channel: -channel.receiver.heard)
+        for channel in channels:
+            if state is State.CONNECTED:
+                channel.connected()
+            elif state not in (State.CONNECTING, State.SUSPENDED_CONNECTING):
+                channel.disconnected(overdue=state is State.SUSPENDED)
+        if state is State.CONNECTED:
+            self.outbox.wake()
+        if state is State.FAILED and self.link.reason is not None:
+            self.context.observer.point("client.failed", error=type(self.link.reason).__name__)
+        self._on_connection()
+
+    def _woke(self) -> None:
+        """The machine slept: what was vouched for is in question (D32)."""
+        for channel in self.channels.values():
+            channel.receiver.continuity.broken()
+            channel.receiver.prompt_read(0.0)
+
+    def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:  # noqa: FBT001  # a callback's shape
+        self._on_delivery(entry, late, reason)
+
+    def _sent(self, entry: OutboxEntry, fact: Fact | None) -> None:
+        """An acknowledgement proved one of our envelopes: fold it as if it had come back."""
+        channel = self.channels.get(entry.row.channel)
+        if channel is None or fact is None:
+            return
+        if fact.stamped and self.dispatcher.readers(channel.name):
+            channel.began(fact.key)
+        channel.push(Proven(fact))
+
+    async def _reauthenticate(self) -> None:
+        session = self.session
+        if session is not None:
+            await bounded(session.reauthenticate, CLOSING)
+
+    async def _adopt(self) -> None:
+        while True:
+            await asyncio.sleep(ADOPT)
+            for entry in await self.outbox.adopt():
+                self._on_delivery(entry, False, None)
+
+    async def _poll(self) -> None:
+        """Compare heads with the log where no frame has shown for a while that nothing is missing (D16)."""
+        context = self.context
+        log = context.log
+        if log is None or not context.adapter.capabilities.contiguous:
+            return
+        while True:
+            await asyncio.sleep(context.staleness / 2 * (0.8 + 0.2 * context.random.random()))
+            now = context.clock.monotonic()
+            quiet = [
+                channel
+                for channel in self.channels.values()
+                if channel.state is AttachState.ATTACHED and now - channel.receiver.heard >= context.staleness / 2
+            ]
+            if not quiet:
+                continue
+            try:
+                heads = await context.read(lambda: log.heads([channel.name for channel in quiet]))
+            except ChatkitError as error:
+                context.observer.point("log.heads_failed", error=type(error).__name__)
+                continue
+            for channel in quiet:
+                state = heads.get(channel.name)
+                if state is None:
+                    continue
+                head = None if state.head is None else OrderKey(state.epoch, state.head)
+                if head != channel.receiver.continuity.complete:
+                    channel.receiver.prompt_read(0.0)
+                else:
+                    channel.receiver.heard = now

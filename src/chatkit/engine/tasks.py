@@ -1,0 +1,68 @@
+"""The tasks of one client: each has a name and an owner, and ends with it (I12)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from chatkit.engine.system import logger
+
+RESTART: Final = 1.0
+"""Seconds before a loop that broke on a defect is run again."""
+
+
+class Tasks:
+    """Owns background tasks. A defect in one is logged, counted and told; it stops no other.
+
+    Args:
+        on_defect: Told the name of a task and what it raised.
+    """
+
+    def __init__(self, on_defect: Callable[[str, Exception], None]) -> None:
+        self._on_defect = on_defect
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` once."""
+        _ = self.task(work, name)
+
+    def task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` once, for a caller that follows or cancels it."""
+        task = asyncio.get_running_loop().create_task(self._guard(work, name), name=f"chatkit:{name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def keep(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        """Run `work` until it returns, again after a defect: a loop that must not end unnoticed (I11)."""
+
+        async def loop() -> None:
+            while True:
+                try:
+                    return await work()
+                except Exception as error:
+                    self._defect(name, error)
+                    await asyncio.sleep(RESTART)
+
+        self.spawn(loop(), name)
+
+    async def aclose(self, timeout: float) -> tuple[str, ...]:
+        """Cancel what runs, wait for it, and return the names of what did not end in time."""
+        me = asyncio.current_task()
+        running = {task for task in self._running if task is not me}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=timeout)
+        return tuple(sorted(task.get_name() for task in running if not task.done()))
+
+    async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._defect(name, error)
+
+    def _defect(self, name: str, error: Exception) -> None:
+        logger.error("task %s broke: please report this", name, exc_info=error)
+        self._on_defect(name, error)

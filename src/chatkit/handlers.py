@@ -1,0 +1,150 @@
+"""Handlers: each runs apart from the reader and from the others, and is named when it misbehaves (I13)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from chatkit.errors import ChatkitError, ConfigError, StateError
+from chatkit.model.events import Event, HandlerError
+
+if TYPE_CHECKING:
+    from chatkit.engine.engine import Engine
+    from chatkit.engine.subscription import Subscription
+    from chatkit.ports import Clock
+
+BLOCKED: Final = 0.25
+"""Seconds that a handler may keep the loop to itself before it is named."""
+
+H = TypeVar("H", bound=Callable[[Any], Awaitable[None]])
+
+
+def check_handler(handler: Callable[..., object]) -> None:
+    """Refuse what cannot be a handler, at once rather than at the first event.
+
+    Raises:
+        ConfigError: It is no coroutine function, or cannot be called with one event.
+    """
+    name = name_of(handler)
+    call = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004  # a callable object's own method
+    if not inspect.iscoroutinefunction(call):
+        raise ConfigError(f"handler {name} is no coroutine function", hint=f"Write `async def {name}(event): ...`.")
+    try:
+        inspect.signature(handler).bind(object())
+    except TypeError:
+        raise ConfigError(f"handler {name} must take one event", hint=f"Write `async def {name}(event): ...`.") from None
+
+
+def check_kinds(kinds: tuple[Any, ...]) -> tuple[type[Event], ...]:
+    """Refuse what is no event type.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise ConfigError(f"{kind!r} is no event type", hint="Name event classes, such as chatkit.MessageCreated.")
+    return kinds
+
+
+def name_of(handler: Callable[..., object]) -> str:
+    """Return what to call a handler in a message."""
+    return str(getattr(handler, "__qualname__", type(handler).__qualname__))
+
+
+class HandlerRunner:
+    """Runs one handler over its own queue.
+
+    Args:
+        engine: The client's machinery.
+        reader: Its subscription.
+        handler: The app's coroutine function.
+        concurrency: Events handled at once, at least 1.
+        translate: Adapts an event to the user who listens.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Subscription,
+        handler: Callable[[Any], Awaitable[None]],
+        *,
+        concurrency: int,
+        translate: Callable[[Event], Event],
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._handler = handler
+        self._translate = translate
+        self._slots = asyncio.Semaphore(concurrency)
+        self._serial = concurrency == 1
+        engine.context.tasks.spawn(self._run(), f"handler:{name_of(handler)}")
+
+    def stop(self) -> None:
+        """Take no more events; what is being handled goes on."""
+        self._engine.dispatcher.remove(self._reader)
+        self._reader.close()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                event = self._translate(await self._reader.get())
+            except (StopAsyncIteration, ChatkitError):
+                return
+            if self._serial:
+                await self._handle(event)
+            else:
+                await self._slots.acquire()
+                task = self._engine.context.tasks.task(self._handle(event), f"handler:{name_of(self._handler)}")
+                task.add_done_callback(lambda _: self._slots.release())
+
+    async def _handle(self, event: Event) -> None:
+        watched = _Watched(self._handler(event), self._engine.context.clock)
+        try:
+            await watched
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the client is closing
+            self._report(event, error)  # the handler cancelled itself: its affair
+        except Exception as error:  # noqa: BLE001  # the app's code may raise anything
+            self._report(event, error)
+        if watched.longest > BLOCKED:
+            blocked = StateError(
+                f"handler {name_of(self._handler)} blocked the event loop for {watched.longest:.2f} s",
+                hint="Await instead, or use asyncio.to_thread for blocking work.",
+                channel=event.channel,
+            )
+            self._report(event, blocked)
+
+    def _report(self, event: Event, error: BaseException) -> None:
+        self._engine.presenter.report(HandlerError(event=event, handler=name_of(self._handler), error=error))
+
+
+class _Watched:
+    """Awaits a coroutine and measures the longest stretch in which it gave nobody else a turn."""
+
+    def __init__(self, work: Awaitable[None], clock: Clock) -> None:
+        self._work = work
+        self._clock = clock
+        self.longest = 0.0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        steps = self._work.__await__()
+        send: Callable[[], Any] = lambda: next(steps)  # noqa: E731  # rebound below at each step
+        while True:
+            began = self._clock.monotonic()
+            try:
+                waits_for = send()
+            except StopIteration:
+                return
+            finally:
+                self.longest = max(self.longest, self._clock.monotonic() - began)
+            try:
+                given = yield waits_for
+            except BaseException as error:  # noqa: BLE001  # handed to the coroutine, which decides
+                send = lambda error=error: steps.throw(error)  # type: ignore[misc, attr-defined]  # noqa: E731
+            else:
+                send = lambda given=given: steps.send(given)  # type: ignore[misc, attr-defined]  # noqa: E731

@@ -1,0 +1,111 @@
+"""`Outbox`: what this device has accepted and not yet delivered, as users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from chatkit.errors import MessageNotFound
+from chatkit.model.views import FlushReport, OutboxView
+from chatkit.stream import Stream, Watched
+
+if TYPE_CHECKING:
+    from chatkit.delivery import Delivery
+    from chatkit.engine.engine import Engine
+    from chatkit.engine.outbox import OutboxEntry
+    from chatkit.model.message import Status
+
+
+class Outbox:
+    """Entries that still have a fate to meet, and those that failed.
+
+    Args:
+        engine: Returns the client's machinery; raises before the client is opened.
+        public: Returns the `Delivery` of an entry.
+    """
+
+    def __init__(self, engine: Callable[[], Engine], public: Callable[[OutboxEntry], Delivery]) -> None:
+        self._engine = engine
+        self._public = public
+        self._watched: Watched[OutboxView] = Watched(self._view)
+
+    @property
+    def depth(self) -> int:
+        """Entries queued or being sent."""
+        return self._engine().outbox.depth
+
+    @property
+    def size(self) -> int:
+        """Bytes of their envelopes."""
+        return self._engine().outbox.size
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest of them was queued."""
+        return self._engine().outbox.oldest
+
+    async def entries(
+        self, *, status: Status | None = None, channel: str | None = None, limit: int = 100
+    ) -> tuple[Delivery, ...]:
+        """Return deliveries in queue order, kept ones of an earlier life too.
+
+        Args:
+            status: Only these; `None`: all that are kept.
+            channel: Only of this channel.
+            limit: Most of them.
+        """
+        engine = self._engine()
+        rows = await engine.context.store.rows(status=status, channel=channel, limit=limit)
+        return tuple(self._public(engine.outbox.adopt_row(row)) for row in rows)
+
+    async def get(self, id: str, /) -> Delivery:
+        """Return a delivery by its own id or by its message's.
+
+        Raises:
+            MessageNotFound: None of mine, or sent and forgotten.
+        """
+        engine = self._engine()
+        entry = engine.outbox.get(id) or engine.outbox.by_message(id)
+        if entry is None:
+            rows = await engine.context.store.rows(entry_id=id, limit=1)
+            if not rows:
+                raise MessageNotFound("the outbox has no such entry", message_id=id)
+            entry = engine.outbox.adopt_row(rows[0])
+        return self._public(entry)
+
+    async def flush(self, *, timeout: float | None = None) -> FlushReport:
+        """Wait until nothing is queued, or the time is over; tells, never raises for time."""
+        engine = self._engine()
+        before = engine.outbox.totals.copy()
+        await engine.drain(timeout)
+        return FlushReport(**report(engine, before))
+
+    def watch(self) -> Stream[OutboxView]:
+        """Follow depth and size: the present value first, then the newest after each change."""
+        return self._watched.watch()
+
+    def changed(self) -> None:
+        """Tell readers; called by the client."""
+        self._watched.changed()
+
+    def close(self) -> None:
+        """End what watches; called by the client."""
+        self._watched.close()
+
+    def _view(self) -> OutboxView:
+        outbox = self._engine().outbox
+        return OutboxView(depth=outbox.depth, size=outbox.size, oldest=outbox.oldest, failed=outbox.failed)
+
+
+def report(engine: Engine, before: dict[str, int]) -> dict[str, Any]:
+    """Return the fields of a report: what ended since `before`, what is left and why."""
+    outbox = engine.outbox
+    ended = {status: outbox.totals[status] - before.get(status, 0) for status in ("sent", "failed", "expired")}
+    return {
+        "sent": ended["sent"],
+        "failed": ended["failed"] + ended["expired"],
+        "queued": outbox.depth,
+        "durable": engine.context.store.durable,
+        "reason": engine.why_queued() if outbox.depth else None,
+    }

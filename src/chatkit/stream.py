@@ -1,0 +1,156 @@
+"""`Stream`: what `events()` and `watch()` return. Registered when the call returns; a cancelled read loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, Protocol, Self, TypeVar
+
+from chatkit.errors import ChatkitError, WaitTimeout
+
+T = TypeVar("T", covariant=True)
+V = TypeVar("V")
+
+
+class Puller(Protocol[T]):
+    """Where a stream takes its items from."""
+
+    @property
+    def gaps(self) -> int:
+        """Discontinuities passed."""
+        ...
+
+    async def get(self) -> T:
+        """Wait for the next item; `StopAsyncIteration` at the end."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
+
+class Stream(AsyncIterator[T]):
+    """One reader's items, in order. Not a generator: a read that times out or is cancelled leaves it whole.
+
+    Ends when it is closed or its client is; raises what made it fail for good.
+    """
+
+    def __init__(self, puller: Puller[T]) -> None:
+        self._puller = puller
+
+    @property
+    def gaps(self) -> int:
+        """Discontinuities passed, filtered out or not."""
+        return self._puller.gaps
+
+    async def next(self, *, timeout: float | None = None) -> T:
+        """Wait for the next item.
+
+        Args:
+            timeout: Seconds; `None` waits for ever.
+
+        Raises:
+            WaitTimeout: Nothing came; the stream goes on.
+            StopAsyncIteration: The stream was closed.
+        """
+        return await within(timeout, self._puller.get, "nothing came from the stream")
+
+    async def aclose(self) -> None:
+        """End the stream; idempotent."""
+        self._puller.close()
+
+    async def __anext__(self) -> T:
+        return await self._puller.get()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        self._puller.close()
+
+
+class Watched(Generic[V]):
+    """A present value that readers can follow; a slow one skips to the newest.
+
+    Args:
+        view: Returns the value as it is now.
+    """
+
+    def __init__(self, view: Callable[[], V]) -> None:
+        self.view = view
+        self._readers: set[_Follower[V]] = set()
+        self._end: BaseException | None = None
+
+    def changed(self) -> None:
+        """The value is another one now."""
+        for reader in self._readers:
+            reader.wake()
+
+    def watch(self, view: Callable[[], V] | None = None) -> Stream[V]:
+        """Return a stream of the present value and then the newest after each change.
+
+        Args:
+            view: Used in place of the common one, where each reader sees its own.
+        """
+        follower = _Follower(view or self.view, self._readers.discard)
+        if self._end is None:
+            self._readers.add(follower)
+        else:
+            follower.end(self._end)
+        return Stream(follower)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End all streams: each gives its last value first."""
+        self._end = error or StopAsyncIteration()
+        for reader in list(self._readers):
+            reader.end(self._end)
+        self._readers.clear()
+
+
+class _Follower(Generic[V]):
+    """One reader of a watched value."""
+
+    gaps = 0
+
+    def __init__(self, view: Callable[[], V], forget: Callable[[_Follower[V]], None]) -> None:
+        self._view = view
+        self._forget = forget
+        self._news = asyncio.Event()
+        self._news.set()
+        self._end: BaseException | None = None
+
+    def wake(self) -> None:
+        self._news.set()
+
+    def end(self, error: BaseException) -> None:
+        self._end = error
+        self._news.set()
+
+    async def get(self) -> V:
+        await self._news.wait()
+        if self._end is not None:
+            raise self._end
+        self._news.clear()
+        return self._view()
+
+    def close(self) -> None:
+        self._forget(self)
+        self.end(StopAsyncIteration())
+
+
+async def within(timeout: float | None, wait: Callable[[], Awaitable[V]], what: str) -> V:
+    """Await `wait()` for at most `timeout` seconds.
+
+    Raises:
+        WaitTimeout: The time is over; nothing is undone.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return await wait()
+    except TimeoutError as error:
+        if isinstance(error, ChatkitError):
+            raise
+        raise WaitTimeout(f"{what} within {timeout:g} s") from None

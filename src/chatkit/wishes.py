@@ -1,0 +1,146 @@
+"""From what a caller wants to a row of the outbox: checked, measured and named before anything is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from chatkit.errors import ConfigError, InvalidMessage, MessageTooLarge
+from chatkit.model.envelope import Envelope
+from chatkit.model.ids import keyed_message_id, new_message_id
+from chatkit.model.order import Ident
+from chatkit.model.values import format_time
+from chatkit.ports import Row
+
+if TYPE_CHECKING:
+    from chatkit.engine.engine import Engine
+
+RESERVED: Final = 100
+"""Bytes of a frame kept for the number and clock reading of the first attempt; the adapter counts the stamp."""
+LONGEST_KEY: Final = 512
+"""Most characters of a caller's key."""
+KINDS: Final[Mapping[str, str]] = {
+    "message.create": "create",
+    "message.update": "update",
+    "message.delete": "delete",
+    "message.restore": "restore",
+    "reaction.add": "reaction",
+    "reaction.remove": "reaction",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One thing that a user wants to happen in a channel."""
+
+    kind: str
+    user: str
+    channel: str
+    body: Mapping[str, Any] | None = None
+    ref: Mapping[str, Any] | None = None
+    topic: str | None = None
+    mentions: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    key: str | None = None
+    expires_in: float | None = None
+    send_at: datetime | None = None
+
+
+def draft(wish: Wish, engine: Engine) -> Row:
+    """Return the row to queue.
+
+    Raises:
+        InvalidMessage: A field cannot be sent; it is named.
+        MessageTooLarge: The envelope does not fit a frame of the provider.
+        ConfigError: A deadline or a time is out of bounds.
+    """
+    context = engine.context
+    now = context.clock.wall()
+    entry_id = new_message_id(context.server_time.now_ms(), context.random)
+    message_id = entry_id
+    if wish.key is not None:
+        if not 1 <= len(wish.key) <= LONGEST_KEY:
+            raise InvalidMessage(f"key: is not text of 1 to {LONGEST_KEY} characters", channel=wish.channel)
+        message_id = keyed_message_id(engine.secret, wish.user, wish.channel, wish.key)
+    due_at, expires_at = _times(wish, engine)
+    data = _encode(wish, message_id, engine.outbox.device, now)
+    _measure(wish, message_id, data, engine)
+    return Row(
+        entry_id=entry_id,
+        ident=Ident(wish.user, message_id),
+        device=engine.outbox.device,
+        channel=wish.channel,
+        kind=KINDS[wish.kind],
+        status="queued",
+        certain=True,
+        data=data,
+        depends_on=_dependency(wish, engine),
+        key=wish.key,
+        queued_at=now,
+        due_at=due_at,
+        expires_at=expires_at,
+        seq=None,
+        attempts=0,
+        first_attempt=None,
+        batch_id=None,
+        stamp=None,
+        announced=False,
+        reason=None,
+    )
+
+
+def _encode(wish: Wish, message_id: str, device: str, now: datetime) -> bytes:
+    fields: dict[str, Any] = {
+        "v": 1,
+        "min": 1,
+        "id": message_id,
+        "kind": wish.kind,
+        "channel": wish.channel,
+        "sender": {"user": wish.user, "device": device},
+        "at": format_time(now),
+        "ref": wish.ref,
+        "topic": wish.topic,
+        "mentions": list(wish.mentions),
+        "body": wish.body,
+        "meta": dict(wish.meta),
+    }
+    try:
+        return Envelope.from_dict(fields).encode()
+    except InvalidMessage as error:
+        error.channel, error.message_id = wish.channel, message_id
+        raise
+
+
+def _measure(wish: Wish, message_id: str, data: bytes, engine: Engine) -> None:
+    adapter = engine.context.adapter
+    limit = adapter.capabilities.frame_bytes - RESERVED
+    size = adapter.measure(wish.channel, data)
+    if size > limit:
+        raise MessageTooLarge(
+            f"the message takes {size:,} bytes and a frame of this provider carries {limit:,}",
+            channel=wish.channel,
+            message_id=message_id,
+        )
+
+
+def _times(wish: Wish, engine: Engine) -> tuple[datetime | None, datetime]:
+    """Return when to send and when to give up, instants of server time (D13)."""
+    now, age = engine.context.server_time.now(), engine.context.limits.age
+    if wish.expires_in is not None and not 0 < wish.expires_in <= age:
+        raise ConfigError(
+            f"expires_in must be above 0 and at most {age:g} seconds", channel=wish.channel, hint="Give a later deadline."
+        )
+    if wish.send_at is not None and wish.send_at.tzinfo is None:
+        raise ConfigError("send_at needs a zone", channel=wish.channel, hint="Use an aware datetime.")
+    start = now if wish.send_at is None else max(now, wish.send_at)
+    return wish.send_at, start + timedelta(seconds=age if wish.expires_in is None else wish.expires_in)
+
+
+def _dependency(wish: Wish, engine: Engine) -> str | None:
+    """Return the entry that makes what this one refers to, while its fate is open (D7)."""
+    if wish.ref is None:
+        return None
+    entry = engine.outbox.for_ident(wish.channel, Ident(wish.ref["user"], wish.ref["id"]))
+    return entry.row.entry_id if entry is not None and entry.unfinished else None
