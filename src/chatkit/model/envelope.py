@@ -62,6 +62,8 @@ _REACTIONS: Final = ("reaction.add", "reaction.remove")
 _FRAME: Final = frozenset(
     ("v", "min", "id", "kind", "channel", "sender", "seq", "pred", "hlc", "epoch", "at", "stamp")
 )
+# Where pydantic's own words would speak of Python.
+_REASONS: Final = {"missing": "is missing", "model_type": "is not an object", "dict_type": "is not an object"}
 
 
 class Claim(NamedTuple):
@@ -248,7 +250,7 @@ def _refusal(error: ValidationError) -> InvalidMessage:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InvalidMessage):  # it names its field itself
         return cause
-    reason = "is missing" if first["type"] == "missing" else str(cause or first["msg"])
+    reason = _REASONS.get(first["type"]) or str(cause or first["msg"])
     return ijson.field_error(ijson.join("", *map(str, first["loc"])), reason[0].lower() + reason[1:])
 
 

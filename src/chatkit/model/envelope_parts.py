@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 from chatkit.model import ijson
 from chatkit.model.ids import CLOCK, DEVICE, MESSAGE_ID
-from chatkit.model.names import EVERYONE, channel_problem, user_problem
+from chatkit.model.names import EVERYONE, MAX_USER_BYTES, MAX_WIRE_NAME, channel_problem, user_problem
 from chatkit.model.values import format_time
 
 MAX_MENTIONS: Final = 50
@@ -78,8 +78,16 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, le=ijson.MAX_INT)]
 LowestVersion: TypeAlias = Annotated[Positive, WithJsonSchema({"type": ["integer", "null"], "minimum": 1})]
 MessageId: TypeAlias = Annotated[str, Field(pattern=MESSAGE_ID)]
 Kind: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=128)]
-ChannelName: TypeAlias = Annotated[str, AfterValidator(_channel)]
-UserId: TypeAlias = Annotated[str, AfterValidator(_user)]
+ChannelName: TypeAlias = Annotated[
+    str,
+    AfterValidator(_channel),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_WIRE_NAME}),
+]
+UserId: TypeAlias = Annotated[
+    str,
+    AfterValidator(_user),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_USER_BYTES}),
+]
 Device: TypeAlias = Annotated[str, Field(pattern=DEVICE)]
 Clock: TypeAlias = Annotated[str, Field(pattern=CLOCK)]
 Instant: TypeAlias = Annotated[

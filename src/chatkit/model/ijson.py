@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from math import isfinite
 from typing import Any, Final, TypeAlias, cast
 
@@ -248,9 +247,8 @@ _MARKING = json.JSONDecoder(
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])").search
-_QUOTED = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[]{}", b"\2\0\2\0")  # one level down or up, plus one: bytes have no sign
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL).finditer
+_OPENS, _CLOSES = 1, 2  # groups of the above
 
 
 def _decode(text: str) -> tuple[Any, bool]:
@@ -279,5 +277,12 @@ def _is_too_deep(data: bytes) -> bool:
     Up to the first error in the grammar this agrees with the decoder about what is quoted, and
     behind it the decoder never looks.
     """
-    steps = _QUOTED.sub(b"", data).translate(_STEPS, _NO_BRACKETS)
-    return any(map(MAX_DEPTH.__lt__, accumulate(step - 1 for step in steps)))
+    depth = 0
+    for token in _TOKENS(data):
+        if token.lastindex == _OPENS:
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif token.lastindex == _CLOSES:
+            depth -= 1
+    return False
