@@ -31,7 +31,7 @@ class Profile(NamedTuple):
     over_http: bool = False
     """Publishing is a request of its own with the app's secret (D29), else it goes over the session."""
     vouches: Attested = "provider"
-    """For the sender of what is published (D2)."""
+    """For the sender of what is published, whoever speaks for whom (D2)."""
     hints: Attested = "provider"
     """For the sender of what is emitted."""
     sheds: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -55,6 +56,7 @@ class MemorySession:
         self._handed = 0
         self._taken = 0
         self._shedding: set[str] = set()
+        self._crossing: deque[tuple[Signal, int | None]] = deque()
         self._attached: dict[str, int] = {}
         self._attaches = 0
         link.join(self)
@@ -118,7 +120,12 @@ class MemorySession:
             if isinstance(found, tuple):
                 for entry in found[1]:
                     frame = Received(
-                        channel, entry.data, entry.stamp.user, "provider", entry.stamp, unforgeable=True
+                        channel,
+                        entry.data,
+                        entry.stamp.user,
+                        self.caller.profile.vouches,
+                        entry.stamp,
+                        unforgeable=True,
                     )
                     self._inbox.put(self._shown(frame), counted=True)
 
@@ -179,9 +186,7 @@ class MemorySession:
         A reader too slow for its frames loses the connection, or hears that frames were shed (I10).
         """
         if self.room > 0:
-            self._handed += 1
-            attach = self._attached.get(signal.channel) if isinstance(signal, Received) else None
-            return call_on(self.loop, self._arrive, signal, attach)
+            return self._cross(signal)
         if not self.caller.profile.sheds or not isinstance(signal, Received):
             error = RateLimited(f"the reader is more than {ROOM} frames behind")
             self.shut("the hub closed the connection", "later", None, error)
@@ -189,8 +194,7 @@ class MemorySession:
         if signal.channel in self._shedding:
             return True
         self._shedding.add(signal.channel)
-        self._handed += 1
-        return call_on(self.loop, self._put_shed, signal.channel)
+        return self._cross(Shed(signal.channel, "the reader is too slow"))
 
     def replay(self, count: int) -> None:
         """Count frames that come with an attachment."""
@@ -245,6 +249,17 @@ class MemorySession:
         if self._end is not None:
             raise self._end()
 
+    def _cross(self, signal: Signal) -> bool:
+        """Bring a signal to this loop, behind those that other threads are still bringing."""
+        self._handed += 1
+        attach = self._attached.get(signal.channel) if isinstance(signal, Received) else None
+        self._crossing.append((signal, attach))
+        return call_on(self.loop, self._cross_over)
+
+    def _cross_over(self) -> None:
+        while self._crossing:
+            self._arrive(*self._crossing.popleft())
+
     def _arrive(self, signal: Signal, attach: int | None) -> None:
         """Let a frame travel from the hub to here."""
         if self._end is not None or self._stalled or self._link.stumbles(self.loop.time()):
@@ -277,9 +292,6 @@ class MemorySession:
         if frame.stamp is None or profile.capabilities.announce == "after":
             return frame
         return frame._replace(stamp=profile.shown(frame.stamp))
-
-    def _put_shed(self, channel: str) -> None:
-        self._inbox.put(Shed(channel, "the reader is too slow"), counted=True)
 
     def _note_taken(self, signal: Signal) -> None:
         self._taken += 1
