@@ -145,6 +145,6 @@ class _Watched:
             try:
                 given = yield waits_for
             except BaseException as error:  # noqa: BLE001  # handed to the coroutine, which decides
-                send = lambda error=error: steps.throw(error)  # type: ignore[misc, attr-defined]  # noqa: E731
+                send = lambda error=error: steps.throw(error)  # type: ignore[misc]  # noqa: E731
             else:
-                send = lambda given=given: steps.send(given)  # type: ignore[misc, attr-defined]  # noqa: E731
+                send = lambda given=given: steps.send(given)  # type: ignore[misc]  # noqa: E731

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from chatkit.engine.context import Context
 from chatkit.engine.reading import from_log
@@ -54,20 +54,17 @@ class CatchUp:
         messages = 0
         while True:
             got = await self._context.read(lambda: log.entries(self._channel, after=mark, limit=PAGE))
-            if self._changed(got.state):
-                await self._reread(log)
+            changed = self._changed(got.state)
+            if changed != "no":
+                await self._reread(log, another=changed == "another")
                 return
             for entry in got.items:
                 fact = from_log(self._context, self._channel, entry)
                 if fact is not None:
                     receiver.fold(fact, live=False)
                     messages += fact.envelope.kind == "message.create"
-            if got.items:
-                mark = got.items[-1].stamp.key
-            elif got.state.head is not None:
-                mark = max(mark or OrderKey(0, ""), OrderKey(got.state.epoch, got.state.head))
-            if mark is not None:
-                receiver.continuity.read(mark)
+            mark = got.items[-1].stamp.key if got.items else _head(got.state)
+            receiver.continuity.read(mark, more=got.more)
             await receiver.release()
             if not got.more:
                 break
@@ -87,57 +84,60 @@ class CatchUp:
             self._receiver.timeline.load(
                 page.items, as_of=page.as_of, provisional=page.provisional, has_older=page.before is not None
             )
-            if mark is None and page.state.head is not None:
-                self._receiver.continuity.read(OrderKey(page.state.epoch, page.state.head))
+            if mark is None:
+                self._receiver.continuity.read(_head(page.state))
         self.opened = True
 
-    def _changed(self, state: LogState) -> bool:
+    def _changed(self, state: LogState) -> Literal["no", "another", "restored"]:
         """Whether the log is another one than the mark is of, or lost what we had (D18)."""
         receiver = self._receiver
         complete = receiver.continuity.complete
         known, receiver.log_id = receiver.log_id, state.log_id
         if complete is None:
-            return False
+            return "no"
         if known is not None and known != state.log_id:
             receiver.announce("log_reset", None, None)
-            return True
-        if state.head is None or OrderKey(state.epoch, state.head) < complete:
+            return "another"
+        if _head(state) < complete:
             receiver.announce("log_reset", None, None)
-            return True
+            return "restored"
         if state.floor is not None and complete < OrderKey(state.epoch, state.floor):
             receiver.announce("retention", complete, OrderKey(state.epoch, state.floor))
-            receiver.continuity.read(OrderKey(state.epoch, state.floor))
-        return False
+            receiver.continuity.read(OrderKey(state.epoch, state.floor), more=True)
+        return "no"
 
-    async def _reread(self, log: Log) -> None:
+    async def _reread(self, log: Log, *, another: bool) -> None:
         """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18)."""
         receiver = self._receiver
         receiver.continuity.reset()
         receiver.event_from = None
-        receiver.timeline.orphan()
+        receiver.timeline.reset(another=another)
         receiver.holes = ()
         receiver.forget()
-        page = await self._load_newest(log)
-        if page is not None:
-            receiver.continuity.read(page)
+        receiver.continuity.read(await self._load_newest(log))
+        _ = receiver.timeline.mark_orphaned()
 
     async def _jump(self, log: Log) -> None:
         """Too much was missed: show the newest messages and record the range between as a hole (D19)."""
         receiver = self._receiver
         below = receiver.continuity.complete
-        receiver.timeline.clear()
+        receiver.timeline.unload()
         head = await self._load_newest(log)
-        above = receiver.timeline.oldest
-        if below is not None and above is not None and above > below:
-            receiver.holes = (*receiver.holes, (below, above))
-            receiver.announce("backfill", below, above)
-        if head is not None:
-            receiver.continuity.read(head)
+        oldest = next(iter(receiver.timeline.window), None)
+        if below is not None and oldest is not None and oldest.key > below:
+            receiver.holes = (*receiver.holes, (below, oldest.key))
+            receiver.announce("backfill", below, oldest.key)
+        receiver.continuity.read(head)
 
-    async def _load_newest(self, log: Log) -> OrderKey | None:
+    async def _load_newest(self, log: Log) -> OrderKey:
         page = await self._context.read(lambda: log.messages(self._channel, limit=CAP))
         self._receiver.timeline.load(
             page.items, as_of=page.as_of, provisional=page.provisional, has_older=page.before is not None
         )
-        return None if page.state.head is None else OrderKey(page.state.epoch, page.state.head)
+        return _head(page.state)
+
+
+def _head(state: LogState) -> OrderKey:
+    """Return the place of the newest entry; of an empty log the place before the first."""
+    return OrderKey(state.epoch, state.head or "")
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 from chatkit.core import backoff
 from chatkit.core.attachment import TABLE, Effect, Input, State
 from chatkit.core.table import step
+from chatkit.core.overlay import Overlay
 from chatkit.core.timeline import Timeline
+from chatkit.core.timeline_view import ViewFeed
 from chatkit.engine.catchup import AGAIN, CatchUp
 from chatkit.engine.context import Context, bounded, foreign
 from chatkit.engine.dispatcher import Dispatcher
 from chatkit.engine.presenting import Presenter
-from chatkit.engine.receiver import Item, Receiver
+from chatkit.engine.receiver import Item, Proven, Receiver
 from chatkit.errors import ChatkitError, StoreError, WaitTimeout
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports import Attachment, Lost, SessionClosed
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 ATTACH_TIMEOUT: Final = 20.0
 """Seconds for one attach; a refusal may take the provider more than five."""
-OPEN_PATIENCE: Final = 0.3
-"""Seconds to let an open range close by itself before the log is read (D17)."""
+PAGE: Final = 50
+"""Messages that a jump shows."""
 
 
 class ChannelEngine:
@@ -61,13 +63,21 @@ class ChannelEngine:
         self._on_change = on_change
         rights = context.log is not None and "fence" in context.log.capabilities
         self.timeline = Timeline(name, context.user, origin=context.origin, rights=rights, keep=keep)
+        self.overlay = Overlay(context.user)
+        self.view = ViewFeed(self.timeline, self.overlay)
+        self.on_view: Callable[[], None] = lambda: None
+        """Called when the view may look different."""
+        self._keep = keep
         self._wake = asyncio.Event()
         self.receiver = Receiver(
             context,
             name,
             self.timeline,
+            self.view,
+            self.overlay,
             dispatcher,
             presenter,
+            keep=keep,
             on_own=lambda ident, key: on_own(name, ident, key),
             wake=self._wake.set,
         )
@@ -79,7 +89,7 @@ class ChannelEngine:
         """Whether the timeline shows all there is, as far as this client can know."""
         self._attached_to: Session | None = None
         self._try_attach = False
-        self._ever_attached = False
+        self.ever_attached = False
         self._failures = 0
         self._last_read = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -155,12 +165,59 @@ class ChannelEngine:
                 self.push(signal)  # type: ignore[arg-type]  # the client hands on only what a receiver takes
 
     def push(self, item: Item) -> None:
-        """Hand something to the receiver; where no task runs it is dealt with when one does."""
+        """Hand something to the receiver."""
         self.receiver.push(item)
+
+    def prove(self, item: Proven) -> None:
+        """Fold what an acknowledgement proved: in its turn where the channel is received, else at once."""
+        if self._running:
+            self.receiver.push(item)
+        else:
+            self.receiver.prove(item)
+            self.on_view()
+
+    def confirm(self, entry_id: str) -> None:
+        """A wish came true and nobody can say where: show it so until its frame comes."""
+        self.overlay.status(entry_id, "sent")
+        self.on_view()
+
+    async def load_older(self, limit: int) -> int:
+        """Load a page older than the oldest message loaded; returns how many came in."""
+        log = self._context.need_log(self.name)
+        oldest = next(iter(self.timeline.window), None)
+        before = None if oldest is None else oldest.key
+        page = await self._context.read(lambda: log.messages(self.name, before=before, limit=limit))
+        loaded = self.timeline.load(
+            page.items, as_of=page.as_of, provisional=page.provisional, has_older=page.before is not None, extend=True
+        )
+        self._fill_holes(page.items[0].stamp.key if page.items and page.before else OrderKey(0, ""))
+        self.on_view()
+        return loaded.messages
+
+    async def jump(self, place: Place | None) -> None:
+        """Show the messages around a place; `None`: the newest."""
+        log = self._context.need_log(self.name)
+        page = await self._context.read(lambda: log.messages(self.name, around=place, limit=PAGE))
+        self.timeline.unload()
+        _ = self.timeline.load(
+            page.items,
+            as_of=page.as_of,
+            provisional=page.provisional,
+            has_older=page.before is not None,
+            has_newer=page.after is not None,
+        )
+        self.on_view()
+
+    def _fill_holes(self, down_to: OrderKey) -> None:
+        """Take note that messages were loaded from the window down to a place."""
+        holes = self.receiver.holes
+        self.receiver.holes = tuple(
+            (below, min(above, down_to)) for below, above in holes if below < min(above, down_to)
+        )
 
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
-        if not self._ever_attached and (self._began_at is None or key < self._began_at):
+        if not self.ever_attached and (self._began_at is None or key < self._began_at):
             self._began_at = key
 
     # -- the task ---------------------------------------------------------------------------------------
@@ -175,6 +232,7 @@ class ChannelEngine:
                 await self._attach()
             await self.receiver.turn()
             await self._read_if_due()
+            self.on_view()
             self.receiver.continuity.follow(self._context.clock.monotonic())
             if self._wake.is_set():
                 continue
@@ -189,15 +247,16 @@ class ChannelEngine:
         self._restored = True
         try:
             mark = (await self._context.store.marks()).get(self.name)
-            folded = await self._context.store.cached(self.name, before=None, limit=self.timeline.keep)
+            folded = await self._context.store.cached(self.name, before=None, limit=self._keep)
         except StoreError as error:
             self._context.counters["store_errors"] += 1
             self._context.observer.point("store.failed", error=type(error).__name__)
             return
         if folded:
-            self.timeline.load(folded, as_of=None if mark is None else mark.key, provisional=False, has_older=True)
+            _ = self.timeline.load(folded, as_of=None if mark is None else mark.key, has_older=True)
+            self.on_view()
         if mark is not None and self._context.log is not None:
-            self.receiver.continuity.read(mark.key)
+            self.receiver.continuity.read(mark.key, more=True)
             self.receiver.log_id = mark.log_id
             self.receiver.holes = mark.holes
 
@@ -221,8 +280,8 @@ class ChannelEngine:
 
     def _attached(self, found: Attachment, *, asked: bool) -> None:
         """Begin where the provider says live begins; what lies between is read (D15, D17)."""
-        first = not self._ever_attached
-        self._ever_attached = True
+        first = not self.ever_attached
+        self.ever_attached = True
         self._failures = 0
         receiver = self.receiver
         if self._context.log is None:
@@ -230,7 +289,9 @@ class ChannelEngine:
                 receiver.announce("reconnected", None, None)
             self.caught_up = True
         else:
-            if not found.resumed or first:
+            if found.resumed and not first:
+                receiver.continuity.resumed()
+            else:
                 receiver.continuity.broken()
                 receiver.prompt_read(0.0)
             if first:
@@ -253,7 +314,7 @@ class ChannelEngine:
                 reader.after[self.name] = base
         self.receiver.event_from = lowest
         if lowest is not None and self.receiver.continuity.complete is None:
-            self.receiver.continuity.read(lowest)
+            self.receiver.continuity.read(lowest, more=True)
 
     async def _read_if_due(self) -> None:
         receiver = self.receiver

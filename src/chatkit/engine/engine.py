@@ -80,6 +80,7 @@ class Engine:
             on_change=self._delivery_changed,
             on_sent=self._sent,
             reauthenticate=self._reauthenticate,
+            origin_of=self._origin_of,
         )
 
     @property
@@ -249,16 +250,23 @@ class Engine:
     def _sent(self, entry: OutboxEntry, fact: Fact | None) -> None:
         """An acknowledgement proved one of our envelopes: fold it as if it had come back."""
         channel = self.channels.get(entry.row.channel)
-        if channel is None or fact is None:
+        if channel is None:
+            return
+        if fact is None:
+            channel.confirm(entry.row.entry_id)
             return
         if fact.stamped and self.dispatcher.readers(channel.name):
             channel.began(fact.key)
-        channel.push(Proven(fact))
+        channel.prove(Proven(fact, entry.row.entry_id))
 
     async def _reauthenticate(self) -> None:
         session = self.session
         if session is not None:
             await bounded(session.reauthenticate, CLOSING)
+
+    def _origin_of(self, channel: str) -> str:
+        known = self.channels.get(channel)
+        return (known.receiver.log_id if known is not None else None) or self.context.origin
 
     async def _adopt(self) -> None:
         while True:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chatkit.engine.outbox import Outbox, OutboxEntry
+    from chatkit.model.message import Attested
 
 MARGIN: Final = 20.0
 """Seconds before the end of a provider's duplicate window from which on an id is looked up first (D10)."""
@@ -253,13 +254,13 @@ class Lane:
     def _accept(self, out: Outgoing, entry: OutboxEntry, ack: Ack) -> None:
         if ack.outcome == "conflict":
             self._context.counters["conflict"] += 1
-        entry.row = entry.row._replace(stamp=ack.key)
-        order = self._context.adapter.capabilities.order
-        log_id = None if self._context.log is None else getattr(self._context.log, "log_id", None)
         fact = None
-        if ack.key is not None or order == "clock":
-            attested = "backend" if self._context.adapter.publisher is not None else "provider"
-            fact = reading.own(self._context, out, ack, attested, log_id or self._context.origin)  # type: ignore[arg-type]
+        if ack.key is not None or self._context.adapter.capabilities.order == "clock":
+            attested: Attested = "provider" if self._context.adapter.publisher is None else "backend"
+            origin = self._outbox.origin_of(self.key.channel)
+            fact = reading.own(self._context, out, ack, attested, origin)
+        entry.row = entry.row._replace(stamp=None if fact is None else fact.key)
+        entry.sent_at, entry.origin = ack.sent_at, None if fact is None else fact.origin
         self._outbox.move(entry, Input.ACKED if not entry.state.done or entry.state is State.SENT else Input.SEEN)
         self._outbox.on_sent(entry, fact)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from chatkit.ports import LaneKey, LaneMark, Row
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
-    from chatkit.model.message import Status
+    from chatkit.model.message import Message, Status
 
 KEPT: Final = timedelta(days=1)
 """Ended entries are kept for the outbox's age and this long (D14)."""
@@ -47,6 +47,10 @@ class OutboxEntry:
     refused_since: float = 0.0
     batch: tuple[OutboxEntry, ...] = ()
     """The members of the batch it is in doubt with (D10)."""
+    sent_at: datetime | None = None
+    """When it was accepted, by the provider's clock."""
+    origin: str | None = None
+    """Who numbered it."""
     public: Any = None
     """The `Delivery` that stands for it, made once."""
 
@@ -54,6 +58,10 @@ class OutboxEntry:
     def unfinished(self) -> bool:
         """Whether it still has a fate to meet."""
         return not self.state.done
+
+    def placed(self, message: Message, realm: str) -> Message:
+        """Return the message it makes with the place and time that its acknowledgement told."""
+        return replace(message, key=self.row.stamp, sent_at=self.sent_at, origin=self.origin or realm)
 
 
 class Outbox:
@@ -66,6 +74,7 @@ class Outbox:
         on_change: Told each change of status: entry, whether it is late, the reason.
         on_sent: Given the fact that an acknowledgement proved, with the entry; `None` where it has no place.
         reauthenticate: Fetches a fresh credential and presents it.
+        origin_of: Returns who numbers a channel: its log's id as far as known, else the realm.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class Outbox:
         on_change: Callable[[OutboxEntry, bool, str | None], None],
         on_sent: Callable[[OutboxEntry, Fact | None], None],
         reauthenticate: Callable[[], Awaitable[None]],
+        origin_of: Callable[[str], str],
     ) -> None:
         self.context = context
         self.publishing = publishing
@@ -84,6 +94,7 @@ class Outbox:
         self._on_change = on_change
         self.on_sent = on_sent
         self.reauthenticate = reauthenticate
+        self.origin_of = origin_of
         self._entries: dict[str, OutboxEntry] = {}
         self._idents: dict[tuple[str, Ident], OutboxEntry] = {}
         self._lanes: dict[LaneKey, Lane] = {}

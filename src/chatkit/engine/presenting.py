@@ -21,7 +21,7 @@ from chatkit.model.events import (
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
-    from chatkit.core.timeline import Applied
+    from chatkit.core.timeline_applied import Applied
     from chatkit.model.message import Message
     from chatkit.model.order import OrderKey
     from chatkit.ports import Middleware

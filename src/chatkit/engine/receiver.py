@@ -28,7 +28,10 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Foreign, Mark, Received, Shed
 
 if TYPE_CHECKING:
-    from chatkit.core.timeline import Applied, Timeline
+    from chatkit.core.overlay import Overlay
+    from chatkit.core.timeline import Timeline
+    from chatkit.core.timeline_applied import Applied
+    from chatkit.core.timeline_view import ViewFeed
 
 INBOX: Final = 1_000
 """Most frames waiting; beyond it they are dropped and the log is read instead (D19)."""
@@ -42,6 +45,7 @@ class Proven(NamedTuple):
     """Our own envelope, as its acknowledgement proves it."""
 
     fact: Fact
+    entry_id: str
 
 
 Item: TypeAlias = Received | Foreign | Shed | Proven
@@ -61,8 +65,11 @@ class Receiver:
         context: The client's parts.
         channel: Its name.
         timeline: Where facts are folded.
+        view: What readers of the timeline are shown.
+        overlay: My pending wishes.
         dispatcher: Where events go.
         presenter: The app's middleware.
+        keep: Messages kept in the store's copy.
         on_own: Told each own envelope that came back: ident and place.
         wake: Called when there is something to do.
     """
@@ -72,15 +79,21 @@ class Receiver:
         context: Context,
         channel: str,
         timeline: Timeline,
+        view: ViewFeed,
+        overlay: Overlay,
         dispatcher: Dispatcher,
         presenter: Presenter,
         *,
+        keep: int,
         on_own: Callable[[Ident, OrderKey], None],
         wake: Callable[[], None],
     ) -> None:
         self._context = context
         self._channel = channel
         self.timeline = timeline
+        self._view = view
+        self._overlay = overlay
+        self._keep = keep
         self._dispatcher = dispatcher
         self._presenter = presenter
         self._on_own = on_own
@@ -188,7 +201,7 @@ class Receiver:
         ids = self._new_ids
         self._dirty, self._new_ids = {}, []
         try:
-            await self._context.store.applied(self._channel, mark, folded, ids, keep=self.timeline.keep)
+            await self._context.store.applied(self._channel, mark, folded, ids, keep=self._keep)
         except StoreError as error:
             self._context.counters["store_errors"] += 1
             self._context.observer.point("store.failed", error=type(error).__name__)
@@ -203,6 +216,9 @@ class Receiver:
             self._context.counters["duplicate"] += 1
             return
         self._remember(fact.ident)
+        if not fact.envelope.kind.startswith(("message.", "reaction.")):
+            self._context.counters["unread_kind"] += 1
+            return
         for applied in self.timeline.apply(fact):
             if applied.outcome in ("conflict", "refused", "held"):
                 self._context.counters[applied.outcome] += 1
@@ -216,8 +232,8 @@ class Receiver:
 
     async def _take(self, item: Item) -> None:
         match item:
-            case Proven(fact):
-                self._prove(fact)
+            case Proven():
+                self.prove(item)
             case Shed():
                 self.prompt_read(0.0)
                 if self._context.log is None:
@@ -265,13 +281,14 @@ class Receiver:
         self.fold(fact, live=True)
         await self.release()
 
-    def _prove(self, fact: Fact) -> None:
-        complete = self.continuity.complete
+    def prove(self, item: Proven) -> None:
+        """Fold our own envelope and drop the wish that stood for it, in one step (D23)."""
+        fact, complete = item.fact, self.continuity.complete
         if fact.stamped and complete is not None and fact.key <= complete and fact.ident not in self._known:
-            # the page that moved the mark held it
-            self.timeline.apply(fact)
-            return
-        self.fold(fact, live=False)
+            _ = self.timeline.apply(fact)  # what moved the mark had it, and told it
+        else:
+            self.fold(fact, live=False)
+        self._overlay.confirm(item.entry_id)
 
     async def _seen_before(self, fact: Fact) -> bool:
         """Without a log, ask the store whether an envelope from before this life was shown already (D20)."""
@@ -305,7 +322,7 @@ class Receiver:
             if isinstance(event, MessageEvent):
                 replacement = shown.message if isinstance(shown, MessageEvent) else None
                 if replacement is not event.message:
-                    self.timeline.replace(event.message.ident, replacement)
+                    self._view.mask(event.message.ident, lambda _: replacement)
         if not late:
             self.told = fact.key
         if shown is None:

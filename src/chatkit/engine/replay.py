@@ -129,4 +129,4 @@ class Replay:
             return
         log = self._context.need_log(self._channel.name)
         got = await self._context.read(lambda: log.get(self._channel.name, [Ident(user, target)]))
-        timeline.load(got.items, as_of=got.as_of, provisional=got.provisional)
+        _ = timeline.load(got.items, as_of=got.as_of, provisional=got.provisional)

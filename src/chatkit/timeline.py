@@ -1,0 +1,171 @@
+"""`Timeline`: the loaded part of a channel as a present value, own unsent messages included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from chatkit.core.attachment import State as AttachState
+from chatkit.core.message import build_pending, build_told
+from chatkit.core.overlay import Wish
+from chatkit.core.fold import Voucher
+from chatkit.core.timeline_view import Reader
+from chatkit.engine.outbox import OutboxEntry
+from chatkit.errors import MessageNotFound
+from chatkit.model.cursor import Cursor
+from chatkit.model.envelope import Envelope
+from chatkit.model.message import Message
+from chatkit.model.order import Ident, OrderKey
+from chatkit.model.views import TimelineView
+from chatkit.refs import Position, place_of
+from chatkit.stream import Stream, Watched
+
+if TYPE_CHECKING:
+    from chatkit.engine.engine import Engine
+    from chatkit.ports import Folded
+
+MOST_AT_ONCE = 1_000
+
+
+class Timeline:
+    """Messages of a channel, oldest first, as `view` and as a stream of views.
+
+    Args:
+        engine: The client's machinery.
+        channel: The channel's name.
+    """
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        self._engine = engine
+        self._name = channel
+        self._channel = engine.channels[channel]
+        self._channel.on_view = self.changed
+        self._mine = Reader()
+        self._watched: Watched[TimelineView] = Watched(lambda: self._view(self._mine))
+
+    @property
+    def view(self) -> TimelineView:
+        """The messages as they are now; `changes` is what changed since this was last asked."""
+        return self._view(self._mine)
+
+    def watch(self) -> Stream[TimelineView]:
+        """Follow it: the present view first, then the newest after each change; attaches the channel.
+
+        `changes` leads from this reader's last view to the new one; `None`: draw all.
+        """
+        self._channel.want()
+        reader = Reader()
+        return self._watched.watch(lambda: self._view(reader))
+
+    async def load_older(self, limit: int = 50) -> int:
+        """Load messages older than the oldest one shown, and fill holes on the way.
+
+        Args:
+            limit: Messages wanted, 1 to 1,000.
+
+        Returns:
+            How many came in; 0 at the beginning of the channel.
+
+        Raises:
+            CapabilityError: The provider keeps no history.
+            TransportError: No answer; safe to repeat.
+        """
+        return await self._channel.load_older(max(1, min(limit, MOST_AT_ONCE)))
+
+    async def jump(self, to: Position | Literal["newest"]) -> None:
+        """Show another stretch of the channel: around a place, or the newest messages again.
+
+        Raises:
+            CapabilityError: The provider keeps no history.
+            TransportError: No answer; safe to repeat.
+        """
+        place = None if to == "newest" else place_of(to, self._name, self._engine)
+        await self._channel.jump(place)
+
+    # -- for the library --------------------------------------------------------------------------------
+
+    def find(self, message_id: str) -> Message | None:
+        """Return a confirmed message by its id."""
+        return self._channel.timeline.find(message_id)
+
+    def lookup(self, ident: Ident) -> Message | None:
+        """Return a message as it is shown, pending changes included."""
+        return self._channel.view.get(ident)
+
+    def told(self, folded: Folded, *, as_of: OrderKey | None, provisional: bool) -> Message:
+        """Return a message of a page of the log."""
+        return told(self._engine, folded, self._name, as_of=as_of, provisional=provisional)
+
+    def show(self, entry: OutboxEntry) -> None:
+        """Bring the overlay up to date with an entry of the outbox (D23)."""
+        overlay = self._channel.overlay
+        entry_id, status = entry.row.entry_id, entry.state.status
+        if entry_id in overlay:
+            if status != "sent":  # the acknowledged fact drops it, in one step with the fold
+                overlay.status(entry_id, status, entry.error)
+        elif status not in ("sent", "discarded"):
+            overlay.add(entry_id, Envelope.parse(entry.row.data), status=status, error=entry.error)
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell readers."""
+        self._watched.changed()
+
+    def close(self) -> None:
+        """End what watches."""
+        self._watched.close()
+
+    def _view(self, reader: Reader) -> TimelineView:
+        channel = self._channel
+        shown = channel.view.read(reader)
+        return TimelineView(
+            messages=shown.messages,
+            state=self._state(),
+            error=channel.error,
+            has_older=channel.timeline.window.has_older,
+            has_newer=channel.timeline.window.has_newer,
+            gaps=self._gaps(),
+            changes=shown.changes,
+        )
+
+    def _state(self) -> Literal["local", "loading", "live", "stale", "failed"]:
+        channel = self._channel
+        if channel.state is AttachState.FAILED:
+            return "failed"
+        if channel.state is AttachState.ATTACHED:
+            return "live" if channel.caught_up else "loading"
+        return "stale" if channel.ever_attached else "local"
+
+    def _gaps(self) -> tuple[Cursor, ...]:
+        receiver = self._channel.receiver
+        cursors = (receiver.cursor(below) for below, _ in receiver.holes)
+        return tuple(cursor for cursor in cursors if cursor is not None)
+
+
+def told(engine: Engine, folded: Folded, channel: str, *, as_of: OrderKey | None, provisional: bool) -> Message:
+    """Return a message of a page that is not kept in a timeline."""
+    context = engine.context
+    voucher = Voucher("provider", folded.stamp.log_id or context.origin, stamped=True)
+    return build_told(
+        folded, voucher, channel=channel, viewer=context.user, as_of=as_of, provisional=provisional
+    )
+
+
+def message_of(engine: Engine, entry: OutboxEntry) -> Message:
+    """Return the message that an entry makes or changes, as it is now.
+
+    Raises:
+        MessageNotFound: It changes a message that this client has not loaded.
+    """
+    row = entry.row
+    envelope = Envelope.parse(row.data)
+    creates = envelope.kind == "message.create" or envelope.ref is None
+    ident = row.ident if creates else Ident(envelope.ref.user, envelope.ref.id)  # type: ignore[union-attr]  # creates covers None
+    channel = engine.channels.get(row.channel)
+    shown = None if channel is None else channel.view.get(ident)
+    if shown is not None and (shown.key is not None or entry.state.status != "sent"):
+        return shown
+    if not creates:
+        raise MessageNotFound("the changed message is not loaded here", channel=row.channel, message_id=ident.id)
+    wish = Wish(row.entry_id, ident, envelope, 0, entry.state.status, entry.error)
+    alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
+    return entry.placed(alone, engine.context.origin)
