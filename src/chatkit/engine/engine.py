@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,12 +67,16 @@ class Engine:
         self._on_delivery = on_delivery
         self._on_connection = on_connection
         self._on_channel = on_channel
+        self._opened = False
         self.channels: dict[str, ChannelEngine] = {}
         self._gate = asyncio.Semaphore(ATTACHES)
         self._draining: asyncio.Future[bool] | None = None
         self.secret = b""
         """Key of the store for ids made from a caller's key (D14)."""
-        self.link = Link(context, on_signal=self._signal, on_change=self._link_changed, on_wake=self._woke)
+        self.links: list[Link] = []
+        self._link_of: dict[str, Link] = {}
+        self.link = self._new_link()
+        """The first link: publishing goes over it, and its state is the client's."""
         self.publishing = Publishing(context, lambda: self.session)
         self.outbox = Outbox(
             context,
@@ -85,8 +90,8 @@ class Engine:
 
     @property
     def session(self) -> Session | None:
-        """The live session, once it is connected."""
-        return self.link.session if self.link.state is State.CONNECTED else None
+        """The live session that publishing goes over."""
+        return self.link.live
 
     async def open(self, *, rebind: bool) -> list[OutboxEntry]:
         """Take the store, take up what it holds, and begin to connect; never waits for the network.
@@ -103,7 +108,9 @@ class Engine:
         self.outbox.start()
         context.tasks.keep(self._poll, "staleness")
         context.tasks.keep(self._adopt, "adopt")
-        self.link.start()
+        self._opened = True
+        for link in self.links:
+            link.start()
         context.observer.point("client.opened", entries=len(entries))
         return entries
 
@@ -111,13 +118,14 @@ class Engine:
         """Return a channel's engine, made on first use."""
         channel = self.channels.get(name)
         if channel is None:
+            link = self._link_of[name] = self._link_with_room()
             channel = self.channels[name] = ChannelEngine(
                 self.context,
                 name,
                 keep=keep,
                 dispatcher=self.dispatcher,
                 presenter=self.presenter,
-                session=lambda: self.session,
+                session=lambda: link.live,
                 gate=self._gate,
                 on_change=self._on_channel,
                 on_own=self.outbox.seen,
@@ -156,7 +164,7 @@ class Engine:
         for channel in self.channels.values():
             await channel.receiver.flush()
         endings = (
-            ("session", self.link.aclose),
+            *(("session", link.aclose) for link in self.links),
             ("adapter", self.context.adapter.aclose),
             ("store", self.context.store.aclose),
         )
@@ -182,7 +190,8 @@ class Engine:
 
     async def emit(self, channel: str, data: bytes) -> bool:
         """Write an ephemeral envelope; `False`: there is no connection, or it died."""
-        session = self.session
+        link = self._link_of.get(channel, self.link)
+        session = link.live
         if session is None:
             return False
         try:
@@ -190,7 +199,7 @@ class Engine:
         except TransportError:
             return False
         except SessionClosed as error:
-            self.link.lost(session, error)
+            link.lost(session, error)
             return False
         return True
 
@@ -214,6 +223,22 @@ class Engine:
 
     # -- told by the parts ------------------------------------------------------------------------------
 
+    def _new_link(self) -> Link:
+        """Make a link; each tells the channels that are received over it how it fares."""
+        link = Link(
+            self.context, on_signal=self._signal, on_change=lambda: self._link_changed(link), on_wake=self._woke
+        )
+        self.links.append(link)
+        if self._opened:
+            link.start()
+        return link
+
+    def _link_with_room(self) -> Link:
+        """Return the link for a new channel: a further one where the provider limits channels per connection."""
+        most = self.context.adapter.capabilities.channels_per_connection
+        counts = Counter(map(id, self._link_of.values()))
+        return next((link for link in self.links if most is None or counts[id(link)] < most), None) or self._new_link()
+
     def _signal(self, signal: Signal) -> None:
         if isinstance(signal, Alive):
             return
@@ -223,20 +248,20 @@ class Engine:
         else:
             channel.signal(signal)
 
-    def _link_changed(self) -> None:
-        self.publishing.changed()
-        state = self.link.state
-        channels = sorted(self.channels.values(), key=lambda channel: -channel.receiver.heard)
+    def _link_changed(self, link: Link) -> None:
+        state = link.state
+        mine = (channel for channel in self.channels.values() if self._link_of[channel.name] is link)
+        channels = sorted(mine, key=lambda channel: -channel.receiver.heard)
         for channel in channels:
             if state is State.CONNECTED:
                 channel.connected()
             elif state not in (State.CONNECTING, State.SUSPENDED_CONNECTING):
                 channel.disconnected(overdue=state is State.SUSPENDED)
-        if state is State.CONNECTED:
-            self.outbox.wake()
-        if state is State.FAILED and self.link.reason is not None:
-            self.context.observer.point("client.failed", error=type(self.link.reason).__name__)
-        self._on_connection()
+        if link is self.link:
+            self.publishing.changed()
+            if state is State.CONNECTED:
+                self.outbox.wake()
+            self._on_connection()
 
     def _woke(self) -> None:
         """The machine slept: what was vouched for is in question (D32)."""

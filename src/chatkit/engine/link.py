@@ -76,6 +76,11 @@ class Link:
         )
 
     @property
+    def live(self) -> Session | None:
+        """The session, once it is connected."""
+        return self.session if self.state is State.CONNECTED else None
+
+    @property
     def quiet(self) -> float:
         """Seconds since the last frame of the live session."""
         return self._context.clock.monotonic() - self._heard
