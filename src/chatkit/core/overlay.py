@@ -1,0 +1,143 @@
+"""`Overlay`: my own pending wishes, shown over the confirmed messages and never written into them (D23).
+
+A wish stands from when it is queued until its acknowledgement, when the confirmed fold has it. While it may
+still come true it shows its effect: a new message at the end in lane order, a change on its target. A failed
+change shows its effect no more, but its message says `failed` and why; a failed message stays visible until
+it is sent again or pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chatkit.core.timeline_changes import target_of
+from chatkit.core.timeline_dirty import Dirty
+from chatkit.errors import ChatkitError
+from chatkit.model.envelope import Envelope
+from chatkit.model.message import Status
+from chatkit.model.order import Ident
+
+_FAILED: Final = frozenset({"failed", "expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One entry of the outbox, as far as a timeline shows it."""
+
+    entry_id: str
+    target: Ident
+    """The message it makes or changes."""
+    envelope: Envelope
+    order: int
+    """Its place in the lane."""
+    status: Status
+    error: ChatkitError | None = None
+    settled: bool = False
+    """It failed and a newer wish for the same message came true: its status is not the message's any more."""
+
+    @property
+    def creates(self) -> bool:
+        """It makes a message rather than changing one."""
+        return self.envelope.kind == "message.create"
+
+    @property
+    def hopeful(self) -> bool:
+        """It may still come true, so it shows its effect."""
+        return self.status not in _FAILED
+
+
+class Overlay:
+    """The pending wishes of one user in one channel.
+
+    Not bounded here: it shows what the outbox holds, which is (I10).
+    """
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.dirty = Dirty()
+        """Messages that may look different since it was last asked."""
+        self._targets: dict[str, Ident] = {}
+        self._wishes: dict[Ident, dict[str, Wish]] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __contains__(self, entry_id: str) -> bool:
+        return entry_id in self._targets
+
+    def of(self, ident: Ident) -> tuple[Wish, ...]:
+        """Return the wishes for one message, in lane order."""
+        return _in_order(self._wishes.get(ident, {}).values())
+
+    def creations(self) -> tuple[Wish, ...]:
+        """Return the wishes that make a message, in lane order."""
+        return _in_order(wish for wishes in self._wishes.values() for wish in wishes.values() if wish.creates)
+
+    def add(
+        self,
+        entry_id: str,
+        envelope: Envelope,
+        *,
+        status: Status = "queued",
+        error: ChatkitError | None = None,
+    ) -> None:
+        """Show a wish. New ones go to the end of the lane; a known one is replaced where it stands."""
+        target = target_of(envelope, self.user)
+        known = self._wish(entry_id)
+        order = known.order if known else self._next()
+        self._put(Wish(entry_id, target, envelope, order, status, error))
+
+    def status(self, entry_id: str, status: Status, error: ChatkitError | None = None) -> None:
+        """Show what became of a wish so far; one that is not shown is passed over.
+
+        A discarded wish is dropped. One that failed and is queued again goes to the end of the lane (D7).
+        """
+        wish = self._wish(entry_id)
+        if wish is None:
+            return
+        if status == "discarded":
+            self.drop(entry_id)
+        elif wish.hopeful or status in _FAILED:
+            self._put(replace(wish, status=status, error=error))
+        else:
+            self._put(replace(wish, status=status, error=error, order=self._next(), settled=False))
+
+    def confirm(self, entry_id: str) -> None:
+        """Drop a wish that the confirmed fold has; what failed before it no longer marks the message."""
+        wish = self._wish(entry_id)
+        self.drop(entry_id)
+        if wish is not None:
+            for older in self.of(wish.target):
+                if older.order < wish.order and not older.hopeful:
+                    self._put(replace(older, settled=True))
+
+    def drop(self, entry_id: str) -> None:
+        """Show a wish no longer: it was withdrawn or pruned."""
+        target = self._targets.pop(entry_id, None)
+        if target is None:
+            return
+        wishes = self._wishes[target]
+        del wishes[entry_id]
+        if not wishes:
+            del self._wishes[target]
+        self.dirty.add(target)
+
+    def _wish(self, entry_id: str) -> Wish | None:
+        target = self._targets.get(entry_id)
+        return None if target is None else self._wishes[target][entry_id]
+
+    def _put(self, wish: Wish) -> None:
+        self._targets[wish.entry_id] = wish.target
+        self._wishes.setdefault(wish.target, {})[wish.entry_id] = wish
+        self.dirty.add(wish.target)
+
+    def _next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def _in_order(wishes: Iterable[Wish]) -> tuple[Wish, ...]:
+    return tuple(sorted(wishes, key=lambda wish: wish.order))

@@ -1,0 +1,35 @@
+"""What is done with an envelope's bytes that were parsed, and so checked, before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from chatkit.model import ijson
+from chatkit.model.envelope import Envelope
+
+
+def reparse(data: bytes) -> Envelope:
+    """Return the envelope of bytes that were parsed before, however long they are."""
+    return Envelope.parse(data, limit=len(data))
+
+
+def written_at(envelope: Envelope) -> datetime:
+    """Return when its sender pressed send; 1970 for one of a later version that does not say."""
+    return envelope.at or datetime.fromtimestamp(0, UTC)
+
+
+def erased(data: bytes) -> bytes:
+    """Return an envelope without its body: what a delete leaves of a creation (D26)."""
+    fields = ijson.loads(data, limit=len(data))
+    if fields.pop("body", None) is None:
+        return data
+    return ijson.dumps(fields)
+
+
+def preference(data: bytes) -> tuple[bool, bytes, bytes]:
+    """Return what decides between copies that claim the same place: the lower one stands.
+
+    One that holds its body comes before a claim check for it; then any order will do that does not depend on
+    whether the body was erased meanwhile.
+    """
+    return reparse(data).claim is not None, erased(data), data

@@ -1,0 +1,97 @@
+"""`Window`: the stretch of a channel that a timeline keeps, by place and by name, within a bound (I10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chatkit.core.fold import MessageFold
+from chatkit.core.timeline_order import Ordered
+from chatkit.model.order import Ident, OrderKey
+
+KEEP: Final = 1_000
+MOST: Final = 10_000
+"""Messages that loading older ones may bring a window to."""
+
+
+class Window:
+    """Messages without duplicates, ascending. Beyond its bound the oldest fall out.
+
+    Args:
+        keep: Messages kept while nobody loads older ones.
+        most: Messages that loading older ones may bring it to; never less than `keep`.
+    """
+
+    def __init__(self, *, keep: int = KEEP, most: int = MOST) -> None:
+        self.has_older = False
+        """Messages older than its first are not in it, or may not be."""
+        self.has_newer = False
+        """It is a stretch below the newest messages."""
+        self.bound = keep
+        self._keep = keep
+        self._most = max(keep, most)
+        self._ordered = Ordered()
+        # By id alone: that two users have the same one is rare (D1), and an `Ident` each is not small.
+        self._named: dict[str, MessageFold | tuple[MessageFold, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._ordered)
+
+    def __iter__(self) -> Iterator[MessageFold]:
+        return iter(self._ordered)
+
+    def find(self, ident: Ident) -> MessageFold | None:
+        """Return the message of an identity, if it is in the window."""
+        return next((fold for fold in self.named(ident.id) if fold.user == ident.user), None)
+
+    def named(self, message_id: str) -> tuple[MessageFold, ...]:
+        """Return the messages of an id: one of each user who used it (D1)."""
+        found = self._named.get(message_id, ())
+        return found if isinstance(found, tuple) else (found,)
+
+    def covers(self, key: OrderKey) -> bool:
+        """Say whether a message of this place belongs into the stretch."""
+        first, last = self._ordered.first, self._ordered.last
+        below = self.has_older and first is not None and key < first.key
+        above = self.has_newer and last is not None and key > last.key
+        return not (below or above)
+
+    def add(self, fold: MessageFold) -> None:
+        """Put in a message whose identity is not in it."""
+        self._ordered.add(fold)
+        others = self.named(fold.id)
+        self._named[fold.id] = (*others, fold) if others else fold
+
+    def remove(self, fold: MessageFold) -> None:
+        """Take out a message that is in it, before it changes its place or for good."""
+        self._ordered.remove(fold)
+        others = tuple(other for other in self.named(fold.id) if other is not fold)
+        if others:
+            self._named[fold.id] = others
+        else:
+            del self._named[fold.id]
+
+    def grow(self) -> None:
+        """Raise the bound to what is in it, at most to `most`: somebody reads further up."""
+        self.bound = max(self.bound, min(len(self), self._most))
+
+    def shrink(self) -> None:
+        """Return to the bound of a window where nobody reads further up."""
+        self.bound = self._keep
+
+    def trim(self) -> list[MessageFold]:
+        """Take out the oldest beyond the bound, and return them."""
+        out: list[MessageFold] = []
+        while len(self) > self.bound and (first := self._ordered.first) is not None:
+            self.remove(first)
+            out.append(first)
+        self.has_older = self.has_older or bool(out)
+        return out
+
+    def clear(self) -> list[MessageFold]:
+        """Take out all, and return them."""
+        out = list(self)
+        self._ordered, self._named = Ordered(), {}
+        self.has_older = self.has_newer = False
+        self.shrink()
+        return out
