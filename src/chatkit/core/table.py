@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
 S = TypeVar("S", bound=Enum)
-I = TypeVar("I", bound=Enum)  # noqa: E741  # the name of an input type, never of a number
-E = TypeVar("E")
+I = TypeVar("I", bound=Enum)
+E = TypeVar("E", bound=Enum)
 
 
 class Illegal(Exception):
@@ -38,13 +38,20 @@ def step(table: Table[S, I, E], state: S, given: I) -> Step[S, E]:
 
 
 def draw(table: Table[S, I, E]) -> str:
-    """Return the table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2"]
+    """Return what moves or asks for something as a Mermaid state diagram; the first row's state begins."""
+    lines = ["stateDiagram-v2", f"    [*] --> {next(iter(table))[0].value}"]
     for (state, given), (after, effects) in table.items():
-        does = f" / {', '.join(_word(effect) for effect in effects)}" if effects else ""
-        lines.append(f"    {state.value} --> {after.value}: {_word(given)}{does}")
+        if after is not state or effects:
+            does = f" / {', '.join(map(word, effects))}" if effects else ""
+            lines.append(f"    {state.value} --> {after.value}: {word(given)}{does}")
     return "\n".join(lines)
 
 
-def _word(item: object) -> str:
-    return str(item.value if isinstance(item, Enum) else item).replace("_", " ")
+def idle(table: Table[S, I, E], state: S) -> list[I]:
+    """Return the inputs that may come in a state and change nothing: `draw` leaves them out."""
+    return [given for (at, given), found in table.items() if at is state and found == Step(state)]
+
+
+def word(member: Enum) -> str:
+    """Return an enum member's text as words."""
+    return str(member.value).replace("_", " ")

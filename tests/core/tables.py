@@ -1,0 +1,23 @@
+"""What the tests of the three tables share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chatkit.core.table import E, I, S
+
+if TYPE_CHECKING:
+    from chatkit.core.table import Table
+
+__all__ = ["reachable"]
+
+
+def reachable(table: Table[S, I, E], start: S, *, without: frozenset[I] = frozenset()) -> set[S]:
+    """Return the states that any sequence of inputs leads to, the first one included."""
+    found, new = {start}, {start}
+    while new:
+        new = {
+            after for (state, heard), (after, _) in table.items() if state in new and heard not in without
+        } - found
+        found |= new
+    return found

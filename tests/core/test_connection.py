@@ -1,0 +1,179 @@
+"""The connection's table: complete where the world speaks, refusing where only a defect could."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatkit.core.connection import LOST, TABLE, Effect, Input, PublicState, State
+from chatkit.core.table import Illegal, step
+from chatkit.ports import Again
+from tests.core.tables import reachable
+
+S, I, E = State, Input, Effect
+
+TRYING = {S.CONNECTING, S.SUSPENDED_CONNECTING}
+WAITING = {S.DISCONNECTED, S.SUSPENDED}
+ENDED = {S.CLOSING, S.CLOSED}
+LOSSES = set(LOST.values())
+
+LEGAL: dict[Input, set[State]] = {
+    I.START: {S.DISCONNECTED},
+    I.OPENED: TRYING | ENDED,
+    I.STOPPED: {S.CLOSING},
+    **{lost: TRYING | ENDED | {S.CONNECTED} for lost in LOSSES},
+    **{anytime: set(S) for anytime in (I.TIMER, I.RETRY, I.OVERDUE, I.PROVEN, I.STOP)},
+}
+
+
+@pytest.mark.parametrize("state", S)
+@pytest.mark.parametrize("heard", I)
+def test_a_pair_is_tabled_or_refused(state: State, heard: Input) -> None:
+    """A driver can meet exactly the tabled pairs; any other is a defect and says so."""
+    if state in LEGAL[heard]:
+        assert step(TABLE, state, heard) is TABLE[state, heard]
+    else:
+        with pytest.raises(Illegal, match=str(heard)):
+            step(TABLE, state, heard)
+
+
+def test_every_state_can_be_reached() -> None:
+    """None stands in the table for show."""
+    assert reachable(TABLE, S.DISCONNECTED) == set(S)
+
+
+@pytest.mark.parametrize("state", S)
+def test_every_state_comes_to_closed(state: State) -> None:
+    """Whatever happened, a client can end (I12)."""
+    assert S.CLOSED in reachable(TABLE, state)
+
+
+@pytest.mark.parametrize("state", set(S) - ENDED)
+def test_no_state_is_a_dead_end(state: State) -> None:
+    """Until it is told to stop, the link can come back (I11)."""
+    assert S.CONNECTED in reachable(TABLE, state)
+
+
+def test_ended_means_ended() -> None:
+    """Nothing leads from closing or closed back to a connection (I12)."""
+    assert reachable(TABLE, S.CLOSING) == ENDED
+    assert reachable(TABLE, S.CLOSED) == {S.CLOSED}
+
+
+def test_each_way_to_come_again_has_its_input() -> None:
+    """What an adapter answers is what the table hears."""
+    assert set(LOST) == set(get_args(Again))
+    assert len(LOSSES) == len(LOST)
+
+
+def test_users_see_seven_states() -> None:
+    """The one that only the driver tells apart shows as `suspended`."""
+    assert {state.public for state in S} == set(get_args(PublicState))
+    assert S.SUSPENDED_CONNECTING.public == S.SUSPENDED.public == "suspended"
+
+
+def walk(*heard: Input, start: State = S.DISCONNECTED) -> State:
+    for one in heard:
+        start = step(TABLE, start, one).state
+    return start
+
+
+def test_a_long_absence_shows_until_the_link_is_back() -> None:
+    """`suspended` outlasts attempts that fail."""
+    away = (I.START, I.LOST_LATER, I.OVERDUE)
+
+    assert walk(*away, I.TIMER, I.LOST_LATER).public == "suspended"
+    assert walk(*away, I.TIMER, I.LOST_LATER, I.TIMER, I.OPENED) is S.CONNECTED
+
+
+def test_only_a_proven_connection_resets_the_backoff() -> None:
+    """A provider that accepts and drops at once is not hammered."""
+    resets = {pair for pair, (_, effects) in TABLE.items() if E.RESET in effects}
+
+    assert resets == {(S.CONNECTED, I.PROVEN)}
+
+
+def test_a_credential_that_ended_is_fetched_anew() -> None:
+    """Before the next attempt, wherever the loss comes."""
+    for state in TRYING | {S.CONNECTED}:
+        effects = step(TABLE, state, I.LOST_REAUTHENTICATE).effects
+        assert effects.index(E.REFRESH) < effects.index(E.WAIT_BRIEFLY)
+
+
+def test_absence_is_measured_from_the_loss() -> None:
+    """Each time that a link goes away the watch starts, and a failed attempt does not start it anew."""
+    watches = {pair for pair, (_, effects) in TABLE.items() if E.WATCH_ABSENCE in effects}
+
+    assert watches == {
+        (S.DISCONNECTED, I.START),
+        (S.FAILED, I.RETRY),
+        *((S.CONNECTED, lost) for lost in LOSSES - {I.LOST_NEVER}),
+    }
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_a_session_that_opens_too_late_is_closed(state: State) -> None:
+    """An attempt that could not be stopped in time leaves no socket behind (I12)."""
+    assert step(TABLE, state, I.OPENED).effects == (E.CLOSE,)
+
+
+class Driver:
+    """Keeps what the table is owed, and lets everything else come whenever it likes."""
+
+    def __init__(self) -> None:
+        self.state = S.DISCONNECTED
+        self.started = self.stopped = False
+        self.attempt = self.session = False
+        self.timers: list[Input] = []
+
+    def possible(self) -> list[Input]:
+        if not self.started:
+            return [I.START, I.STOP]
+        answers = [I.OPENED, *LOST.values()] if self.attempt else []
+        losses = [*LOST.values()] if self.session else []
+        ending = [I.STOPPED] if self.state is S.CLOSING else []
+        return [*answers, *losses, *ending, *sorted(self.timers, key=str), I.RETRY, I.STOP]
+
+    def give(self, heard: Input) -> None:
+        self.started = True
+        if heard in self.timers:
+            self.timers.remove(heard)
+        if heard is I.OPENED:
+            self.attempt, self.session = False, self.state not in ENDED
+        elif heard in LOSSES:
+            self.attempt = self.session = False
+        self.state, effects = step(TABLE, self.state, heard)
+        for effect in effects:
+            match effect:
+                case E.OPEN:
+                    assert not self.attempt
+                    assert not self.session
+                    self.attempt = True
+                case E.WAIT | E.WAIT_BRIEFLY:
+                    self.timers.append(I.TIMER)
+                case E.WATCH_ABSENCE:
+                    self.timers.append(I.OVERDUE)
+                case E.PROVE:
+                    self.timers.append(I.PROVEN)
+                case E.STOP_WAITING | E.REFRESH | E.RESET | E.CLOSE:
+                    pass  # what was under way may be too late to stop
+
+
+@given(st.lists(st.integers(0, 99), max_size=80))
+def test_whatever_comes_late_the_link_stays_sound(choices: list[int]) -> None:
+    """Never two attempts, never a wait without an end, and the state says what there is."""
+    driver = Driver()
+    for choice in choices:
+        possible = driver.possible()
+        driver.give(possible[choice % len(possible)])
+
+        if driver.state in TRYING:
+            assert driver.attempt
+        if driver.state not in ENDED:
+            assert driver.session == (driver.state is S.CONNECTED)
+            assert driver.attempt == (driver.state in TRYING)
+        if driver.state in WAITING:
+            assert I.TIMER in driver.timers
