@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from chatkit.client import Chat, Setup, as_user_value
+from chatkit.client import Chat, checked_user
 from chatkit.engine.context import Context
 from chatkit.engine.presenting import log_handler_error
 from chatkit.engine.system import LogObserver, SystemClock
@@ -21,6 +21,7 @@ from chatkit.model.config import Config
 from chatkit.model.options import AuthRequest, OutboxLimits, Token
 from chatkit.model.values import EMPTY
 from chatkit.ports import Parts
+from chatkit.shared import Setup
 from chatkit.stores import open_store
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def connect(
         ConfigError: Something of this cannot work; secrets are masked.
         InvalidMessage: The user id cannot be one.
     """
-    who = as_user_value(user)
+    who = checked_user(user)
     wanted = _features(require)
     if not 0 <= drain <= 3_600 or not 1 <= staleness <= 3_600:
         raise ConfigError("drain is 0 to 3,600 seconds and staleness 1 to 3,600")

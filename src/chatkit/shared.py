@@ -1,0 +1,225 @@
+"""What a client and those it speaks for as other users share: one engine, its life, and what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chatkit.connection import Connection
+from chatkit.core.connection import State
+from chatkit.delivery import Delivery
+from chatkit.engine.engine import Engine
+from chatkit.engine.presenting import Presenter
+from chatkit.errors import CapabilityError, StateError
+from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChanged
+from chatkit.model.ids import new_message_id
+from chatkit.model.views import CloseReport
+from chatkit.outbox import Outbox, report
+from chatkit.source import running_loop
+from chatkit.timeline import Timeline, message_of
+
+if TYPE_CHECKING:
+    from chatkit.engine.channel import ChannelEngine
+    from chatkit.engine.context import Context
+    from chatkit.engine.outbox import OutboxEntry
+    from chatkit.model.capabilities import Capabilities, Feature
+    from chatkit.model.events import HandlerError
+    from chatkit.ports import Middleware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What `connect` found out, and the client keeps."""
+
+    context: Context
+    capabilities: Capabilities
+    require: tuple[Feature, ...]
+    rebind: bool
+    pipelined: bool
+    drain: float
+    on_error: Callable[[HandlerError], object]
+
+
+class Shared:
+    """The life of one engine, seen from the user's side.
+
+    Args:
+        setup: What `connect` found out.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.middleware: list[Middleware] = []
+        self.timelines: dict[str, Timeline] = {}
+        self.connection = Connection(lambda: self.engine.link)
+        self.outbox = Outbox(lambda: self.engine, self.delivery)
+        self.report: CloseReport | None = None
+        self.closed = asyncio.Event()
+        self._engine: Engine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._closing: asyncio.Task[CloseReport] | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The machinery.
+
+        Raises:
+            StateError: The client was not opened.
+        """
+        if self._engine is None:
+            raise StateError("the client is not open", hint="Use `async with connect(...) as chat` or `await` it.")
+        return self._engine
+
+    def check_use(self, *, closing: bool = False) -> None:
+        """Refuse a client that is not open here.
+
+        Raises:
+            StateError: Not opened, closed, another loop or thread, or a forked child.
+        """
+        if self._pid != os.getpid():
+            raise StateError("the client belongs to the parent process", hint="Open one of its own in each process.")
+        if self._engine is None or self._loop is not running_loop():
+            _ = self.engine
+            raise StateError(
+                "the client belongs to another event loop",
+                hint="Use it on the loop that opened it, or `asyncio.run_coroutine_threadsafe`.",
+            )
+        if not closing and (self.report is not None or self._closing is not None):
+            raise StateError("the client is closed", hint="Call connect() again; what was queued is in the store.")
+
+    async def open(self) -> None:
+        """Take the store and begin to connect; never waits for the network.
+
+        Raises:
+            StateError: It was opened before.
+            CapabilityError: The set-up cannot keep what the app requires.
+            StoreError: The store cannot be taken.
+        """
+        if self._engine is not None or self.report is not None:
+            raise StateError("the client was opened before", hint="Call connect() again for another client.")
+        setup = self.setup
+        missing = [feature for feature in setup.require if setup.capabilities.support(feature) == "none"]
+        if missing:
+            raise CapabilityError(f"this set-up cannot keep what the app requires: {', '.join(missing)}")
+        self._loop = running_loop()
+        self._engine = Engine(
+            setup.context,
+            Presenter(self.middleware, setup.on_error),
+            pipelined=setup.pipelined,
+            on_delivery=self._delivery_changed,
+            on_connection=self._connection_changed,
+            on_channel=self._channel_changed,
+        )
+        try:
+            await self._engine.open(rebind=setup.rebind)
+        except BaseException:
+            self._engine = None
+            _ = await setup.context.tasks.aclose(1.0)
+            await setup.context.store.aclose()
+            raise
+
+    async def close(self, drain: float | None) -> CloseReport:
+        """Send what can be sent, then end everything; idempotent. Cancelling cuts the wait short."""
+        if self.report is not None:
+            return self.report
+        self.check_use(closing=True)
+        if self._closing is None:
+            wait = self.setup.drain if drain is None else drain
+            self._closing = asyncio.get_running_loop().create_task(self._close(wait), name="chatkit:close")
+        try:
+            return await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            self.engine.cut_drain()
+            await asyncio.wait({self._closing})
+            raise
+
+    async def _close(self, drain: float) -> CloseReport:
+        engine = self.engine
+        before = engine.outbox.totals.copy()
+        await engine.drain_for_close(drain)
+        found = report(engine, before)
+        left = await engine.aclose()
+        for timeline in self.timelines.values():
+            timeline.close()
+        self.outbox.close()
+        self.report = CloseReport(**found, clean=not left, left=left)
+        self.closed.set()
+        return self.report
+
+    def timeline(self, name: str, keep: int) -> Timeline:
+        """Return the timeline of a channel, with what is queued for it."""
+        found = self.timelines.get(name)
+        if found is None:
+            self.engine.channel(name, keep)
+            found = self.timelines[name] = Timeline(self.engine, name)
+            for entry in self.engine.outbox.of_channel(name):
+                self.show(entry)
+        return found
+
+    def delivery(self, entry: OutboxEntry) -> Delivery:
+        """Return what stands for an entry; the same object each time while the entry lives."""
+        if entry.public is None:
+            entry.public = Delivery(entry, self.engine.outbox, lambda: message_of(self.engine, entry))
+        found: Delivery = entry.public
+        return found
+
+    def show(self, entry: OutboxEntry) -> None:
+        """Bring the timeline up to date with an entry of the user that it shows."""
+        timeline = self.timelines.get(entry.row.channel)
+        if timeline is not None and entry.row.ident.user == self.setup.context.user:
+            timeline.show(entry)
+
+    # -- told by the engine -----------------------------------------------------------------------------
+
+    def _connection_changed(self) -> None:
+        engine = self.engine
+        self.connection.changed()
+        engine.dispatcher.tell(
+            ConnectionChanged(
+                event_id=self._new_id(), at=engine.context.clock.wall(), own=True, view=engine.link.view
+            )
+        )
+        for timeline in self.timelines.values():
+            timeline.changed()
+        if engine.link.state is State.FAILED:
+            engine.dispatcher.close(engine.link.reason)
+
+    def _channel_changed(self, channel: ChannelEngine) -> None:
+        timeline = self.timelines.get(channel.name)
+        if timeline is not None:
+            timeline.changed()
+        self.engine.dispatcher.tell(
+            ChannelChanged(
+                event_id=self._new_id(),
+                channel=channel.name,
+                at=self.engine.context.clock.wall(),
+                state=channel.state.value,
+                error=channel.error,
+            )
+        )
+
+    def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:  # noqa: FBT001  # a callback's shape
+        self.show(entry)
+        self.outbox.changed()
+        delivery = self.delivery(entry)
+        delivery.changed()
+        self.engine.dispatcher.tell(
+            DeliveryChanged(
+                event_id=self._new_id(),
+                channel=entry.row.channel,
+                at=self.engine.context.clock.wall(),
+                own=True,
+                delivery=delivery,
+                status=delivery.status,
+                late=late,
+                reason=reason,
+            )
+        )
+
+    def _new_id(self) -> str:
+        context = self.engine.context
+        return new_message_id(context.server_time.now_ms(), context.random)
