@@ -32,6 +32,11 @@ def test_a_url_says_everything() -> None:
     )
 
 
+def test_without_a_name_it_is_the_default_one() -> None:
+    """`memory://` alone is enough for a first try."""
+    assert configure("memory://").name == "default"
+
+
 def test_a_config_says_the_same() -> None:
     """A configuration in code completes to the same value as its URL."""
     assert factory.configure(MemoryConfig(name="demo", like="pusher")) == configure(
@@ -57,7 +62,6 @@ def test_a_secret_of_the_environment_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("memory://", "name"),
         ("memory://a%20b", "name"),
         (f"memory://{'a' * 65}", "name"),
         ("memory://demo/app", "path"),
@@ -93,7 +97,7 @@ def test_a_wrong_url_is_refused_by_name(url: str, named: str) -> None:
         ({"order": "clock", "history": 0, "resume_window": 5}, "resume_window"),
         ({"order": "clock", "history": 0}, "contiguous"),
         ({"announce": "transactional", "history": 0}, "transactional"),
-        ({"announce": "after"}, "after"),
+        ({"announce": "after"}, "to come"),
     ],
 )
 def test_capabilities_that_nobody_has_are_refused(capabilities: dict[str, Any], named: str) -> None:

@@ -12,13 +12,20 @@ from typing import Any
 
 import pytest
 
-from chatkit.adapters.memory import MemoryAdapter, MemoryConfig, MemorySession, factory
+from chatkit.adapters.memory import Faults, MemoryAdapter, MemoryConfig, MemorySession, factory
 from chatkit.adapters.memory import session as session_module
 from chatkit.adapters.memory import windows as windows_module
-from chatkit.errors import CapabilityError, ChatkitError, MessageTooLarge, NotAllowed, RateLimited, Rejected
+from chatkit.errors import (
+    CapabilityError,
+    ConfigError,
+    MessageTooLarge,
+    NotAllowed,
+    RateLimited,
+    Rejected,
+    TransportError,
+)
 from chatkit.logs.memory import MemoryLog
 from chatkit.model.capabilities import Capabilities
-from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Publisher, Received
 from chatkit.ports.log import Log, Register
@@ -691,30 +698,72 @@ async def test_a_publisher_over_http_can_suppress_repeats(world: World) -> None:
 # -- with a log of the app's own
 
 
+@pytest.fixture
+def own(clock: VirtualClock) -> MemoryLog:
+    """A log that the app brought."""
+    return MemoryLog(clock, Random(9))
+
+
 @pytest.mark.parametrize("like", LIKES)
-async def test_with_a_log_of_the_app_the_hub_announces(world: World, clock: VirtualClock, like: str) -> None:
-    """The engine appends, then publishes with stamps, which frames bear as they are (D16)."""
-    log = MemoryLog(clock, Random(9))
-    adapter = world.adapter(like=like, log=log)
-    session = await attached(adapter, "support")
-    appended = await adapter.log.append("support", [wish(1)]) if adapter.log else None
-    assert appended is not None
-    stamp = Stamp(key(1), None, appended.state.log_id, "ada", clock.wall())
+async def test_a_log_of_the_app_numbers_and_the_hub_announces(
+    world: World, own: MemoryLog, like: str
+) -> None:
+    """Whatever the provider is like, what is sent is in that log, and frames bear its stamps (D16)."""
+    adapter = world.adapter(like=like, log=own)
+    session = await adapter.open()
+    await own.append("support", [wish(1)])
+    found = await session.attach("support", None, presence=False)
 
-    (ack,) = await (adapter.publisher or session).publish(batch(wish(1)), [stamp])
+    acks = await publish(adapter.publisher or session, wish(2), wish(3))
 
-    assert adapter.log is log
-    assert (adapter.capabilities.announce, adapter.capabilities.order) == ("after", "log")
+    assert adapter.log is own
+    assert found.start == key(1)
+    assert [(ack.outcome, ack.key) for ack in acks] == [("new", key(2)), ("new", key(3))]
+    stamps = [frame.stamp for frame in await received(session)]
+    kept = (await own.entries("support", after=key(1), limit=10)).items
+    assert stamps == [kept[0].stamp._replace(prev=None), kept[1].stamp]
+    assert (adapter.capabilities.order, adapter.capabilities.ack) == ("log", "stored")
     assert adapter.capabilities.support("history") == "emulated"
-    assert (ack.outcome, ack.key) == ("new", key(1))
-    (frame,) = await received(session)
-    assert (frame.stamp, frame.unforgeable) == (stamp, True)
 
 
-def test_with_a_log_of_the_app_the_hub_cannot_resume(world: World, clock: VirtualClock) -> None:
-    """It does not know the places."""
-    with pytest.raises(ChatkitError, match="resume_window"):
-        world.adapter(resume=60, log=MemoryLog(clock, Random(9)))
+async def test_what_was_not_announced_is_announced_by_the_retry(world: World, own: MemoryLog) -> None:
+    """An attempt cut between append and announcement is in doubt, and its retry finishes it (D16)."""
+    adapter = world.adapter(log=own)
+    session = await attached(adapter, "support")
+    world.network.set_faults(Faults(lose_request=1))
+    with pytest.raises(TransportError):
+        await publish(session, wish(1))
+    world.network.set_faults(Faults())
+
+    acks = await publish(session, wish(1), wish(2))
+
+    assert [ack.outcome for ack in acks] == ["duplicate", "new"]
+    frames = await received(session)
+    assert texts(frames) == ["text 1", "text 2"]
+    assert [frame.stamp.prev for frame in frames if frame.stamp] == [None, None]
+
+
+async def test_what_the_log_of_the_app_refuses_is_not_announced(world: World, own: MemoryLog) -> None:
+    """Nor what never reached it."""
+    adapter = world.adapter("bob", log=own, trusted=False)
+    session = await attached(adapter, "support")
+    orphan = change(1, "message.delete", wish(99), user="bob")
+
+    acks = await publish(session, orphan, wish(2, user="ada"), wish(3, user="bob"))
+
+    assert [ack.outcome for ack in acks] == ["refused", "refused", "new"]
+    assert texts(await received(session)) == ["text 3"]
+
+
+def test_with_a_log_of_the_app_the_hub_only_announces(world: World, own: MemoryLog) -> None:
+    """It does not know the places, so it cannot resume or append."""
+    for wrong in (
+        {"resume_window": 60},
+        {"announce": "transactional"},
+        {"order": "provider", "contiguous": False},
+    ):
+        with pytest.raises(ConfigError, match="only announces"):
+            world.adapter(log=own, capabilities=wrong)
 
 
 # -- all of them

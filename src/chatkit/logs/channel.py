@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 
-from chatkit.core.fold import erased
+from chatkit.core.timeline_bytes import erased
 from chatkit.errors import ChatkitError, InvalidMessage, NotAllowed, Rejected
 from chatkit.logs.fence import Fence, Known
 from chatkit.logs.projection import Projection

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from chatkit.adapters.memory.answers import again_of, refuse_all
+from chatkit.adapters.memory.answers import again_of
 from chatkit.adapters.memory.config import MemoryConfig, complete, profile_of
 from chatkit.adapters.memory.hub import Hub
 from chatkit.adapters.memory.hubs import shared_hub
-from chatkit.adapters.memory.network import Link
 from chatkit.adapters.memory.pace import Pace
 from chatkit.adapters.memory.peer import Caller
 from chatkit.adapters.memory.profiles import Profile
+from chatkit.adapters.memory.publishing import HttpPublisher, Publishing
 from chatkit.adapters.memory.remote import RemoteLog
 from chatkit.adapters.memory.session import MemorySession
 from chatkit.adapters.memory.wire import request
 from chatkit.errors import ChatkitError, RateLimited, TransportError
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.config import Config
-from chatkit.model.entry import Stamp
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
-from chatkit.ports.outgoing import Ack, Batch
-
-
-class MemoryPublisher:
-    """Publishing over HTTP with the app's secret: no session, and no order between two requests."""
-
-    def __init__(self, hub: Hub, link: Link, caller: Caller) -> None:
-        self._hub = hub
-        self._link = link
-        self._caller = caller
-
-    async def publish(self, batch: Batch, stamps: Sequence[Stamp | None], /) -> tuple[Ack, ...]:
-        """Make one attempt; one `Ack` an entry, in order.
-
-        Raises:
-            TransportError: The outcome is unknown.
-        """
-
-        def act() -> tuple[Ack, ...]:
-            refusal = self._link.refusal("publish")
-            if refusal is not None:
-                return refuse_all(batch.entries, refusal)
-            return self._hub.publish(self._caller, batch, stamps)
-
-        return await request(self._link, act, call="publish")
 
 
 class MemoryAdapter:
@@ -72,10 +45,12 @@ class MemoryAdapter:
         self._link = hub.network.link(parts.user, config.link)
         self._client = f"{parts.random.getrandbits(64):016x}"
         self._profile = profile
-        self._caller = Caller(parts.user, config.trusted, profile, Pace(profile.capabilities.publish_rate))
+        pace = Pace(profile.capabilities.publish_rate)
+        self._caller = Caller(parts.user, config.trusted, profile, pace, own_log=parts.log is not None)
+        self._publishing = Publishing(hub, self._link, self._caller, parts.log)
         self._sessions: dict[MemorySession, None] = {}
         self._log = parts.log or self._own_log()
-        self._publisher = MemoryPublisher(hub, self._link, self._caller) if profile.over_http else None
+        self._publisher = HttpPublisher(self._publishing, self._link) if profile.over_http else None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -116,7 +91,9 @@ class MemoryAdapter:
             raise SessionClosed(
                 f"{where} refused the connection", again=again_of(error), after=pause
             ) from error
-        session = MemorySession(self._hub, self._link, self._caller, self._client, self._clock)
+        session = MemorySession(
+            self._hub, self._link, self._caller, self._publishing, client=self._client, clock=self._clock
+        )
         self._sessions = {old: None for old in self._sessions if not old.closed}
         self._sessions[session] = None
         return session

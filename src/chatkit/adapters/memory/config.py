@@ -31,7 +31,7 @@ class MemoryConfig(Config):
 
     scheme: str = "memory"
     name: str = ""
-    """Of the hub: clients of one process that give the same name meet."""
+    """Of the hub, ``default`` if none is given: clients of one process that give the same name meet."""
     like: Like = "memory"
     """The provider it behaves like; one for all clients of a hub."""
     offline: bool = False
@@ -59,7 +59,7 @@ def complete(config: Config) -> MemoryConfig:
     found = config if isinstance(config, MemoryConfig) else MemoryConfig(**_common(config))
     if found.credential is not None or found.path:
         raise ConfigError("memory: the URL is memory://NAME, without a credential or a path", hint=_FORM)
-    found = replace(found, name=found.name or found.place or (found.hub.name if found.hub else ""))
+    found = replace(found, name=found.name or found.place or (found.hub.name if found.hub else "default"))
     found = replace(found, place=found.name, options=EMPTY, **_read_options(found.options))
     if not _NAME(found.name):
         raise ConfigError("memory: a name has 1 to 64 characters of A-Z a-z 0-9 . _ -", hint=_FORM)

@@ -7,16 +7,16 @@ session on the loop that publishes is told at once, one on another loop through 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-from chatkit.adapters.memory.answers import put_off, refuse
+from chatkit.adapters.memory.answers import admitted, inadmissible, merged, put_off
 from chatkit.adapters.memory.network import Network
 from chatkit.adapters.memory.peer import Caller, Peer
 from chatkit.adapters.memory.serials import log_serial
 from chatkit.adapters.memory.windows import Places, Repeats
-from chatkit.errors import ChatkitError, ConfigError, MessageTooLarge, NotAllowed, RateLimited, Rejected
+from chatkit.errors import ChatkitError, ConfigError, RateLimited, Rejected
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Received, Signal
@@ -105,7 +105,7 @@ class Hub:
             if most is not None and peer not in members and self._count(peer) >= most:
                 raise RateLimited("too many channels on one connection", channel=channel)
             members[peer] = None
-            if capabilities.order == "clock" or capabilities.announce == "after":
+            if capabilities.order == "clock" or peer.caller.own_log:
                 return Attachment(channel, resumed=False, start=None, may_publish=True), ()
             missed = self._missed(peer, channel, after)
             if missed is None:
@@ -122,33 +122,30 @@ class Hub:
 
     # ------------------------------------------------------------------ publishing
 
-    def publish(self, caller: Caller, batch: Batch, stamps: Sequence[Stamp | None]) -> tuple[Ack, ...]:
+    def publish(self, caller: Caller, batch: Batch) -> tuple[Ack, ...]:
         """Number a batch as the profile does, and announce what is new."""
-        capabilities = caller.profile.capabilities
         with self.lock:
-            if len(batch.entries) > capabilities.batch:
-                error = Rejected(f"a batch holds at most {capabilities.batch} entries", channel=batch.channel)
-                return tuple(refuse(entry, error) for entry in batch.entries)
             wait = caller.pace.wait(self.clock.monotonic(), len(batch.entries))
             if wait:
                 slow = RateLimited("too many publishes a second", retry_after=wait, channel=batch.channel)
                 return tuple(put_off(entry, slow) for entry in batch.entries)
-            if capabilities.order == "log" and capabilities.announce != "after":
+            if caller.profile.capabilities.order == "log":
                 return self.append(caller, batch.channel, batch.entries).acks
-            return self._pass_on(caller, batch, stamps)
+            return self._pass_on(caller, batch)
 
     def append(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Appended:
         """Append to the log (D9) and announce what is new, in one transaction."""
         with self.lock:
-            bad = self._bad(caller, channel, entries)
-            answer, new = self.log.core.append(
-                channel, [entry for i, entry in enumerate(entries) if i not in bad]
-            )
-            good = iter(answer.acks)
-            for entry in new:
+            bad = inadmissible(caller, channel, entries)
+            answer, new = self.log.core.append(channel, admitted(entries, bad))
+            self.announce(caller, channel, new)
+            return answer._replace(acks=merged(answer.acks, bad))
+
+    def announce(self, caller: Caller, channel: str, entries: Sequence[Entry]) -> None:
+        """Tell the sessions of a channel of entries, in order."""
+        with self.lock:
+            for entry in entries:
                 self._announce(caller, channel, entry.data, entry.stamp.user, entry.stamp)
-            acks = tuple(bad[i] if i in bad else next(good) for i in range(len(entries)))
-            return answer._replace(acks=acks)
 
     def emit(self, peer: Peer, channel: str, data: bytes) -> None:
         """Pass an ephemeral envelope on to the other sessions of a channel."""
@@ -196,43 +193,28 @@ class Hub:
 
     # ------------------------------------------------------------------ inside
 
-    def _bad(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Mapping[int, Ack]:
-        """Return the answers to entries that never get as far as being numbered."""
-        profile = caller.profile
-        found: dict[int, Ack] = {}
-        for i, entry in enumerate(entries):
-            where = {"channel": channel, "message_id": entry.ident.id}
-            if entry.ident.user != caller.user and not caller.trusted:
-                found[i] = refuse(entry, NotAllowed("this credential speaks for one user only", **where))
-            elif profile.measure(entry.data) > profile.capabilities.frame_bytes:
-                found[i] = refuse(entry, MessageTooLarge("the message is larger than a frame", **where))
-        return found
-
-    def _pass_on(self, caller: Caller, batch: Batch, stamps: Sequence[Stamp | None]) -> tuple[Ack, ...]:
+    def _pass_on(self, caller: Caller, batch: Batch) -> tuple[Ack, ...]:
         """Publish without the fence of a log: one bad entry refuses the whole publish."""
-        bad = self._bad(caller, batch.channel, batch.entries)
+        bad = inadmissible(caller, batch.channel, batch.entries)
         if bad:
             rest = Rejected("another entry of this publish was refused", channel=batch.channel)
-            return tuple(
-                bad.get(i, Ack(entry.ident, "unsent", error=rest, again="now"))
-                for i, entry in enumerate(batch.entries)
-            )
-        capabilities = caller.profile.capabilities
-        known = self._repeats.answer(batch, capabilities.duplicate_window)
+            unsent = [
+                Ack(entry.ident, "unsent", error=rest, again="now") for entry in admitted(batch.entries, bad)
+            ]
+            return merged(unsent, bad)
+        window = caller.profile.capabilities.duplicate_window
+        known = self._repeats.answer(batch, window)
         if known is not None:
             return known
-        acks = tuple(
-            self._accept(caller, batch.channel, entry, stamp)
-            for entry, stamp in zip(batch.entries, stamps, strict=True)
-        )
-        self._repeats.keep(batch, acks, capabilities.duplicate_window)
+        acks = tuple(self._accept(caller, batch.channel, entry) for entry in batch.entries)
+        self._repeats.keep(batch, acks, window)
         return acks
 
-    def _accept(self, caller: Caller, channel: str, entry: Outgoing, stamp: Stamp | None) -> Ack:
+    def _accept(self, caller: Caller, channel: str, entry: Outgoing) -> Ack:
         user = entry.ident.user
-        if caller.profile.capabilities.order != "provider":
-            self._announce(caller, channel, entry.data, user, stamp)
-            return Ack(entry.ident, "new", stamp.key if stamp else None, self.clock.wall())
+        if caller.profile.capabilities.order == "clock":
+            self._announce(caller, channel, entry.data, user, None)
+            return Ack(entry.ident, "new", None, self.clock.wall())
         kept = self.log.core.note(channel, entry.ident, entry.data).stamp
         self._announce(caller, channel, entry.data, user, kept)
         return Ack(entry.ident, "new", caller.profile.shown(kept).key, kept.at)

@@ -19,6 +19,8 @@ class Caller(NamedTuple):
     trusted: bool
     profile: Profile
     pace: Pace
+    own_log: bool = False
+    """The app brought the log that numbers: the hub only announces."""
 
 
 class Peer(Protocol):

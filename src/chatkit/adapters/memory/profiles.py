@@ -129,7 +129,7 @@ def tailor(like: str, overrides: Mapping[str, Any], *, trusted: bool, log: bool)
         like: Its name.
         overrides: Capabilities by name; `features` are merged.
         trusted: The credential may speak for other users.
-        log: The app brought a log of its own: it numbers, the hub announces what it is told (D16).
+        log: The app brought a log of its own: it numbers, the hub announces.
 
     Raises:
         ConfigError: Unknown names, or capabilities that contradict one another.
@@ -147,13 +147,13 @@ def tailor(like: str, overrides: Mapping[str, Any], *, trusted: bool, log: bool)
         found = replace(
             found,
             ack="stored",
-            announce="after",
+            announce="stream",
             order="log",
             erase="erased",
             history=None,
             resume_window=0.0,
             duplicate_window=inf,
-            contiguous=False,
+            contiguous=True,
         )
     given = {name: item for name, item in overrides.items() if name != "features"}
     found = replace(found, **given)
@@ -188,18 +188,15 @@ def _check(found: Capabilities, *, log: bool) -> None:
         (numbered or found.history == 0, "order='clock' has no history: set history to 0"),
         (numbered or found.resume_window == 0, "order='clock' cannot resume: set resume_window to 0"),
         (
-            not log or found.resume_window == 0,
-            "with a log of the app the hub cannot resume: set resume_window to 0",
+            not log or (found.announce == "stream" and found.order == "log" and found.resume_window == 0),
+            "with a log of the app the hub only announces: it cannot append, number or resume",
         ),
         (found.order == "log" or not found.contiguous, "only order='log' is contiguous"),
         (
             found.announce != "transactional" or (found.order == "log" and found.history is None),
             "announce='transactional' needs order='log' and history=None",
         ),
-        (
-            (found.announce == "after") == log,
-            "announce='after' comes with a log of the app, and only with one",
-        ),
+        (found.announce != "after", "announce='after' is to come"),
         (
             found.batch >= 1 and found.frame_bytes > OVERHEAD,
             "batch and frame_bytes leave room for one envelope",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from chatkit.adapters.memory.answers import refuse_all
 from chatkit.adapters.memory.hub import Hub
 from chatkit.adapters.memory.inbox import Inbox
 from chatkit.adapters.memory.network import Call, Link
 from chatkit.adapters.memory.peer import Caller
+from chatkit.adapters.memory.publishing import Act, Publishing
 from chatkit.adapters.memory.wire import Exchange, Stream, call_on
 from chatkit.errors import CapabilityError, ChatkitError, RateLimited, StateError, TransportError
 from chatkit.model.entry import Entry, Stamp
@@ -33,11 +33,14 @@ class MemorySession:
         hub: Where it leads.
         link: How it gets there.
         caller: As whom.
+        publishing: How it publishes.
         client: Of which adapter, for resuming.
         clock: By which frames are timed.
     """
 
-    def __init__(self, hub: Hub, link: Link, caller: Caller, client: str, clock: Clock) -> None:
+    def __init__(
+        self, hub: Hub, link: Link, caller: Caller, publishing: Publishing, *, client: str, clock: Clock
+    ) -> None:
         self.caller = caller
         self.client = client
         self.link_name = link.name
@@ -45,6 +48,7 @@ class MemorySession:
         self._hub = hub
         self._link = link
         self._clock = clock
+        self._publishing = publishing
         self._up = Stream(self.loop)
         self._down = Stream(self.loop)
         self._inbox = Inbox(self._note_taken)
@@ -87,17 +91,16 @@ class MemorySession:
             CapabilityError: This provider is published to by its log, or over HTTP.
             TransportError, SessionClosed: The outcome is unknown.
         """
+        del stamps  # the hub, or the log, numbers
         profile = self.caller.profile
         if profile.capabilities.announce == "transactional" or profile.over_http:
             raise CapabilityError("this provider does not publish over its session")
+        self._check()
 
-        def act() -> tuple[Ack, ...]:
-            refusal = self._link.refusal("publish")
-            if refusal is not None:
-                return refuse_all(batch.entries, refusal)
-            return self._hub.publish(self.caller, batch, stamps)
+        def ask(act: Act) -> Awaitable[tuple[Ack, ...]]:
+            return self._ask(act, call="publish")
 
-        return await self._ask(act, call="publish")
+        return await self._publishing.attempt(batch, ask)
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:  # noqa: ARG002  # nobody is present yet
         """Start receiving a channel; what a resumed one missed comes first.
@@ -129,7 +132,12 @@ class MemorySession:
                     )
                     self._inbox.put(self._shown(frame), counted=True)
 
-        return (await self._ask(act, landed=landed))[0]
+        found, _ = await self._ask(act, landed=landed)
+        log = self._publishing.log
+        if log is None:
+            return found
+        head = (await log.heads([channel]))[channel]  # read once live has begun, so nothing lies between
+        return found._replace(start=OrderKey(head.epoch, head.head or ""))
 
     async def detach(self, channel: str) -> None:
         """Stop receiving; when it returns no more signals of the channel follow."""
@@ -288,10 +296,9 @@ class MemorySession:
 
     def _shown(self, frame: Received) -> Received:
         """Return a frame as this provider shows it."""
-        profile = self.caller.profile
-        if frame.stamp is None or profile.capabilities.announce == "after":
+        if frame.stamp is None or self.caller.own_log:
             return frame
-        return frame._replace(stamp=profile.shown(frame.stamp))
+        return frame._replace(stamp=self.caller.profile.shown(frame.stamp))
 
     def _note_taken(self, signal: Signal) -> None:
         self._taken += 1
