@@ -173,8 +173,8 @@ async def test_a_lost_request_is_given_up_after_its_time(world: World, clock: Vi
 
 async def test_a_lost_answer_leaves_the_outcome_unknown(world: World, clock: VirtualClock) -> None:
     """The hub did as asked; the client cannot know, and its frame comes all the same (D6)."""
-    world.network.set_timeout(2)
     session = await world.session("ada", "support")
+    world.network.set_timeout(2)
     world.network.set_faults(Faults(lose_ack=1))
 
     error = await failure(session.publish(batch(wish(1)), [None]))
@@ -272,6 +272,19 @@ async def test_a_cut_ends_sessions_and_requests_at_once(world: World, clock: Vir
     assert (refused.again, clock.monotonic()) == ("later", start)
     assert (await end_of(session)).again == "now"
     assert world.hub.sessions == 0
+
+
+async def test_an_answer_that_came_before_the_cut_counts(world: World) -> None:
+    """Even if whoever asked has not had its turn yet."""
+    session = await world.session("ada", "support")
+    world.network.set_faults(Faults(delay=(1, 1)))
+    publishing = asyncio.create_task(session.publish(batch(wish(1)), [None]))
+    asyncio.get_running_loop().call_later(2.000_000_5, world.network.cut, "ada")
+
+    (ack,) = await publishing
+
+    assert ack.outcome == "new"
+    assert session.closed
 
 
 async def test_what_left_before_a_cut_still_arrives(world: World) -> None:

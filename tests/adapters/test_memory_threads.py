@@ -10,7 +10,7 @@ import pytest
 
 from chatkit.adapters.memory import MemoryConfig, factory, new_hub
 from chatkit.engine.system import SystemClock
-from chatkit.ports.adapter import Received
+from chatkit.ports.adapter import Received, SessionClosed
 from tests.adapters.world import parts
 from tests.logs.wishes import batch, text_of, wish
 
@@ -40,6 +40,38 @@ async def client(hub_config: MemoryConfig, user: str, ready: threading.Barrier) 
             assert ack.outcome == "new"
     await adapter.aclose()
     return found
+
+
+def test_controls_work_from_any_thread() -> None:
+    """A link is cut from outside of its client's loop, and again when that loop is gone."""
+    hub = new_hub(clock=SystemClock(), random=Random(1))
+    adapter = factory.build(MemoryConfig(hub=hub), parts("ada", SystemClock()))
+    opened, ended = threading.Event(), threading.Event()
+    reasons: list[str] = []
+
+    async def live() -> None:
+        session = await adapter.open()
+        opened.set()
+        try:
+            async for _ in session.signals():
+                pass
+        except SessionClosed as error:
+            reasons.append(error.again)
+        hub.network.heal("ada")
+        await adapter.open()
+        ended.set()
+
+    thread = threading.Thread(target=lambda: asyncio.run(live()))
+    thread.start()
+    assert opened.wait(10)
+    hub.network.cut("ada")
+    assert ended.wait(10)
+    thread.join(10)
+
+    hub.network.cut("ada")
+
+    assert reasons == ["now"]
+    assert hub.network.link("ada")._travellers == {}
 
 
 @pytest.mark.parametrize("attempt", range(3))

@@ -328,6 +328,8 @@ async def test_an_older_edit_below_the_floor_is_not_looked_for(short: MemoryLog)
     assert ack.outcome == "new"
     entries = (await short.entries("support", after=None, limit=10)).items
     assert [text_of(item.data) for item in entries] == ["text 2", None, None]
+    await short.append("support", [wish(5), wish(6)])
+    assert texts(await short.messages("support", limit=10)) == ["text 5", "text 6"]
 
 
 def test_a_log_keeps_at_least_one_entry(clock: VirtualClock) -> None:

@@ -92,7 +92,8 @@ class Link:
             self._until = until
             reached = tuple(self._travellers)
         for traveller in reached:
-            call_on(traveller.loop, _break, traveller, half_open)
+            if not call_on(traveller.loop, _break, traveller, half_open):
+                self.quit(traveller)  # its loop is gone, and it with it
 
     def heal(self) -> None:
         """Let new connections through; what was broken stays broken."""
