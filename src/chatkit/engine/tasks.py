@@ -32,6 +32,7 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(self._guard(work, name), name=f"chatkit:{name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step never ran
         return task
 
     def keep(self, work: Callable[[], Awaitable[None]], name: str) -> None:

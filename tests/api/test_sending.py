@@ -1,0 +1,334 @@
+"""Sending: what is wrong is refused before anything is queued; what is accepted has a fate."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel
+
+import chatkit
+
+if TYPE_CHECKING:
+    from tests.api.kit import Stage
+
+
+class Stranger(BaseModel):
+    """A model nobody registered."""
+
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "error", "words"),
+    [
+        ("", {}, chatkit.InvalidMessage, "body.text"),
+        ("  \n", {}, chatkit.InvalidMessage, "body.text"),
+        ("x" * 1_100_000, {}, chatkit.MessageTooLarge, "frame"),
+        ("a\x00b", {}, chatkit.InvalidMessage, "body.text"),
+        ("\ud800", {}, chatkit.InvalidMessage, "body.text"),
+        (Stranger(), {}, chatkit.InvalidMessage, "Stranger"),
+        (object(), {}, chatkit.InvalidMessage, "object"),
+        (chatkit.Image(source="x", caption="\ud800"), {}, chatkit.InvalidMessage, "body.caption"),
+        ("hi", {"meta": {"n": 1}}, chatkit.InvalidMessage, "meta.n"),
+        ("hi", {"meta": {"n": "x" * 2_000}}, chatkit.InvalidMessage, "meta"),
+        ("hi", {"topic": "t" * 65}, chatkit.InvalidMessage, "topic"),
+        ("hi", {"mentions": ["u"] * 51}, chatkit.InvalidMessage, "mentions"),
+        ("hi", {"mentions": [""]}, chatkit.InvalidMessage, "mentions"),
+        ("hi", {"key": ""}, chatkit.InvalidMessage, "key"),
+        ("hi", {"key": "k" * 513}, chatkit.InvalidMessage, "key"),
+        ("hi", {"expires_in": 0}, chatkit.ConfigError, "expires_in"),
+        ("hi", {"expires_in": 10**9}, chatkit.ConfigError, "expires_in"),
+        ("hi", {"send_at": datetime(2026, 1, 1)}, chatkit.ConfigError, "send_at"),  # noqa: DTZ001  # that is the point
+        ("hi", {"reply_to": "no-such-message"}, chatkit.MessageNotFound, "no such message"),
+    ],
+)
+async def test_a_message_that_cannot_be_sent_is_refused_and_nothing_is_queued(
+    stage: Stage, content: Any, options: dict[str, Any], error: type[chatkit.ChatkitError], words: str
+) -> None:
+    """Each bad input has its own error, which names the field and the channel and never the body."""
+    async with stage.chat("ada") as ada:
+        with pytest.raises(error, match=words) as caught:
+            await ada.channel("support").send(content, **options)
+        assert ada.outbox.depth == 0
+        assert caught.value.hint
+    assert stage.texts("support") == []
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "dm.ada", "u.ada", "a\nb", "\ud800"])
+async def test_a_bad_channel_name_is_refused(stage: Stage, name: str) -> None:
+    """D31: 1 to 64 characters that do not start as a derived name does."""
+    async with stage.chat("ada") as ada:
+        with pytest.raises(chatkit.InvalidMessage):
+            ada.channel(name)
+
+
+async def test_a_channel_keeps_its_options(stage: Stage) -> None:
+    """The same object for the same name; other options are a misuse."""
+    async with stage.chat("ada") as ada:
+        assert ada.channel("support") is ada.channel("support")
+        assert dict(ada.channels) == {"support": ada.channel("support")}
+        with pytest.raises(chatkit.StateError):
+            ada.channel("support", keep=5)
+        with pytest.raises(chatkit.ConfigError):
+            ada.channel("other", keep=0)
+
+
+async def test_a_sent_message_has_its_serial_and_server_time(stage: Stage) -> None:
+    """D11: `sent` means what the capability says, and tells place and time."""
+    async with stage.chat("ada") as ada:
+        delivery = await ada.channel("support").send("Hello")
+        message = await delivery.wait(timeout=10)
+
+        assert (message.text, message.own, message.status) == ("Hello", True, "sent")
+        assert message.serial == "00000000000000000001"
+        assert message.sent_at is not None
+        assert delivery.done
+        assert delivery.certain
+        assert delivery.attempts == 1
+        assert (delivery.kind, delivery.channel) == ("create", "support")
+        assert delivery.to_dict()["status"] == "sent"
+        assert "Hello" not in repr(delivery)
+    assert stage.texts("support") == ["Hello"]
+
+
+async def test_the_same_key_is_the_same_message(stage: Stage) -> None:
+    """D14: a second send with one key returns the first delivery, queued or sent."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        first = await support.send("Hello", key="greeting")
+        second = await support.send("Hello", key="greeting")
+        await first.wait(timeout=10)
+        third = await support.send("Hello again", key="greeting")
+
+        assert first.message_id == second.message_id == third.message_id
+        assert third.status == "sent"
+    assert stage.texts("support") == ["Hello"]
+
+
+async def test_a_queued_message_can_be_withdrawn_and_a_sent_one_not(stage: Stage) -> None:
+    """D7: `discard` is for what was never attempted."""
+    async with stage.chat("ada") as ada:
+        stage.hub.network.cut("ada")
+        support = ada.channel("support")
+        delivery = await support.send("Never mind")
+        statuses = delivery.watch()
+        assert await statuses.next(timeout=1) == "queued"
+
+        assert await delivery.discard()
+        assert await statuses.next(timeout=1) == "discarded"
+        with pytest.raises(chatkit.DeliveryFailed) as caught:
+            await delivery.wait(timeout=1)
+        assert caught.value.delivery is delivery
+        assert not await delivery.discard()
+
+        stage.hub.network.heal("ada")
+        sent = await support.send("But this")
+        await sent.wait(timeout=60)
+        assert not await sent.discard()
+        assert [status async for status in sent.watch()] == ["sent"] or sent.done
+    assert stage.texts("support") == ["But this"]
+
+
+async def test_cancelling_a_send_withdraws_it(stage: Stage) -> None:
+    """D14: a cancelled `send()` leaves no message that was never attempted."""
+    async with stage.chat("ada") as ada:
+        stage.hub.network.cut("ada")
+        sending = asyncio.ensure_future(ada.channel("support").send("Never mind"))
+        await asyncio.sleep(0)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        stage.hub.network.heal("ada")
+        await ada.outbox.flush(timeout=60)
+    assert stage.texts("support") == []
+
+
+async def test_delivered_needs_receipts(stage: Stage) -> None:
+    """What nobody can tell is a `CapabilityError`, not a quiet wait."""
+    async with stage.chat("ada") as ada:
+        delivery = await ada.channel("support").send("Hello")
+        with pytest.raises(chatkit.CapabilityError):
+            await delivery.wait("delivered", timeout=1)
+        assert delivery.progress is None
+
+
+async def test_changes_of_a_message_are_wishes_too(stage: Stage) -> None:
+    """Edit, delete, react and unreact are queued like a send and fold where all see them."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        support, theirs = ada.channel("support"), bob.channel("support")
+        await theirs.attach(timeout=5)
+        hello = await (await support.send("Helo")).wait(timeout=5)
+
+        await (await support.edit(hello, "Hello")).wait(timeout=5)
+        await (await support.react(hello.message_id, "👍️")).wait(timeout=5)
+        await (await support.unreact(hello, "👍")).wait(timeout=5)
+        await (await support.react(hello, "🎉")).wait(timeout=5)
+        await asyncio.sleep(1)
+        shown = await theirs.get(hello.message_id)
+        assert (shown.text, shown.edited, shown.version) == ("Hello", True, 2)
+        assert shown.reactions == {"🎉": frozenset({"ada"})}
+
+        with pytest.raises(chatkit.NotAllowed):
+            await theirs.edit(shown, "Mine now")
+        await (await support.delete(hello)).wait(timeout=5)
+        await asyncio.sleep(1)
+        gone = await theirs.get(hello.message_id)
+        assert (gone.deleted, gone.text) == (True, "")
+
+
+async def test_a_stale_edit_is_refused_where_a_log_can_tell(stage: Stage) -> None:
+    """`expected_version` is checked in the log's append (D9); elsewhere it is a `CapabilityError`."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        hello = await (await support.send("Hello")).wait(timeout=5)
+        await (await support.edit(hello, "Hello!", expected_version=1)).wait(timeout=5)
+        late = await support.edit(hello, "Hello?", expected_version=1)
+        with pytest.raises(chatkit.DeliveryFailed) as caught:
+            await late.wait(timeout=5)
+        assert isinstance(caught.value.__cause__, chatkit.VersionConflict)
+        assert late.certain
+        assert (await support.get(hello)).text == "Hello!"
+
+
+async def test_without_a_log_nothing_can_check_a_version(stage: Stage) -> None:
+    """No quiet nothing: `CapabilityError` before anything is queued."""
+    async with stage.chat("ada", config={"like": "pusher"}) as ada:
+        support = ada.channel("support")
+        hello = await (await support.send("Hello")).wait(timeout=5)
+        with pytest.raises(chatkit.CapabilityError):
+            await support.edit(hello, "Hello!", expected_version=1)
+        with pytest.raises(chatkit.CapabilityError):
+            await support.history()
+        with pytest.raises(chatkit.CapabilityError):
+            support.events(since=chatkit.START)
+        with pytest.raises(chatkit.NotAllowed):
+            await ada.as_user("bob").channel("support").delete(hello)
+
+
+async def test_a_newer_edit_replaces_one_that_was_never_attempted(stage: Stage) -> None:
+    """D7: only never-attempted entries may be folded; the older one ends discarded."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        hello = await (await support.send("Hello")).wait(timeout=5)
+        stage.hub.network.cut("ada")
+        older = await support.edit(hello, "one")
+        newer = await support.edit(hello, "two")
+        assert older.status == "discarded"
+        assert (await support.get(hello)).text == "two"
+        stage.hub.network.heal("ada")
+        await newer.wait(timeout=60)
+    assert stage.texts("support") == ["two"]
+
+
+async def test_a_message_may_wait_for_its_time_without_holding_others(stage: Stage) -> None:
+    """`send_at`: due later, and the lane goes on meanwhile."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        later = await support.send("later", send_at=stage.clock.wall() + timedelta(minutes=5))
+        await (await support.send("now")).wait(timeout=5)
+        assert later.status == "queued"
+        await later.wait(timeout=301)
+    assert stage.texts("support") == ["now", "later"]
+
+
+async def test_an_expired_message_says_so(stage: Stage) -> None:
+    """D13: a deadline is an instant of server time; what was never written is certain to be absent."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        await support.attach(timeout=5)
+        stage.hub.network.cut("ada")
+        delivery = await support.send("Quick!", expires_in=30)
+        with pytest.raises(chatkit.DeliveryFailed, match="expired"):
+            await delivery.wait(timeout=120)
+        assert delivery.status == "expired"
+        stage.hub.network.heal("ada")
+        await asyncio.sleep(120)
+        assert stage.texts("support") == []
+        await delivery.retry()
+        await delivery.wait(timeout=60)
+    assert stage.texts("support") == ["Quick!"]
+
+
+async def test_emit_passes_by_and_is_never_queued(stage: Stage) -> None:
+    """An ephemeral event reaches those who are there; offline it is `False`."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        await ada.channel("support").attach(timeout=5)
+        theirs = bob.channel("support")
+        events = theirs.events(chatkit.CustomEvent)
+        await theirs.attach(timeout=5)
+
+        assert await ada.channel("support").emit("price-tick", {"eur": 12})
+        event = await events.next(timeout=5)
+        assert (event.name, dict(event.data), event.sender.user) == ("price-tick", {"eur": 12}, "ada")
+
+        with pytest.raises(chatkit.InvalidMessage):
+            await ada.channel("support").emit("price tick", {})
+        with pytest.raises(chatkit.InvalidMessage):
+            await ada.channel("support").emit("big", {"x": "y" * 1_100_000})
+        stage.hub.network.cut("ada")
+        await asyncio.sleep(30)
+        assert not await ada.channel("support").emit("price-tick", {"eur": 13})
+        assert ada.outbox.depth == 0
+
+
+async def test_custom_bodies_arrive_as_the_apps_own_model(stage: Stage) -> None:
+    """`@message_type` bodies go out and come in as the model."""
+
+    @chatkit.message_type("test-poll.v1")
+    class Poll(BaseModel):
+        question: str
+
+    async with stage.chat("ada") as ada:
+        message = await (await ada.channel("support").send(Poll(question="Tea?"))).wait(timeout=5)
+        assert message.body == Poll(question="Tea?")
+        page = await ada.channel("support").history()
+        assert page.items[0].body == Poll(question="Tea?")
+
+
+async def test_the_outbox_has_limits_and_says_so(stage: Stage) -> None:
+    """I10: over the limit `send` raises and what is queued stays."""
+    async with stage.chat("ada", limits=chatkit.OutboxLimits(entries=2)) as ada:
+        stage.hub.network.cut("ada")
+        support = ada.channel("support")
+        await support.send("one")
+        await support.send("two")
+        with pytest.raises(chatkit.OutboxFull):
+            await support.send("three")
+        assert ada.outbox.depth == 2
+        assert ada.outbox.size > 0
+        assert ada.outbox.oldest == datetime(2026, 1, 1, tzinfo=UTC)
+        stage.hub.network.heal("ada")
+        report = await ada.outbox.flush(timeout=60)
+        assert (report.sent, report.queued, report.reason) == (2, 0, None)
+    assert stage.texts("support") == ["one", "two"]
+
+
+async def test_a_backend_speaks_for_many_users(stage: Stage) -> None:
+    """`as_user`: another sender over the same socket, store and outbox; `own` is about who asks."""
+    async with stage.chat("backend") as chat:
+        ada, bob = chat.as_user("ada"), chat.as_user("bob")
+        events = bob.channel("support").events(chatkit.MessageEvent)
+        await bob.channel("support").attach(timeout=5)
+        sent = await (await ada.channel("support").send("from ada")).wait(timeout=5)
+        await (await bob.channel("support").send("from bob")).wait(timeout=5)
+
+        first, second = await events.next(timeout=5), await events.next(timeout=5)
+        assert [(e.message.sender.user, e.own, e.message.own) for e in (first, second)] == [
+            ("ada", False, False),
+            ("bob", True, True),
+        ]
+        await (await ada.channel("support").edit(sent, "from ada!")).wait(timeout=5)
+        assert (await events.next(timeout=5)).message.text == "from ada!"
+        page = await ada.channel("support").history()
+        assert [m.own for m in page.items] == [False, True]
+
+
+async def test_an_untrusted_credential_speaks_for_one_user(stage: Stage) -> None:
+    """`as_user` without a backend's credential is a `CapabilityError`."""
+    async with stage.chat("ada", config={"trusted": False}) as ada:
+        assert ada.capabilities.support("as_user") == "none"
+        with pytest.raises(chatkit.CapabilityError):
+            ada.as_user("bob")
