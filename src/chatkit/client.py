@@ -204,6 +204,7 @@ class Chat(Source):
             self.engine.context.tasks.spawn(self._withdraw(adding), "withdraw")
             raise
         self._shared.show(entry)
+        self.outbox.changed()
         return self._shared.delivery(entry)
 
     async def replace_older_edits(self, delivery: Delivery, target: Ident) -> None:

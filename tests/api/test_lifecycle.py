@@ -1,0 +1,214 @@
+"""Lives: opening, closing, restarting on the same store, the wrong loop, thread or process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+import chatkit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.api.kit import Stage
+
+
+async def test_a_client_is_opened_once_and_closed_for_good(stage: Stage) -> None:
+    """Not open, opened twice, closed: each is its own misuse, said with what to do."""
+    chat = stage.chat("ada")
+    with pytest.raises(chatkit.StateError, match="not open"):
+        chat.channel("support")
+    opened = await chat
+    assert opened is chat
+    with pytest.raises(chatkit.StateError, match="opened before"):
+        await chat
+    support = chat.channel("support")
+    report = await chat.aclose()
+    assert await chat.aclose() is report is chat.report
+    assert report.clean
+    assert report.left == ()
+    for use in (lambda: support.send("late"), support.attach, support.history, lambda: support.emit("x")):
+        with pytest.raises(chatkit.StateError, match="closed"):
+            await use()
+    with pytest.raises(chatkit.StateError, match="opened before"):
+        await chat
+    assert chat.health().status == "down"
+    assert repr(support) == "Channel('support')"
+
+
+async def test_closing_sends_what_can_be_sent_and_tells_what_is_left(stage: Stage) -> None:
+    """I12: leaving waits `drain` seconds for the outbox; the report says what stays and why."""
+    async with stage.chat("ada") as ada:
+        await ada.channel("support").send("one")
+    assert ada.report is not None
+    assert (ada.report.sent, ada.report.queued, ada.report.reason) == (1, 0, None)
+
+    started = stage.clock.monotonic()
+    stage.hub.network.cut("bob")
+    async with stage.chat("bob", drain=3) as bob:
+        await bob.channel("support").send("two")
+    assert bob.report is not None
+    assert (bob.report.sent, bob.report.queued, bob.report.durable) == (0, 1, False)
+    assert isinstance(bob.report.reason, chatkit.ChatkitError)
+    assert stage.clock.monotonic() - started < 15
+
+
+async def test_cancelling_a_close_cuts_the_drain_short(stage: Stage) -> None:
+    """A second Ctrl-C does not wait for the outbox, and still closes everything."""
+    stage.hub.network.cut("ada")
+    ada = await stage.chat("ada", drain=3_000)
+    await ada.channel("support").send("never")
+    closing = asyncio.ensure_future(ada.aclose())
+    await asyncio.sleep(1)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert ada.report is not None
+    assert ada.report.queued == 1
+    assert stage.clock.monotonic() < 60
+
+
+async def test_wait_closed_keeps_a_program_alive_and_tells_a_failure(stage: Stage) -> None:
+    """It returns when the client is closed, and raises the reason when the connection failed for good."""
+    ada = await stage.chat("ada")
+    waiting = asyncio.ensure_future(ada.wait_closed())
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    await ada.aclose()
+    await waiting
+
+    stage.hub.network.refuse("bob", chatkit.AuthenticationError("revoked"))
+    async with stage.chat("bob") as bob:
+        events = bob.events()
+        with pytest.raises(chatkit.ChatkitError):
+            await bob.wait_closed()
+        with pytest.raises(chatkit.ChatkitError):
+            await bob.connection.wait(timeout=5)
+        with pytest.raises(chatkit.ChatkitError):
+            while True:
+                await events.next(timeout=5)
+        assert bob.connection.state == "failed"
+        assert bob.health().status == "down"
+
+
+async def test_what_was_queued_is_sent_by_the_next_life(stage: Stage, tmp_path: Path) -> None:
+    """I3: offline, closed, opened again: the same message under the same id, once."""
+    path = tmp_path / "ada.db"
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", store=path, drain=0) as ada:
+        delivery = await ada.channel("support").send("written offline", key="k")
+        assert ada.capabilities.support("durable") == "emulated"
+    assert ada.report is not None
+    assert ada.report.durable
+
+    async with stage.chat("ada", store=path) as again:
+        (found,) = await again.outbox.entries()
+        assert (found.message_id, found.status) == (delivery.message_id, "queued") or found.in_doubt
+        assert [m.text for m in again.channel("support").timeline.view.messages] == ["written offline"]
+        stage.hub.network.heal("ada")
+        message = await (await again.channel("support").send("written offline", key="k")).wait(timeout=60)
+        assert message.message_id == delivery.message_id
+    assert stage.texts("support") == ["written offline"]
+
+
+async def test_an_offline_start_shows_what_is_stored(stage: Stage, tmp_path: Path) -> None:
+    """The timeline of the last life, before any network; caught up when it is back."""
+    path = tmp_path / "ada.db"
+    async with stage.chat("ada", store=path) as ada, stage.chat("bob") as bob:
+        await ada.channel("support").attach(timeout=5)
+        for text in ("one", "two"):
+            await (await bob.channel("support").send(text)).wait(timeout=5)
+        await asyncio.sleep(5)
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", store=path) as again, stage.chat("bob") as bob:
+        support = again.channel("support")
+        views = support.timeline.watch()
+        await asyncio.sleep(1)
+        assert [m.text for m in support.timeline.view.messages] == ["one", "two"]
+        assert support.timeline.view.state == "local"
+        await (await bob.channel("support").send("three")).wait(timeout=5)
+        stage.hub.network.heal("ada")
+        await asyncio.sleep(90)
+        assert [m.text for m in support.timeline.view.messages] == ["one", "two", "three"]
+        assert support.timeline.view.state == "live"
+        await views.aclose()
+
+
+async def test_a_store_has_one_owner_one_user_and_one_realm(stage: Stage, tmp_path: Path) -> None:
+    """I17, D27: a second owner, another user and another realm are refused; `rebind` moves what it may."""
+    path = tmp_path / "ada.db"
+    async with stage.chat("ada", store=path):
+        with pytest.raises(chatkit.StoreLocked):
+            await stage.chat("ada", store=path)
+    with pytest.raises(chatkit.StateError):
+        await stage.chat("bob", store=path)
+    elsewhere = chatkit.connect("memory://elsewhere?offline=1", user="ada", store=path, clock=stage.clock, seed=9)
+    with pytest.raises(chatkit.StateError):
+        await elsewhere
+    moved = chatkit.connect(
+        "memory://elsewhere?offline=1", user="ada", store=path, clock=stage.clock, seed=9, rebind=True
+    )
+    async with moved:
+        assert moved.outbox.depth == 0
+
+
+async def test_another_thread_is_refused(stage: Stage) -> None:
+    """A client belongs to its loop: another thread gets a `StateError` that says what to do."""
+    async with stage.chat("ada") as ada:
+        caught: list[BaseException] = []
+
+        def elsewhere() -> None:
+            for use in (lambda: ada.channel("support"), lambda: asyncio.run(ada.channel("support").send("x"))):
+                try:
+                    use()
+                except chatkit.StateError as error:
+                    caught.append(error)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        assert len(caught) == 2
+
+
+async def test_a_forked_child_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client belongs to its process."""
+    async with stage.chat("ada") as ada:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(chatkit.StateError, match="parent process"):
+            ada.channel("support")
+        monkeypatch.undo()
+
+
+async def test_leaving_a_channel_detaches_it(stage: Stage) -> None:
+    """`async with channel`: attached for the block; refusals are raised by `attach`."""
+    async with stage.chat("ada") as ada:
+        async with ada.channel("support") as support:
+            await support.attach(timeout=5)
+            assert (support.state, support.error, support.kind) == ("attached", None, "group")
+        assert support.state == "detached"
+        stage.hub.network.cut("ada")
+        await asyncio.sleep(60)
+        with pytest.raises(chatkit.WaitTimeout):
+            await support.attach(timeout=5)
+        stage.hub.network.heal("ada")
+        ada.connection.retry_now()
+        await support.attach(timeout=60)
+
+
+async def test_channels_over_a_connections_limit_get_a_further_one(stage: Stage) -> None:
+    """As many sessions as `channels_per_connection` asks for; every channel is heard."""
+    config = {"capabilities": {"channels_per_connection": 2}}
+    async with stage.chat("ada", config=config) as ada, stage.chat("bob") as bob:
+        events = ada.events(chatkit.MessageCreated)
+        for n in range(5):
+            await ada.channel(f"c{n}").attach(timeout=5)
+        assert stage.hub.sessions == 3 + 1
+        for n in range(5):
+            await (await bob.channel(f"c{n}").send(f"to {n}")).wait(timeout=5)
+        heard = [(await events.next(timeout=5)).message.text for _ in range(5)]
+        assert heard == [f"to {n}" for n in range(5)]
+        assert await ada.channel("c4").emit("hello")
