@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,12 +12,12 @@ from chatkit.testing.clock import VirtualClock, VirtualLoop, run, settle
 
 def test_a_year_passes_at_once_and_the_wall_clock_follows() -> None:
     """Sleeping moves both clocks by just that much."""
-    clock = VirtualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
+    clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
 
     run(asyncio.sleep(365 * 86_400), clock=clock)
 
     assert clock.monotonic() == pytest.approx(365 * 86_400)
-    assert clock.wall() == datetime(2027, 1, 1, tzinfo=timezone.utc)
+    assert clock.wall() == datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def test_timers_fire_in_order_whatever_order_they_were_set_in() -> None:

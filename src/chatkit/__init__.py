@@ -3,99 +3,18 @@
     async with chatkit.connect("memory://", user="ada", store="ada.db") as chat:
         delivery = await chat.channel("support").send("Hello")
 
-Names load when they are first used, so importing this package costs next to nothing.
+Names load when they are first used, so importing this package costs next to nothing; `__init__.pyi` lists
+them for type checkers.
 """
 
+# pyright: reportUnsupportedDunderAll=false
+# `__getattr__` below brings the names of `__all__`.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from chatkit.adapters.memory.config import MemoryConfig
-    from chatkit.channel import Channel
-    from chatkit.client import Chat
-    from chatkit.connecting import connect
-    from chatkit.connection import Connection
-    from chatkit.conversation import Conversation
-    from chatkit.delivery import Delivery
-    from chatkit.errors import (
-        AuthenticationError,
-        CapabilityError,
-        ChatkitError,
-        ConfigError,
-        CursorInvalid,
-        DeliveryFailed,
-        DependencyFailed,
-        EventOverflow,
-        GaveUp,
-        InvalidMessage,
-        MessageNotFound,
-        MessageTooLarge,
-        NotAllowed,
-        OutboxFull,
-        ProviderError,
-        RateLimited,
-        Rejected,
-        StateError,
-        StoreError,
-        StoreLocked,
-        TransportError,
-        VersionConflict,
-        WaitTimeout,
-    )
-    from chatkit.model.bodies import (
-        Audio,
-        Card,
-        Content,
-        Embed,
-        File,
-        Image,
-        Media,
-        Text,
-        UnknownBody,
-        Video,
-        message_type,
-    )
-    from chatkit.model.capabilities import Capabilities, Feature
-    from chatkit.model.config import Config
-    from chatkit.model.cursor import START, Cursor
-    from chatkit.model.events import (
-        ChannelChanged,
-        ConnectionChanged,
-        CustomEvent,
-        DeliveryChanged,
-        Discontinuity,
-        Event,
-        ForeignFrame,
-        HandlerError,
-        MessageCreated,
-        MessageDeleted,
-        MessageEvent,
-        MessageUpdated,
-        ReactionChanged,
-    )
-    from chatkit.model.message import Message, Sender, Status, User
-    from chatkit.model.options import AuthRequest, Draft, OutboxLimits, Token
-    from chatkit.model.values import Value
-    from chatkit.model.views import (
-        CloseReport,
-        ConnectionView,
-        FlushReport,
-        Health,
-        OutboxView,
-        Page,
-        TimelineChange,
-        TimelineView,
-    )
-    from chatkit.outbox import Outbox
-    from chatkit.ports import Adapter, Log, Middleware, Store
-    from chatkit.refs import MessageRef, Position
-    from chatkit.source import Source
-    from chatkit.stream import Stream
-    from chatkit.timeline import Timeline
-
-_HOMES = {
+_HOMES: Final = {
     "adapters.memory.config": ("MemoryConfig",),
     "channel": ("Channel",),
     "client": ("Chat",),
@@ -179,9 +98,96 @@ _HOMES = {
     "stream": ("Stream",),
     "timeline": ("Timeline",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # checked against the imports above by a test
+__all__ = [
+    "START",
+    "Adapter",
+    "Audio",
+    "AuthRequest",
+    "AuthenticationError",
+    "Capabilities",
+    "CapabilityError",
+    "Card",
+    "Channel",
+    "ChannelChanged",
+    "Chat",
+    "ChatkitError",
+    "CloseReport",
+    "Config",
+    "ConfigError",
+    "Connection",
+    "ConnectionChanged",
+    "ConnectionView",
+    "Content",
+    "Conversation",
+    "Cursor",
+    "CursorInvalid",
+    "CustomEvent",
+    "Delivery",
+    "DeliveryChanged",
+    "DeliveryFailed",
+    "DependencyFailed",
+    "Discontinuity",
+    "Draft",
+    "Embed",
+    "Event",
+    "EventOverflow",
+    "Feature",
+    "File",
+    "FlushReport",
+    "ForeignFrame",
+    "GaveUp",
+    "HandlerError",
+    "Health",
+    "Image",
+    "InvalidMessage",
+    "Log",
+    "Media",
+    "MemoryConfig",
+    "Message",
+    "MessageCreated",
+    "MessageDeleted",
+    "MessageEvent",
+    "MessageNotFound",
+    "MessageRef",
+    "MessageTooLarge",
+    "MessageUpdated",
+    "Middleware",
+    "NotAllowed",
+    "Outbox",
+    "OutboxFull",
+    "OutboxLimits",
+    "OutboxView",
+    "Page",
+    "Position",
+    "ProviderError",
+    "RateLimited",
+    "ReactionChanged",
+    "Rejected",
+    "Sender",
+    "Source",
+    "StateError",
+    "Status",
+    "Store",
+    "StoreError",
+    "StoreLocked",
+    "Stream",
+    "Text",
+    "Timeline",
+    "TimelineChange",
+    "TimelineView",
+    "Token",
+    "TransportError",
+    "UnknownBody",
+    "User",
+    "Value",
+    "VersionConflict",
+    "Video",
+    "WaitTimeout",
+    "connect",
+    "message_type",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -147,7 +147,9 @@ class Chat(Source):
         self._shared.check_use()
         name = check_channel(name)
         if kind != "group" or not 1 <= keep <= LARGEST_KEEP:
-            raise ConfigError(f"channel() takes kind='group' and keep from 1 to {LARGEST_KEEP:,}", channel=name)
+            raise ConfigError(
+                f"channel() takes kind='group' and keep from 1 to {LARGEST_KEEP:,}", channel=name
+            )
         found = self._channels.get(name)
         if found is None:
             found = self._channels[name] = Channel(self, name, kind, keep, self._shared.timeline(name, keep))
@@ -165,7 +167,9 @@ class Chat(Source):
         """
         self._shared.check_use()
         if not self._setup.context.adapter.trusted:
-            raise CapabilityError("this credential may speak for one user only", hint="Use a backend's credential.")
+            raise CapabilityError(
+                "this credential may speak for one user only", hint="Use a backend's credential."
+            )
         other = checked_user(user)
         self._setup.context.users.add(other.id)
         return Chat(self._setup, other, self._shared)
@@ -248,7 +252,9 @@ class Chat(Source):
     ) -> Subscription:
         self._shared.check_use()
         if since is not None:
-            raise ConfigError("since= is a place in one channel", hint="Use `chat.channel(name).events(since=...)`.")
+            raise ConfigError(
+                "since= is a place in one channel", hint="Use `chat.channel(name).events(since=...)`."
+            )
         return self.engine.subscribe(
             kinds, None, viewer=self._user.id, since=None, from_start=False, buffer=buffer, overflow=overflow
         )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from chatkit.model.events import HandlerError
     from chatkit.model.message import User
-    from chatkit.ports import Adapter, AdapterFactory, Clock, Credentials, Log, Observer, RandomSource, Store
+    from chatkit.ports import Adapter, AdapterFactory, Clock, Log, Observer, RandomSource, Store
 
     TokenProvider = Callable[[AuthRequest], Awaitable[str | Token | Mapping[str, Any]]]
 
@@ -38,7 +38,19 @@ GROUP: Final = "chatkit.adapters"
 _BUILT_IN: Final = {"memory": "chatkit.adapters.memory"}
 _TO_COME: Final = frozenset({"pusher", "ably", "supabase"})
 _FEATURES: Final[frozenset[str]] = frozenset(
-    {"durable", "history", "order", "resume", "presence", "edit", "react", "receipts", "search", "direct", "as_user"}
+    {
+        "durable",
+        "history",
+        "order",
+        "resume",
+        "presence",
+        "edit",
+        "react",
+        "receipts",
+        "search",
+        "direct",
+        "as_user",
+    }
 )
 
 
@@ -110,13 +122,17 @@ def connect(
         return Parts(who.id, Secrets(who.id, secret, auth), memory, client, time, chance, watcher)
 
     adapter, networked = _adapter(source, parts)
-    place = _store_of(store, networked)
-    kept = open_store(place, durability=durability, limits=bounds, clock=time, random=chance, inline=clock is not None)
+    place = _store_of(store, networked=networked)
+    kept = open_store(
+        place, durability=durability, limits=bounds, clock=time, random=chance, inline=clock is not None
+    )
     context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness)
     return Chat(
         Setup(
             context=context,
-            capabilities=_capabilities(adapter.capabilities, kept, pipelined=order == "pipelined", trusted=adapter.trusted),
+            capabilities=_capabilities(
+                adapter.capabilities, kept, pipelined=order == "pipelined", trusted=adapter.trusted
+            ),
             require=wanted,
             rebind=rebind,
             pipelined=order == "pipelined",
@@ -147,7 +163,9 @@ class Secrets:
     ) -> Token | Mapping[str, Any]:
         """Return a token, or the provider's own answer for one channel and socket."""
         if self._auth is None:
-            raise ConfigError("this provider asks for a token", hint="Give connect() an `auth=` token provider.")
+            raise ConfigError(
+                "this provider asks for a token", hint="Give connect() an `auth=` token provider."
+            )
         if channel is None and self._token is not None and not refresh:
             return self._token
         found = await self._auth(AuthRequest(user=self._user, channel=channel, params=params))
@@ -165,9 +183,9 @@ class Secrets:
         return f"Secrets(user={self._user!r})"
 
 
-
-
-def _adapter(source: str | Config | Adapter | None, parts: Callable[[str | None], Parts]) -> tuple[Adapter, bool]:
+def _adapter(
+    source: str | Config | Adapter | None, parts: Callable[[str | None], Parts]
+) -> tuple[Adapter, bool]:
     """Return the adapter that a source stands for, and whether it leaves the process."""
     if isinstance(source, str):
         source = Config.from_url(source).with_environment()
@@ -175,7 +193,9 @@ def _adapter(source: str | Config | Adapter | None, parts: Callable[[str | None]
         source = Config.from_env()
     if not isinstance(source, Config):
         if not hasattr(source, "capabilities") or not hasattr(source, "open"):
-            raise ConfigError(f"the source is neither a URL nor a config nor an adapter, but {type(source).__name__}")
+            raise ConfigError(
+                f"the source is neither a URL nor a config nor an adapter, but {type(source).__name__}"
+            )
         return source, True
     factory = _factory(source.scheme)
     config = factory.configure(source)
@@ -193,7 +213,7 @@ def _factory(scheme: str) -> AdapterFactory:
             except ImportError as error:
                 raise ConfigError(
                     f"the adapter of {scheme}:// needs {error.name or 'a package'}, which is not installed",
-                    hint=f"Install the extra that brings it, such as `pip install 'chatkit-realtime[{scheme}]'`.",
+                    hint=f"Install the extra that brings it: `pip install 'chatkit-realtime[{scheme}]'`.",
                 ) from error
     if scheme in _TO_COME:
         raise ConfigError(f"this version has no adapter for {scheme}:// yet", hint="Use memory:// meanwhile.")
@@ -201,7 +221,7 @@ def _factory(scheme: str) -> AdapterFactory:
     raise ConfigError(f"no adapter for {scheme}://", hint=f"Known schemes: {', '.join(known)}.")
 
 
-def _store_of(store: str | PathLike[str] | Store | None, networked: bool) -> Any:
+def _store_of(store: str | PathLike[str] | Store | None, *, networked: bool) -> Any:
     if store is None:
         store = os.environ.get("CHATKIT_STORE") or None
     if store is None and networked:

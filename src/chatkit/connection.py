@@ -47,7 +47,9 @@ class Connection:
             ConfigError: There is no such state.
         """
         if state not in STATES:
-            raise ConfigError(f"{state!r} is no connection state", hint=f"One of {', '.join(sorted(STATES))}.")
+            raise ConfigError(
+                f"{state!r} is no connection state", hint=f"One of {', '.join(sorted(STATES))}."
+            )
 
         async def reached() -> None:
             async for view in self._watched.watch():

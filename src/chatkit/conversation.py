@@ -243,7 +243,9 @@ class Conversation(Source):
         engine = self._engine_now()
         given = [p for p in (before, after, around) if p is not None]
         if len(given) > 1 or not 1 <= limit <= LARGEST_PAGE:
-            raise ConfigError(f"history() takes one of before, after, around, and a limit of 1 to {LARGEST_PAGE:,}")
+            raise ConfigError(
+                f"history() takes one of before, after, around, and a limit of 1 to {LARGEST_PAGE:,}"
+            )
         places = {
             "before": None if before is None else place_of(before, self._name, engine),
             "after": None if after is None else place_of(after, self._name, engine) or OrderKey(0, ""),
@@ -283,7 +285,9 @@ class Conversation(Source):
 
     async def _change(self, kind: str, target: Ident, body: Mapping[str, Any] | None = None) -> Delivery:
         user = self._chat.user.id
-        return await self._chat.queue(Wish(kind=kind, user=user, channel=self._name, body=body, ref=_ref(target)))
+        return await self._chat.queue(
+            Wish(kind=kind, user=user, channel=self._name, body=body, ref=_ref(target))
+        )
 
     async def _react(self, kind: str, message: MessageRef, emoji: str) -> Delivery:
         self._chat.check_use()
@@ -312,7 +316,9 @@ class Conversation(Source):
 
     def _check_author(self, target: Ident, verb: str) -> None:
         if target.user != self._chat.user.id:
-            raise NotAllowed(f"only its author may {verb} a message", channel=self._name, message_id=target.id)
+            raise NotAllowed(
+                f"only its author may {verb} a message", channel=self._name, message_id=target.id
+            )
 
     async def _read(self, call: Any) -> Messages:
         context = self._engine_now().context
@@ -336,5 +342,3 @@ def _ref(target: Ident | None, base: int | None = None) -> Mapping[str, Any] | N
     if base is not None:
         ref["base"] = base
     return ref
-
-

@@ -30,11 +30,15 @@ def check_handler(handler: Callable[..., object]) -> None:
     name = name_of(handler)
     call = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004  # a callable object's own method
     if not inspect.iscoroutinefunction(call):
-        raise ConfigError(f"handler {name} is no coroutine function", hint=f"Write `async def {name}(event): ...`.")
+        raise ConfigError(
+            f"handler {name} is no coroutine function", hint=f"Write `async def {name}(event): ...`."
+        )
     try:
         inspect.signature(handler).bind(object())
     except TypeError:
-        raise ConfigError(f"handler {name} must take one event", hint=f"Write `async def {name}(event): ...`.") from None
+        raise ConfigError(
+            f"handler {name} must take one event", hint=f"Write `async def {name}(event): ...`."
+        ) from None
 
 
 def check_kinds(kinds: tuple[Any, ...]) -> tuple[type[Event], ...]:
@@ -45,7 +49,9 @@ def check_kinds(kinds: tuple[Any, ...]) -> tuple[type[Event], ...]:
     """
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Event)):
-            raise ConfigError(f"{kind!r} is no event type", hint="Name event classes, such as chatkit.MessageCreated.")
+            raise ConfigError(
+                f"{kind!r} is no event type", hint="Name event classes, such as chatkit.MessageCreated."
+            )
     return kinds
 
 
@@ -97,7 +103,9 @@ class HandlerRunner:
                 await self._handle(event)
             else:
                 await self._slots.acquire()
-                task = self._engine.context.tasks.task(self._handle(event), f"handler:{name_of(self._handler)}")
+                task = self._engine.context.tasks.task(
+                    self._handle(event), f"handler:{name_of(self._handler)}"
+                )
                 task.add_done_callback(lambda _: self._slots.release())
 
     async def _handle(self, event: Event) -> None:

@@ -101,7 +101,9 @@ class Outbox:
 def report(engine: Engine, before: dict[str, int]) -> dict[str, Any]:
     """Return the fields of a report: what ended since `before`, what is left and why."""
     outbox = engine.outbox
-    ended = {status: outbox.totals[status] - before.get(status, 0) for status in ("sent", "failed", "expired")}
+    ended = {
+        status: outbox.totals[status] - before.get(status, 0) for status in ("sent", "failed", "expired")
+    }
     return {
         "sent": ended["sent"],
         "failed": ended["failed"] + ended["expired"],

@@ -31,7 +31,9 @@ def place_of(position: Position, channel: str, engine: Engine) -> Place | None:
     match position:
         case datetime():
             if position.tzinfo is None:
-                raise ConfigError("a time as a position needs a zone", hint="Use datetime.now(timezone.utc) and the like.")
+                raise ConfigError(
+                    "a time as a position needs a zone", hint="Use datetime.now(timezone.utc) and the like."
+                )
             return position
         case Message():
             return _own_place(position, channel)
@@ -42,12 +44,16 @@ def place_of(position: Position, channel: str, engine: Engine) -> Place | None:
         case str():
             return _cursor_place(position, channel, engine)
         case _:
-            raise ConfigError(f"a position is a cursor, message, delivery or time, not {type(position).__name__}")
+            raise ConfigError(
+                f"a position is a cursor, message, delivery or time, not {type(position).__name__}"
+            )
 
 
 def _own_place(message: Message, channel: str) -> OrderKey:
     if message.channel != channel:
-        raise CursorInvalid("the message is of another channel", channel=channel, message_id=message.message_id)
+        raise CursorInvalid(
+            "the message is of another channel", channel=channel, message_id=message.message_id
+        )
     if message.key is None:
         raise StateError(
             "the message has no place yet",

@@ -59,6 +59,7 @@ class Shared:
         self.report: CloseReport | None = None
         self.closed = asyncio.Event()
         self._engine: Engine | None = None
+        self._told: dict[str, tuple[object, object]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing: asyncio.Task[CloseReport] | None = None
@@ -71,7 +72,9 @@ class Shared:
             StateError: The client was not opened.
         """
         if self._engine is None:
-            raise StateError("the client is not open", hint="Use `async with connect(...) as chat` or `await` it.")
+            raise StateError(
+                "the client is not open", hint="Use `async with connect(...) as chat` or `await` it."
+            )
         return self._engine
 
     def check_use(self, *, closing: bool = False) -> None:
@@ -81,7 +84,9 @@ class Shared:
             StateError: Not opened, closed, another loop or thread, or a forked child.
         """
         if self._pid != os.getpid():
-            raise StateError("the client belongs to the parent process", hint="Open one of its own in each process.")
+            raise StateError(
+                "the client belongs to the parent process", hint="Open one of its own in each process."
+            )
         if self._engine is None or self._loop is not running_loop():
             _ = self.engine
             raise StateError(
@@ -89,7 +94,9 @@ class Shared:
                 hint="Use it on the loop that opened it, or `asyncio.run_coroutine_threadsafe`.",
             )
         if not closing and (self.report is not None or self._closing is not None):
-            raise StateError("the client is closed", hint="Call connect() again; what was queued is in the store.")
+            raise StateError(
+                "the client is closed", hint="Call connect() again; what was queued is in the store."
+            )
 
     async def open(self) -> None:
         """Take the store and begin to connect; never waits for the network.
@@ -192,6 +199,10 @@ class Shared:
         timeline = self.timelines.get(channel.name)
         if timeline is not None:
             timeline.changed()
+        told = (channel.state, channel.error)
+        if self._told.get(channel.name) == told:
+            return
+        self._told[channel.name] = told
         self.engine.dispatcher.tell(
             ChannelChanged(
                 event_id=self._new_id(),

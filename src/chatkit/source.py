@@ -71,7 +71,13 @@ class Source:
     ) -> Stream[Event]: ...
     @overload
     def events(
-        self, a: type[A], /, *, since: Position | None = None, buffer: int = 1000, overflow: Overflow = "raise"
+        self,
+        a: type[A],
+        /,
+        *,
+        since: Position | None = None,
+        buffer: int = 1000,
+        overflow: Overflow = "raise",
     ) -> Stream[A]: ...
     @overload
     def events(
@@ -200,5 +206,6 @@ def running_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise StateError(
-            "no event loop is running here", hint="Call this from a coroutine, on the loop that opened the client."
+            "no event loop is running here",
+            hint="Call this from a coroutine, on the loop that opened the client.",
         ) from None

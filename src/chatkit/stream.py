@@ -1,4 +1,4 @@
-"""`Stream`: what `events()` and `watch()` return. Registered when the call returns; a cancelled read loses nothing."""
+"""`Stream`: what `events()` and `watch()` return. Registered at once; a cancelled read loses nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from chatkit.errors import ChatkitError, WaitTimeout
 
-T = TypeVar("T", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 
-class Puller(Protocol[T]):
+class Puller(Protocol[T_co]):
     """Where a stream takes its items from."""
 
     @property
@@ -20,7 +20,7 @@ class Puller(Protocol[T]):
         """Discontinuities passed."""
         ...
 
-    async def get(self) -> T:
+    async def get(self) -> T_co:
         """Wait for the next item; `StopAsyncIteration` at the end."""
         ...
 
@@ -29,13 +29,13 @@ class Puller(Protocol[T]):
         ...
 
 
-class Stream(AsyncIterator[T]):
+class Stream(AsyncIterator[T_co]):
     """One reader's items, in order. Not a generator: a read that times out or is cancelled leaves it whole.
 
     Ends when it is closed or its client is; raises what made it fail for good.
     """
 
-    def __init__(self, puller: Puller[T]) -> None:
+    def __init__(self, puller: Puller[T_co]) -> None:
         self._puller = puller
 
     @property
@@ -43,7 +43,7 @@ class Stream(AsyncIterator[T]):
         """Discontinuities passed, filtered out or not."""
         return self._puller.gaps
 
-    async def next(self, *, timeout: float | None = None) -> T:
+    async def next(self, *, timeout: float | None = None) -> T_co:
         """Wait for the next item.
 
         Args:
@@ -59,7 +59,7 @@ class Stream(AsyncIterator[T]):
         """End the stream; idempotent."""
         self._puller.close()
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> T_co:
         return await self._puller.get()
 
     async def __aenter__(self) -> Self:

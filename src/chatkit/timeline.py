@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from chatkit.core.attachment import State as AttachState
+from chatkit.core.fold import Voucher
 from chatkit.core.message import build_pending, build_told
 from chatkit.core.overlay import Wish
-from chatkit.core.fold import Voucher
 from chatkit.core.timeline_view import Reader
 from chatkit.engine.outbox import OutboxEntry
 from chatkit.errors import MessageNotFound
@@ -141,7 +141,9 @@ class Timeline:
         return tuple(cursor for cursor in cursors if cursor is not None)
 
 
-def told(engine: Engine, folded: Folded, channel: str, *, as_of: OrderKey | None, provisional: bool) -> Message:
+def told(
+    engine: Engine, folded: Folded, channel: str, *, as_of: OrderKey | None, provisional: bool
+) -> Message:
     """Return a message of a page that is not kept in a timeline."""
     context = engine.context
     voucher = Voucher("provider", folded.stamp.log_id or context.origin, stamped=True)
@@ -165,7 +167,9 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
     if shown is not None and (shown.key is not None or entry.state.status != "sent"):
         return shown
     if not creates:
-        raise MessageNotFound("the changed message is not loaded here", channel=row.channel, message_id=ident.id)
+        raise MessageNotFound(
+            "the changed message is not loaded here", channel=row.channel, message_id=ident.id
+        )
     wish = Wish(row.entry_id, ident, envelope, 0, entry.state.status, entry.error)
     alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
     return entry.placed(alone, engine.context.origin)

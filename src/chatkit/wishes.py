@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
 
 RESERVED: Final = 100
-"""Bytes of a frame kept for the number and clock reading of the first attempt; the adapter counts the stamp."""
+"""Bytes of a frame kept for what the first attempt adds; the adapter itself counts the stamp."""
 LONGEST_KEY: Final = 512
 """Most characters of a caller's key."""
 KINDS: Final[Mapping[str, str]] = {
@@ -130,7 +130,9 @@ def _times(wish: Wish, engine: Engine) -> tuple[datetime | None, datetime]:
     now, age = engine.context.server_time.now(), engine.context.limits.age
     if wish.expires_in is not None and not 0 < wish.expires_in <= age:
         raise ConfigError(
-            f"expires_in must be above 0 and at most {age:g} seconds", channel=wish.channel, hint="Give a later deadline."
+            f"expires_in must be above 0 and at most {age:g} seconds",
+            channel=wish.channel,
+            hint="Give a later deadline.",
         )
     if wish.send_at is not None and wish.send_at.tzinfo is None:
         raise ConfigError("send_at needs a zone", channel=wish.channel, hint="Use an aware datetime.")

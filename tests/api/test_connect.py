@@ -106,8 +106,12 @@ def test_a_scheme_may_come_from_an_entry_point(monkeypatch: pytest.MonkeyPatch) 
             return factory
 
     points = [Point()]
-    monkeypatch.setattr("chatkit.connecting.entry_points", lambda group: points if group == "chatkit.adapters" else [])
-    with pytest.raises(chatkit.ConfigError, match="memory"):  # the factory was asked, and refuses the credential
+    monkeypatch.setattr(
+        "chatkit.connecting.entry_points", lambda group: points if group == "chatkit.adapters" else []
+    )
+    with pytest.raises(
+        chatkit.ConfigError, match="memory"
+    ):  # the factory was asked, and refuses the credential
         chatkit.connect("carrier://KEY@pigeon", user="ada", store=":memory:")
     points[0] = Point(ModuleNotFoundError("no", name="pigeons"))
     with pytest.raises(chatkit.ConfigError, match="pigeons") as caught:

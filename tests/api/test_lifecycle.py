@@ -89,8 +89,8 @@ async def test_wait_closed_keeps_a_program_alive_and_tells_a_failure(stage: Stag
         with pytest.raises(chatkit.ChatkitError):
             await bob.connection.wait(timeout=5)
         with pytest.raises(chatkit.ChatkitError):
-            while True:
-                await events.next(timeout=5)
+            async for _ in events:
+                pass
         assert bob.connection.state == "failed"
         assert bob.health().status == "down"
 
@@ -146,7 +146,9 @@ async def test_a_store_has_one_owner_one_user_and_one_realm(stage: Stage, tmp_pa
             await stage.chat("ada", store=path)
     with pytest.raises(chatkit.StateError):
         await stage.chat("bob", store=path)
-    elsewhere = chatkit.connect("memory://elsewhere?offline=1", user="ada", store=path, clock=stage.clock, seed=9)
+    elsewhere = chatkit.connect(
+        "memory://elsewhere?offline=1", user="ada", store=path, clock=stage.clock, seed=9
+    )
     with pytest.raises(chatkit.StateError):
         await elsewhere
     moved = chatkit.connect(
@@ -162,7 +164,10 @@ async def test_another_thread_is_refused(stage: Stage) -> None:
         caught: list[BaseException] = []
 
         def elsewhere() -> None:
-            for use in (lambda: ada.channel("support"), lambda: asyncio.run(ada.channel("support").send("x"))):
+            for use in (
+                lambda: ada.channel("support"),
+                lambda: asyncio.run(ada.channel("support").send("x")),
+            ):
                 try:
                     use()
                 except chatkit.StateError as error:

@@ -79,7 +79,9 @@ async def test_a_position_may_be_a_time_a_cursor_a_message_or_a_delivery(stage: 
         ({"before": "garbage"}, chatkit.CursorInvalid),
     ],
 )
-async def test_a_bad_position_is_refused(stage: Stage, options: dict[str, Any], error: type[Exception]) -> None:
+async def test_a_bad_position_is_refused(
+    stage: Stage, options: dict[str, Any], error: type[Exception]
+) -> None:
     """What is no place in this channel is said at once."""
     async with stage.chat("ada") as ada:
         with pytest.raises(error):
@@ -240,6 +242,8 @@ async def test_a_late_joiner_is_not_told_what_was_there_before(stage: Stage) -> 
         await (await bob.channel("support").send("m5")).wait(timeout=5)
 
         assert (await live.next(timeout=5)).message.text == "m5"
-        assert [(await all_of_it.next(timeout=5)).message.text for _ in range(6)] == [f"m{n}" for n in range(6)]
+        assert [(await all_of_it.next(timeout=5)).message.text for _ in range(6)] == [
+            f"m{n}" for n in range(6)
+        ]
         with pytest.raises(chatkit.WaitTimeout):
             await live.next(timeout=timedelta(seconds=40).total_seconds())

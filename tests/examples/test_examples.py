@@ -13,9 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(
-    name: str, *args: str, folder: Path, url: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(name: str, *args: str, folder: Path, url: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run an example in an empty folder, which is its home too."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATKIT_")}
     environment |= {"HOME": str(folder), "PYTHONWARNINGS": "error"}

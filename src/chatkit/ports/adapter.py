@@ -112,7 +112,9 @@ class SessionClosed(ChatkitError):
     again: Again
     after: float | None
 
-    def __init__(self, message: str, *, again: Again, after: float | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, again: Again, after: float | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.again = again
         self.after = after
@@ -147,7 +149,7 @@ class Session(Publisher, Protocol):
         ...
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:
-        """Start receiving a channel, resuming `after` if the provider can. `NotAllowed`, `AuthenticationError`."""
+        """Start receiving, resuming `after` if the provider can. `NotAllowed`, `AuthenticationError`."""
         ...
 
     async def detach(self, channel: str) -> None:

@@ -41,7 +41,7 @@ class Observer(Protocol):
     A simulation may raise here: the program then dies at that point.
     """
 
-    def point(self, name: str, /, **fields: str | int | float | None) -> None:
+    def point(self, name: str, /, **fields: str | float | None) -> None:
         """Note that `name` ("outbox.attempted", "session.closed") was reached."""
         ...
 

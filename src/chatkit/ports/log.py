@@ -77,7 +77,7 @@ class Register(NamedTuple):
 
 
 class Log(Protocol):
-    """A shared log. What `capabilities` lacks raises `CapabilityError`. Any call: `TransportError` if unanswered.
+    """A shared log. What `capabilities` lacks raises `CapabilityError`, no answer `TransportError`.
 
     Calls are safe to repeat: an append answers `duplicate` for what it already has.
     """
@@ -88,7 +88,7 @@ class Log(Protocol):
         ...
 
     async def append(self, channel: str, entries: Sequence[Outgoing], /) -> Appended:
-        """Number and keep entries, in one transaction and in order (D9). One bad row never fails the others."""
+        """Number and keep entries, in one transaction and in order (D9). A bad row fails alone."""
         ...
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
@@ -96,7 +96,7 @@ class Log(Protocol):
         ...
 
     async def entries(self, channel: str, /, *, after: Place | None, limit: int) -> Entries:
-        """Return up to `limit` (1 to 1,000) raw entries after a place, oldest first; `None`: from the floor."""
+        """Return up to `limit` (1 to 1,000) raw entries after a place (`None`: the floor), oldest first."""
         ...
 
     async def messages(
@@ -114,7 +114,7 @@ class Log(Protocol):
         ...
 
     async def get(self, channel: str, idents: Sequence[Ident | str], /) -> Messages:
-        """Return the messages named, folded; a bare id may match several users' (D1). Unknown ones are left out."""
+        """Return the messages named, folded; a bare id may match several users' (D1); no error if none."""
         ...
 
     async def versions(self, channel: str, ident: Ident, /) -> Entries:
@@ -140,7 +140,14 @@ class Log(Protocol):
         ...
 
     async def search(
-        self, text: str, /, *, channels: Sequence[str] | None, sender: str | None, before: OrderKey | None, limit: int
+        self,
+        text: str,
+        /,
+        *,
+        channels: Sequence[str] | None,
+        sender: str | None,
+        before: OrderKey | None,
+        limit: int,
     ) -> Messages:
         """Return messages that hold the words, newest first."""
         ...

@@ -105,9 +105,9 @@ class Store(Protocol):
         ...
 
     async def open(self, user: str, realm: str, /, *, rebind: bool) -> StoreHeader:
-        """Take ownership. `StoreLocked`: somebody has it. `StateError`: other user, or other realm without `rebind`.
+        """Take ownership. `StoreLocked`: somebody has it. `StateError`: other user or realm.
 
-        `rebind` moves never-attempted entries to the new realm and ends attempted ones `failed(certain=False)`.
+        `rebind` takes another realm: never-attempted entries move, attempted ones end uncertainly failed.
         """
         ...
 
@@ -116,15 +116,15 @@ class Store(Protocol):
         ...
 
     async def attempt(self, batch: Batch, rows: Sequence[Row], /, *, hlc: str) -> None:
-        """Record an attempt before bytes are written: rows as they now are, batch members in order, clock (D6)."""
+        """Record an attempt before bytes are written: rows as they are, members in order, clock (D6)."""
         ...
 
     async def settle(self, rows: Sequence[Row], /) -> None:
-        """Record what rows became. `sent` ones without a key are forgotten, ended ones are kept with their reason."""
+        """Record what rows became. `sent` ones without a key are forgotten, other ended ones are kept."""
         ...
 
     async def renew_device(self, old: str, new: str, /) -> None:
-        """Give never-attempted rows, and new ones, another device: a copy of this store lives elsewhere (D27)."""
+        """Give never-attempted and new rows another device: a copy of this store lives elsewhere (D27)."""
         ...
 
     async def rows(
@@ -149,7 +149,7 @@ class Store(Protocol):
         ...
 
     async def adopt(self) -> Sequence[Row]:
-        """Take over files of owners that died, and return their unfinished rows; nothing outside a directory."""
+        """Take over files of owners that died and return their unfinished rows; none outside a directory."""
         ...
 
     async def prune(self, before: datetime, /) -> int:
@@ -163,7 +163,7 @@ class Store(Protocol):
     async def applied(
         self, channel: str, mark: Mark | None, folded: Sequence[Folded], ids: Sequence[Ident], /, *, keep: int
     ) -> None:
-        """Record a mark, messages of the cached timeline (`keep` newest stay) and seen ids, together (D20)."""
+        """Record a mark, cached messages (the `keep` newest stay) and seen ids, together (D20)."""
         ...
 
     async def cached(self, channel: str, /, *, before: OrderKey | None, limit: int) -> Sequence[Folded]:

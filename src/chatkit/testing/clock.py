@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class VirtualClock:
         start: The time of day at the start; UTC.
     """
 
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=timezone.utc)) -> None:
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = start
         self._elapsed = 0.0
         self._shift = 0.0
@@ -105,7 +105,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._idle_selector = _IdleSelector(clock)
         self.clock = clock
         super().__init__(self._idle_selector)
-        self._clock_resolution = 1e-6  # a year of seconds has no room for asyncio's nanosecond: due timers would never fire
+        self._clock_resolution = (
+            1e-6  # a year of seconds has no room for asyncio's nanosecond: due timers would never fire
+        )
 
     def time(self) -> float:
         """Seconds of virtual time."""
