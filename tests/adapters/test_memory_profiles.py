@@ -271,15 +271,14 @@ async def test_after_the_window_it_is_not_resumed(world: World) -> None:
 
 
 async def test_another_process_does_not_resume(world: World) -> None:
-    """A place belongs to one adapter: a restart begins anew."""
+    """A place belongs to one adapter: a restart, another device or another user begin anew."""
     await broken_off(world, world.adapter(resume=60), 1)
 
-    session = await world.adapter(resume=60, link="restarted").open()
-    other = factory.build(MemoryConfig(hub=world.hub, resume=60), parts("ada", world.clock, seed=2))
-    restarted = await other.open()
+    restarted = factory.build(MemoryConfig(hub=world.hub, resume=60), parts("ada", world.clock, seed=2))
+    for adapter in (restarted, world.adapter(resume=60, link="phone"), world.adapter("carol", resume=60)):
+        session = await adapter.open()
 
-    assert (await session.attach("support", key(1), presence=False)).resumed
-    assert not (await restarted.attach("support", key(1), presence=False)).resumed
+        assert not (await session.attach("support", key(1), presence=False)).resumed
 
 
 @pytest.mark.parametrize(

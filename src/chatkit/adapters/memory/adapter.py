@@ -43,7 +43,8 @@ class MemoryAdapter:
         self._hub = hub
         self._clock = parts.clock
         self._link = hub.network.link(parts.user, config.link)
-        self._client = f"{parts.random.getrandbits(64):016x}"
+        # Chance tells processes apart, the name tells clients apart that were given the same seed.
+        self._client = f"{self._link.name}#{parts.random.getrandbits(64):016x}"
         self._profile = profile
         pace = Pace(profile.capabilities.publish_rate)
         self._caller = Caller(parts.user, config.trusted, profile, pace, own_log=parts.log is not None)
