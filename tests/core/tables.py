@@ -9,7 +9,7 @@ from chatkit.core.table import E, I, S
 if TYPE_CHECKING:
     from chatkit.core.table import Table
 
-__all__ = ["reachable"]
+__all__ = ["causes", "reachable"]
 
 
 def reachable(table: Table[S, I, E], start: S, *, without: frozenset[I] = frozenset()) -> set[S]:
@@ -21,3 +21,8 @@ def reachable(table: Table[S, I, E], start: S, *, without: frozenset[I] = frozen
         } - found
         found |= new
     return found
+
+
+def causes(table: Table[S, I, E], state: S) -> set[I]:
+    """Return the inputs that lead into a state from another."""
+    return {heard for (before, heard), (after, _) in table.items() if after is state and before is not state}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatkit.core.attachment import TABLE, Effect, Input, State
 from chatkit.core.table import step
-from tests.core.tables import reachable
+from tests.core.tables import causes, reachable
 
 S, I, E = State, Input, Effect
 
@@ -18,6 +18,21 @@ S, I, E = State, Input, Effect
 def test_every_pair_is_tabled(state: State, heard: Input) -> None:
     """Wishes, the link, the provider and timers speak independently: any may come in any state."""
     assert step(TABLE, state, heard).state in S
+
+
+CAUSES = {
+    S.DETACHED: {I.UNWANT},
+    S.ATTACHING: {I.WANT, I.CONNECTED, I.DISCONNECTED, I.TIMER},
+    S.ATTACHED: {I.ATTACHED},
+    S.SUSPENDED: {I.OVERDUE, I.LOST},
+    S.FAILED: {I.REFUSED},
+}
+
+
+@pytest.mark.parametrize("state", CAUSES)
+def test_each_state_has_its_causes(state: State) -> None:
+    """Attached is what the provider calls attached, failed what it refused for good."""
+    assert causes(TABLE, state) == CAUSES[state]
 
 
 @pytest.mark.parametrize("state", S)

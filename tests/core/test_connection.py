@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chatkit.core.connection import LOST, TABLE, Effect, Input, PublicState, State
 from chatkit.core.table import Illegal, step
 from chatkit.ports import Again
-from tests.core.tables import reachable
+from tests.core.tables import causes, reachable
 
 S, I, E = State, Input, Effect
 
@@ -51,10 +51,28 @@ def test_every_state_comes_to_closed(state: State) -> None:
     assert S.CLOSED in reachable(TABLE, state)
 
 
-@pytest.mark.parametrize("state", set(S) - ENDED)
+@pytest.mark.parametrize("state", [state for state in S if state not in ENDED])
 def test_no_state_is_a_dead_end(state: State) -> None:
     """Until it is told to stop, the link can come back (I11)."""
     assert S.CONNECTED in reachable(TABLE, state)
+
+
+CAUSES = {
+    S.DISCONNECTED: LOSSES - {I.LOST_NEVER},
+    S.CONNECTING: {I.START, I.TIMER, I.RETRY},
+    S.CONNECTED: {I.OPENED},
+    S.SUSPENDED: LOSSES - {I.LOST_NEVER} | {I.OVERDUE},
+    S.SUSPENDED_CONNECTING: {I.TIMER, I.RETRY, I.OVERDUE},
+    S.CLOSING: {I.STOP},
+    S.CLOSED: {I.STOPPED},
+    S.FAILED: {I.LOST_NEVER},
+}
+
+
+@pytest.mark.parametrize("state", CAUSES)
+def test_each_state_has_its_causes(state: State) -> None:
+    """Connected is an open session, failed is what a provider refused for good."""
+    assert causes(TABLE, state) == CAUSES[state]
 
 
 def test_ended_means_ended() -> None:

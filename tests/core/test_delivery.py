@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chatkit.core.delivery import TABLE, Effect, Input, State
 from chatkit.core.table import Illegal, step
 from chatkit.model.message import Status
-from tests.core.tables import reachable
+from tests.core.tables import causes, reachable
 
 S, I, E = State, Input, Effect
 
@@ -105,62 +103,103 @@ def test_only_never_attempted_entries_are_withdrawn() -> None:
     assert {state for (state, heard) in TABLE if heard is I.DISCARD} == {S.QUEUED}
 
 
-class World:
+ENDINGS = {
+    S.SENT: {I.ACKED, I.SEEN},
+    S.FAILED: {I.REFUSED, I.REFUSED_ABSENT, I.DEPENDENCY, I.ABANDON},
+    S.EXPIRED: {I.DEADLINE, I.TOO_LATE},
+    S.DISCARDED: {I.DISCARD},
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_each_ending_has_its_causes(ending: State) -> None:
+    """Whatever state they find (D6, D7, D12, D13)."""
+    leads_to = {
+        after
+        for (state, heard), (after, _) in TABLE.items()
+        if heard in ENDINGS[ending] and state is not S.SENT
+    }
+
+    assert causes(TABLE, ending) == ENDINGS[ending]
+    assert leads_to == {ending}
+
+
+def test_only_an_attempt_is_sending() -> None:
+    """And what was proved absent waits for its turn again (D6, D7)."""
+    assert causes(TABLE, S.SENDING) == {I.ATTEMPT}
+    assert causes(TABLE, S.QUEUED) == {I.UNSENT, I.ABSENT, I.RETRY}
+    assert causes(TABLE, S.IN_DOUBT) == {I.SILENCE, I.RETRY_IN_DOUBT}
+
+
+@pytest.mark.parametrize("state", [state for state in S if state is not S.SENT])
+def test_what_was_seen_is_certain(state: State) -> None:
+    """Nothing proves more (D6)."""
+    assert E.CERTAIN in step(TABLE, state, I.SEEN).effects
+
+
+class World(NamedTuple):
     """One entry, a provider that may accept and not say so, a driver that keeps what the table is owed."""
 
-    def __init__(self) -> None:
-        self.state = S.QUEUED
-        self.effects: tuple[Effect, ...] = ()
-        self.certain = True
-        self.arrived = False
-        self.attempts = 0
-        self.flying = False
+    state: State = S.QUEUED
+    certain: bool = True
+    arrived: bool = False
+    doubt: bool = False
+    """An attempt was never answered, and nothing has shown since whether it arrived."""
+    attempted: bool = False
+    flying: bool = False
 
-    def possible(self) -> list[Input | str]:
-        found: list[Input | str] = [I.SEEN] if self.arrived else []
-        looked_up: list[Input | str] = [I.SEEN] if self.arrived else [I.ABSENT]
+    def possible(self) -> set[tuple[Input, bool]]:
+        """What may be heard next, and whether the message has arrived then."""
+        found: set[Input] = {I.SEEN} if self.arrived else set()
         if self.flying:
-            fenced = [] if self.arrived else [I.REFUSED_ABSENT, I.TOO_LATE, I.ABSENT]
-            found += ["accepted", "accepted unheard", I.SILENCE, I.REFUSED, I.UNSENT, *fenced]
+            found |= {I.SILENCE, I.REFUSED, I.UNSENT}
+            found |= set() if self.arrived else {I.REFUSED_ABSENT, I.TOO_LATE, I.ABSENT}
         elif self.state is S.QUEUED:
-            found += [I.ATTEMPT, I.DEADLINE, I.DEPENDENCY, I.REFUSED, *([] if self.attempts else [I.DISCARD])]
+            found |= {I.ATTEMPT, I.DEADLINE, I.DEPENDENCY, I.REFUSED} | (
+                set() if self.attempted else {I.DISCARD}
+            )
         elif self.state is S.IN_DOUBT:
-            found += [I.ATTEMPT, I.DEADLINE, I.DEPENDENCY, I.ABANDON, *looked_up]
+            found |= {I.ATTEMPT, I.ABANDON} | (set() if self.arrived else {I.ABSENT})
         elif self.state in {S.FAILED, S.EXPIRED}:
-            found += [I.RETRY] if self.certain or not self.arrived else []
-            found += [] if self.certain else [I.RETRY_IN_DOUBT]
-        if self.flying and self.state is S.IN_DOUBT:
-            found += [I.DEADLINE, I.DEPENDENCY]
-        return found
+            found |= set() if self.certain else {I.RETRY_IN_DOUBT}
+            found |= set() if self.arrived else {I.RETRY}
+        if self.state is S.IN_DOUBT:
+            found |= {I.DEADLINE, I.DEPENDENCY}
+        accepting = {(I.ACKED, True), (I.SILENCE, True)} if self.flying else set()
+        return accepting | {(heard, self.arrived) for heard in found}
 
-    def do(self, what: Input | str) -> None:
-        if isinstance(what, str):
-            self.arrived = True
-            what = I.ACKED if what == "accepted" else I.SILENCE
-        if what is I.ATTEMPT:
-            self.attempts += 1
-        answered = self.flying and what not in {I.SEEN, I.DEADLINE, I.DEPENDENCY}
-        self.flying = what is I.ATTEMPT or (self.flying and not answered)
-        if answered and self.state in {S.FAILED, S.EXPIRED} and what is not I.ACKED:
-            return  # dropped, as the table is owed
-        self.state, self.effects = step(TABLE, self.state, what)
-        if self.effects:
-            self.certain = E.CERTAIN in self.effects
+    def after(self, heard: Input, *, arrived: bool) -> World:
+        landed = self.flying and heard not in {I.SEEN, I.DEADLINE, I.DEPENDENCY}
+        flying = heard is I.ATTEMPT or (self.flying and not landed)
+        doubt = heard is I.SILENCE or (
+            self.doubt and heard not in {I.ACKED, I.SEEN, I.ABSENT, I.REFUSED_ABSENT, I.TOO_LATE, I.RETRY}
+        )
+        if landed and self.state in {S.FAILED, S.EXPIRED} and heard is not I.ACKED:
+            return self._replace(arrived=arrived, flying=flying)  # dropped, as the table is owed
+        state, effects = step(TABLE, self.state, heard)
+        certain = E.CERTAIN in effects if effects else self.certain
+        return World(state, certain, arrived, doubt, self.attempted or heard is I.ATTEMPT, flying)
 
 
-@given(st.lists(st.integers(0, 99), max_size=60))
-def test_certain_is_true(choices: list[int]) -> None:
-    """A certain end is what happened: `sent` arrived, any other did not (I1)."""
-    world = World()
-    for choice in choices:
-        possible = world.possible()
-        if not possible:
-            break
-        world.do(possible[choice % len(possible)])
+def every_world() -> set[World]:
+    found, new = set[World](), {World()}
+    while new:
+        found |= new
+        new = {
+            world.after(heard, arrived=arrived) for world in new for heard, arrived in world.possible()
+        } - found
+    return found
 
+
+def test_certain_means_known() -> None:
+    """A certain end is what happened; what is in doubt says so, and nothing else does (I1)."""
+    for world in every_world():
         if world.state is S.SENT:
             assert world.arrived
-        if world.state is S.QUEUED:
-            assert not world.arrived
-        if world.state.done and world.certain:
-            assert world.arrived == (world.state is S.SENT)
+            assert world.certain
+        elif world.state.done:
+            assert world.certain == (not world.doubt), world
+            assert not (world.certain and world.arrived), world
+        else:
+            assert (world.state is S.IN_DOUBT) == world.doubt, world
+            assert not (world.arrived and not world.doubt and not world.flying), world

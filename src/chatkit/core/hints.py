@@ -9,6 +9,8 @@ PATIENCE: Final = 5.0
 """Seconds to wait for a predecessor before its absence is worth a word."""
 LANES: Final = 1_000
 """Most senders remembered in a channel; the one heard of longest ago is forgotten first."""
+MISSING: Final = 1_000
+"""Most predecessors waited for at a time; further ones add nothing to what those will tell."""
 
 
 class Hints:
@@ -16,7 +18,7 @@ class Hints:
 
     def __init__(self) -> None:
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._missing: dict[tuple[str, str], tuple[int, float]] = {}
+        self._missing: dict[tuple[str, str, int], float] = {}  # until when; the first one is due first
 
     def note(self, user: str, device: str, seq: int | None, pred: int | None, now: float) -> bool:
         """Take note of an envelope.
@@ -31,27 +33,25 @@ class Hints:
         self._last[lane] = seq if last is None else max(seq, last)
         self._last.move_to_end(lane)
         if len(self._last) > LANES:
-            forgotten, _ = self._last.popitem(last=False)
-            self._missing.pop(forgotten, None)
-        missing = self._missing.get(lane)
-        if missing is not None and seq == missing[0]:
-            del self._missing[lane]
+            self._last.popitem(last=False)
+        self._missing.pop((*lane, seq), None)
         if last is None or not pred or pred <= last:
             return False
-        self._missing[lane] = (pred, now)
+        if len(self._missing) < MISSING:
+            self._missing.setdefault((*lane, pred), now + PATIENCE)
         return True
 
     def due(self, now: float) -> bool:
         """Say, once for each, whether a missing predecessor has been waited for long enough."""
-        late = [lane for lane, (_, since) in self._missing.items() if now - since >= PATIENCE]
-        for lane in late:
-            del self._missing[lane]
+        late = [missing for missing, until in self._missing.items() if until <= now]
+        for missing in late:
+            del self._missing[missing]
         return bool(late)
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until `due` may say yes, or `None`."""
-        since = min((since for _, since in self._missing.values()), default=None)
-        return None if since is None else max(0.0, since + PATIENCE - now)
+        until = next(iter(self._missing.values()), None)
+        return None if until is None else max(0.0, until - now)
 
     def clear(self) -> None:
         """Forget what is missing: a gap was announced, or the log was read."""

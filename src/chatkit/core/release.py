@@ -20,29 +20,38 @@ class Released(NamedTuple, Generic[T]):
     late: bool
 
 
+class _Waiting(NamedTuple, Generic[T]):
+    key: OrderKey
+    number: int  # no two are equal, so items are never compared
+    until: float
+    item: T
+
+
 class Release(Generic[T]):
     """A short queue in order-key order."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[OrderKey, int, float, T]] = []
+        self._heap: list[_Waiting[T]] = []
         self._count = 0
         self._mark: OrderKey | None = None
 
     def add(self, key: OrderKey, item: T, now: float) -> None:
         """Put an item in its place."""
         self._count += 1
-        heapq.heappush(self._heap, (key, self._count, now, item))
+        heapq.heappush(self._heap, _Waiting(key, self._count, now + PATIENCE, item))
 
     def due(self, complete: OrderKey | None, now: float) -> list[Released[T]]:
-        """Take out, in order, what lies at or below `complete`, or has waited long enough.
+        """Take out, in order, what lies at or below `complete` or an item that has waited long enough.
 
         Args:
             complete: Up to where nothing is missing; `None`: nobody can say, so nothing waits.
             now: Monotonic seconds.
         """
+        limit = complete
+        if complete is not None:
+            limit = max([complete, *(entry.key for entry in self._heap if entry.until <= now)])
         found: list[Released[T]] = []
-        patient = min((entry[2] for entry in self._heap), default=now) + PATIENCE > now
-        while self._heap and (complete is None or not patient or self._heap[0][0] <= complete):
+        while self._heap and (limit is None or self._heap[0].key <= limit):
             key, _, _, item = heapq.heappop(self._heap)
             late = self._mark is not None and key < self._mark
             if not late:
@@ -52,4 +61,5 @@ class Release(Generic[T]):
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until something is due at the latest, or `None`."""
-        return max(0.0, min(entry[2] for entry in self._heap) + PATIENCE - now) if self._heap else None
+        until = min((entry.until for entry in self._heap), default=None)
+        return None if until is None else max(0.0, until - now)
