@@ -1,0 +1,75 @@
+"""Local stores: what this device keeps over restarts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chatkit.model.options import OutboxLimits
+from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.store import Store
+from chatkit.stores.connection import ConnectionFactory, Durability, connect
+from chatkit.stores.directory import DirectoryStore
+from chatkit.stores.location import Location, resolved
+from chatkit.stores.memory import MemoryStore
+from chatkit.stores.sqlite import SqliteStore
+from chatkit.stores.worker import InlineWorker, ThreadWorker, Worker
+
+__all__ = ["DirectoryStore", "Durability", "MemoryStore", "SqliteStore", "open_store"]
+
+
+def open_store(
+    spec: str | os.PathLike[str] | Store | None,
+    *,
+    durability: Durability,
+    limits: OutboxLimits,
+    clock: Clock,
+    random: RandomSource,
+    inline: bool = False,
+    connect: ConnectionFactory = connect,
+) -> Store:
+    """Make the store that `store=` names; nothing is read or written before its `open`.
+
+    Args:
+        spec: `None` or `":memory:"`; a path ending in `/`, or an existing directory; a path or a `file:` URI;
+            a store, which is returned as it is.
+        durability: What a commit survives: `power` (cut) or (death of the) `process`.
+        limits: How much may wait in the outbox.
+        clock: The source of time.
+        random: The source of chance.
+        inline: Do all work in the caller instead of on a thread: for simulations.
+        connect: Makes SQLite connections.
+
+    Raises:
+        ConfigError: The text is no path.
+    """
+    if spec is None or spec == ":memory:":
+        return MemoryStore(limits=limits, clock=clock, random=random)
+    if not isinstance(spec, (str, os.PathLike)):
+        return spec
+    text = os.fspath(spec)
+    if text.endswith(("/", os.sep)) or (text and Path(text).is_dir()):
+        directory = Path(resolved(text))
+        return DirectoryStore(
+            directory,
+            durability=durability,
+            limits=limits,
+            clock=clock,
+            random=random,
+            worker=_worker(directory.name, inline=inline),
+            connect=connect,
+        )
+    location = Location.parse(text)
+    return SqliteStore(
+        location,
+        durability=durability,
+        limits=limits,
+        clock=clock,
+        random=random,
+        worker=_worker(location.name, inline=inline),
+        connect=connect,
+    )
+
+
+def _worker(name: str, *, inline: bool) -> Worker:
+    return InlineWorker() if inline else ThreadWorker(f"chatkit-store-{name}")

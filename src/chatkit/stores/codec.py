@@ -1,0 +1,179 @@
+"""How the port's values lie in columns, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, overload
+
+from chatkit.model.entry import Folded, Stamp
+from chatkit.model.order import Ident, OrderKey
+from chatkit.ports.log import Register
+from chatkit.ports.store import Mark, Row
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK: Final = timedelta(microseconds=1)
+
+ROW_COLUMNS: Final = (
+    "entry_id, user, id, device, channel, kind, status, certain, data, depends_on, key, queued_at, due_at,"
+    " expires_at, seq, attempts, first_attempt, batch_id, epoch, serial, announced, reason"
+)
+FOLDED_COLUMNS: Final = (
+    "user, id, epoch, serial, prev, log_id, attested, at, data, edit, version, changed_epoch, changed_serial,"
+    " deleted, replies, last_epoch, last_serial, reactions"
+)
+REGISTER_COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
+
+
+def placeholders(columns: str) -> str:
+    """Return as many parameter marks as there are columns."""
+    return ", ".join("?" * (columns.count(",") + 1))
+
+
+@overload
+def micros(moment: datetime) -> int: ...
+@overload
+def micros(moment: datetime | None) -> int | None: ...
+def micros(moment: datetime | None) -> int | None:
+    """Return whole microseconds since 1970, UTC; exact."""
+    return None if moment is None else (moment - _EPOCH) // _TICK
+
+
+@overload
+def moment(stored: int) -> datetime: ...
+@overload
+def moment(stored: int | None) -> datetime | None: ...
+def moment(stored: int | None) -> datetime | None:
+    """Return what `micros` stored."""
+    return None if stored is None else _EPOCH + timedelta(microseconds=stored)
+
+
+def _key(epoch: int | None, serial: str | None) -> OrderKey | None:
+    return None if epoch is None or serial is None else OrderKey(epoch, serial)
+
+
+def row_values(row: Row) -> tuple[Any, ...]:
+    """Return a row as `ROW_COLUMNS`."""
+    epoch, serial = row.stamp or (None, None)
+    return (
+        row.entry_id,
+        row.ident.user,
+        row.ident.id,
+        row.device,
+        row.channel,
+        row.kind,
+        row.status,
+        row.certain,
+        row.data,
+        row.depends_on,
+        row.key,
+        micros(row.queued_at),
+        micros(row.due_at),
+        micros(row.expires_at),
+        row.seq,
+        row.attempts,
+        micros(row.first_attempt),
+        row.batch_id,
+        epoch,
+        serial,
+        row.announced,
+        row.reason,
+    )
+
+
+def row_from(values: Sequence[Any]) -> Row:
+    """Return the row that lies in `ROW_COLUMNS`."""
+    (entry_id, user, id, device, channel, kind, status, certain, data, depends_on, key, queued_at, due_at,
+     expires_at, seq, attempts, first_attempt, batch_id, epoch, serial, announced, reason,
+    ) = values  # fmt: skip
+    return Row(
+        entry_id=entry_id,
+        ident=Ident(user, id),
+        device=device,
+        channel=channel,
+        kind=kind,
+        status=status,
+        certain=bool(certain),
+        data=data,
+        depends_on=depends_on,
+        key=key,
+        queued_at=moment(int(queued_at)),
+        due_at=moment(due_at),
+        expires_at=moment(expires_at),
+        seq=seq,
+        attempts=attempts,
+        first_attempt=moment(first_attempt),
+        batch_id=batch_id,
+        stamp=_key(epoch, serial),
+        announced=bool(announced),
+        reason=reason,
+    )
+
+
+def folded_values(folded: Folded) -> tuple[Any, ...]:
+    """Return a message as `FOLDED_COLUMNS`."""
+    stamp = folded.stamp
+    last_epoch, last_serial = folded.last_reply or (None, None)
+    return (
+        *folded.ident,
+        *stamp.key,
+        stamp.prev,
+        stamp.log_id,
+        stamp.user,
+        micros(stamp.at),
+        folded.data,
+        folded.edit,
+        folded.version,
+        *folded.changed,
+        folded.deleted,
+        folded.replies,
+        last_epoch,
+        last_serial,
+        json.dumps({emoji: list(users) for emoji, users in folded.reactions.items()}),
+    )
+
+
+def folded_from(values: Sequence[Any]) -> Folded:
+    """Return the message that lies in `FOLDED_COLUMNS`."""
+    (user, id, epoch, serial, prev, log_id, attested, at, data, edit, version, changed_epoch, changed_serial,
+     deleted, replies, last_epoch, last_serial, reactions) = values  # fmt: skip
+    return Folded(
+        ident=Ident(user, id),
+        data=data,
+        stamp=Stamp(OrderKey(epoch, serial), prev, log_id, attested, moment(int(at))),
+        edit=edit,
+        version=version,
+        changed=OrderKey(changed_epoch, changed_serial),
+        deleted=bool(deleted),
+        replies=replies,
+        last_reply=_key(last_epoch, last_serial),
+        reactions={emoji: tuple(users) for emoji, users in json.loads(reactions).items()},
+    )
+
+
+def register_values(register: Register) -> tuple[Any, ...]:
+    """Return a register as `REGISTER_COLUMNS`."""
+    epoch, serial = register.key or (None, None)
+    return (register.channel, register.user, register.name, register.value, register.merge, epoch, serial)
+
+
+def register_from(values: Sequence[Any]) -> Register:
+    """Return the register that lies in `REGISTER_COLUMNS`."""
+    channel, user, name, value, merge, epoch, serial = values
+    return Register(channel, user, name, value, merge, _key(epoch, serial))
+
+
+def mark_values(mark: Mark) -> tuple[Any, ...]:
+    """Return a mark as epoch, serial, log_id, holes."""
+    return (*mark.key, mark.log_id, json.dumps(mark.holes))
+
+
+def mark_from(values: Sequence[Any]) -> Mark:
+    """Return the mark that lies in epoch, serial, log_id, holes."""
+    epoch, serial, log_id, holes = values
+    return Mark(
+        OrderKey(epoch, serial),
+        log_id,
+        tuple((OrderKey(*after), OrderKey(*before)) for after, before in json.loads(holes)),
+    )

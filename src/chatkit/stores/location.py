@@ -1,0 +1,107 @@
+"""Where a store file lies: a path or a `file:` URI, and what is done there before SQLite comes in."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, get_args
+from urllib.parse import parse_qsl, urlsplit
+
+from chatkit.errors import ConfigError, StoreError
+from chatkit.stores.connection import Mode
+
+_COMPANIONS: Final = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """An absolute path without symbolic links, so that one file has one lock; and how it may be opened."""
+
+    path: str
+    mode: Mode = "rwc"
+
+    @classmethod
+    def parse(cls, text: str | os.PathLike[str]) -> Self:
+        """Read a path, or `file:PATH[?mode=ro|rw|rwc]`.
+
+        Raises:
+            ConfigError: An empty path, a host, or an option other than `mode`.
+        """
+        spec = os.fspath(text)
+        if not spec.startswith("file:"):
+            return cls(resolved(spec))
+        from urllib.request import url2pathname
+
+        parts = urlsplit(spec)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        mode = options.pop("mode", "rwc")
+        if options or mode not in get_args(Mode) or parts.netloc not in {"", "localhost"}:
+            raise ConfigError(
+                "store: a file: URI names a local file and takes no option but mode=ro, rw or rwc",
+                hint='For a store that is not kept say store=":memory:".',
+            )
+        return cls(resolved(url2pathname(parts.path)), mode)  # type: ignore[arg-type]  # one of them, as just seen
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages: they show no directory."""
+        return Path(self.path).name
+
+    def prepare(self) -> None:
+        """Make missing parents, where the file may be created.
+
+        Raises:
+            OSError: They cannot be made, or a file that must exist does not.
+            StoreError: The path is a directory.
+        """
+        path = Path(self.path)
+        if path.is_dir():
+            raise StoreError(
+                f"{self.name} is a directory",
+                hint="Name a file in it, or end the path with '/' to keep one file a process in it.",
+            )
+        if self.mode == "rwc":
+            make_directory(path.parent)
+        else:
+            path.stat()
+
+    def remove(self) -> None:
+        """Delete the file and SQLite's companions, not the lock file."""
+        for suffix in _COMPANIONS:
+            Path(self.path + suffix).unlink(missing_ok=True)
+
+
+def resolved(path: str) -> str:
+    """Return the absolute path, without symbolic links.
+
+    Raises:
+        ConfigError: It is empty or holds a NUL.
+    """
+    if not path or "\0" in path:
+        raise ConfigError("store: not a path", hint='Name a file, as in store="ada.db".')
+    return os.path.realpath(path)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents, so that they outlive a power cut.
+
+    Raises:
+        OSError: One of them cannot be made.
+    """
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put the names in a directory on disk, where the system can."""
+    with suppress(OSError):  # some systems do not open directories, some filesystems do not sync them
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
