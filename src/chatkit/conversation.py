@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.engine import Engine
     from chatkit.model.bodies import Content
-    from chatkit.ports import Folded, Messages
+    from chatkit.ports import Folded, Log, Messages
     from chatkit.timeline import Timeline
 
 LARGEST_PAGE = 1_000
@@ -246,14 +246,14 @@ class Conversation(Source):
             raise ConfigError(
                 f"history() takes one of before, after, around, and a limit of 1 to {LARGEST_PAGE:,}"
             )
-        places = {
-            "before": None if before is None else place_of(before, self._name, engine),
-            "after": None if after is None else place_of(after, self._name, engine) or OrderKey(0, ""),
-            "around": None if around is None else place_of(around, self._name, engine),
-        }
+        below = None if before is None else place_of(before, self._name, engine)
+        above = None if after is None else place_of(after, self._name, engine) or OrderKey(0, "")
+        middle = None if around is None else place_of(around, self._name, engine)
         if before == START:
             return Page(items=())
-        found = await self._read(lambda log: log.messages(self._name, limit=limit, **places))
+        found = await self._read(
+            lambda log: log.messages(self._name, before=below, after=above, around=middle, limit=limit)
+        )
         shown = [await self._shown(folded, found) for folded in found.items]
         items = [message for message in shown if message is not None]
         ascending = after is not None or around is not None
@@ -320,7 +320,7 @@ class Conversation(Source):
                 f"only its author may {verb} a message", channel=self._name, message_id=target.id
             )
 
-    async def _read(self, call: Any) -> Messages:
+    async def _read(self, call: Callable[[Log], Awaitable[Messages]]) -> Messages:
         context = self._engine_now().context
         log = context.need_log(self._name)
         return await context.read(lambda: call(log))

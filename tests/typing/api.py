@@ -1,0 +1,85 @@
+"""The public surface as type checkers see it. Never run: mypy and pyright read it in strict mode.
+
+Each line with an ignore is a misuse that must be refused: an unused ignore fails the check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_type
+
+import chatkit
+from chatkit import (
+    Chat,
+    CloseReport,
+    Connection,
+    CustomEvent,
+    Delivery,
+    Discontinuity,
+    Event,
+    FlushReport,
+    Message,
+    MessageCreated,
+    MessageEvent,
+    Page,
+    ReactionChanged,
+    Stream,
+    TimelineView,
+)
+
+
+async def uses() -> None:
+    """What programs do."""
+    async with chatkit.connect("memory://x", user="ada", store="ada.db") as chat:
+        _ = assert_type(chat, Chat)
+        assert_type(chat.connection, Connection)
+        channel = chat.channel("support")
+        assert_type(channel.events(), Stream[Event])
+        assert_type(channel.events(MessageCreated), Stream[MessageCreated])
+        both = channel.events(MessageEvent, Discontinuity, since=chatkit.START)
+        assert_type(both, Stream[MessageEvent | Discontinuity])
+        delivery = await channel.send("Hello", key="k", mentions=["bob"])
+        assert_type(delivery, Delivery)
+        message = await delivery.wait(timeout=10)
+        assert_type(message, Message)
+        assert_type(await channel.edit(message, "Hi"), Delivery)
+        assert_type(await channel.react(delivery, "👋"), Delivery)
+        assert_type(await channel.history(before=message), Page[Message])
+        assert_type(await channel.wait_for(ReactionChanged, where=lambda e: e.added), ReactionChanged)
+        assert_type(channel.timeline.watch(), Stream[TimelineView])
+        assert_type(await chat.outbox.flush(), FlushReport)
+        async for event in channel.events(CustomEvent, MessageCreated):
+            match event:
+                case CustomEvent(name=name, data=data):
+                    assert_type((name, data), tuple[str, Mapping[str, Any]])
+                case MessageCreated(message=found):
+                    assert_type(found, Message)
+
+        @channel.on(MessageCreated)
+        async def handler(event: MessageCreated) -> None:
+            assert_type(event.message, Message)
+
+        channel.off(handler)
+        assert_type(await chat.aclose(), CloseReport)
+    opened = await chatkit.connect(user=chatkit.User(id="ada"))
+    _ = assert_type(opened, Chat)
+
+
+async def misuses(chat: Chat, message: Message) -> None:
+    """What must be refused."""
+    channel = chat.channel("support")
+    _ = chatkit.connect("memory://x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _ = chatkit.connect("memory://x", user="ada", colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _ = chatkit.connect(user="ada", require=["flying"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await channel.send(42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await channel.send(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    channel.events(str)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await channel.history(before="some text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    message.status = "sent"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    await channel.react(message)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    @channel.on(MessageCreated)  # type: ignore[arg-type]
+    def plain(event: MessageCreated) -> None:  # pyright: ignore[reportArgumentType]
+        """Not a coroutine function."""
+
+    channel.off(plain)
