@@ -111,7 +111,7 @@ class MessageFold:
 
     @property
     def edit(self) -> bytes | None:
-        """The envelope of the edit that shows; `None` while the message is deleted."""
+        """The envelope of the edit that shows, or would if the message were not deleted."""
         return self._more.edit if self._more else None
 
     @property
@@ -146,6 +146,8 @@ class MessageFold:
     def folded(self, *, replies: int, last_reply: OrderKey | None) -> Folded:
         """Return it as a log would tell it; the serial before it is not kept.
 
+        An edit that is newer than the delete is told of a deleted message too: a restore brings it back (I8).
+
         Args:
             replies: All replies known, those that a log counted included.
             last_reply: Place of the newest of them.
@@ -178,11 +180,11 @@ class MessageFold:
         more = self._more = self._more or More(Changes(), None)
         if isinstance(register, tuple):
             return _react(more, register, change, counts)
-        before = self.deleted, self.edit, self.data
+        before = self._face()
         if not more.changes.add(register, change).news:
             return "duplicate"
         self._erase()
-        after = self.deleted, self.edit, self.data
+        after = self._face()
         if before == after:
             return "stale"
         if before[0] == after[0]:
@@ -261,13 +263,17 @@ class MessageFold:
         changes = self._more.changes if self._more else Changes()
         changes.keep(after=until, strength=self.strength)
         self._more = None
-        plain = folded.version == 1 and not (
-            folded.edit or folded.replies or folded.reactions or folded.deleted
+        told = (
+            folded.changed > self.key or folded.replies or folded.deleted or folded.edit or folded.reactions
         )
-        if plain and changes.last is None:
+        if not told and changes.last is None:
             return
         self._more = More(changes, folded)
         self._erase()
+
+    def _face(self) -> tuple[bool, bytes | None, bytes]:
+        deleted = self.deleted
+        return deleted, None if deleted else self.edit, self.data
 
     def _erase(self) -> None:
         """Let go of what a delete erased (D26)."""

@@ -45,7 +45,7 @@ class Timeline(Kept):
         *,
         as_of: OrderKey | None,
         provisional: bool = False,
-        attested: Attested = "provider",
+        attested: Attested | None = None,
         has_older: bool | None = None,
         has_newer: bool | None = None,
         extend: bool = False,
@@ -56,13 +56,14 @@ class Timeline(Kept):
             page: Messages, in any order.
             as_of: Every change up to here is in them; `None`: that cannot be said.
             provisional: Later changes may be missing (raw history).
-            attested: Who vouches for their senders.
+            attested: Who vouches for their senders; `None`: the provider if a log checks rights, else nobody.
             has_older: Whether there are older messages than the window then holds; `None`: as before.
             has_newer: Likewise for newer ones.
             extend: Somebody reads further up: the window may grow for it.
         """
         fresh: list[MessageFold] = []
         applied: list[Applied] = []
+        vouched = attested or ("provider" if self._rights else "none")
         for folded in page:
             try:
                 envelope = reparse(folded.data)
@@ -72,7 +73,7 @@ class Timeline(Kept):
                 continue
             self._note_reply(envelope, folded.ident, folded.stamp.key)
             log_id = folded.stamp.log_id
-            voucher = self._voucher(attested, log_id or self.origin, stamped=log_id is not None)
+            voucher = self._voucher(vouched, log_id or self.origin, stamped=log_id is not None)
             fold = self._current(folded.ident)
             if fold is None:
                 fold = MessageFold.told(folded, voucher, as_of=as_of, provisional=provisional)

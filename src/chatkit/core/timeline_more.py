@@ -46,9 +46,7 @@ class More:
 
     @property
     def edit(self) -> bytes | None:
-        """The envelope of the edit that shows; `None` while the message is deleted."""
-        if self.deleted:
-            return None
+        """The envelope of the edit that shows, or would if the message were not deleted."""
         update, delete = self.changes.winner("update"), self.changes.winner("delete")
         if update is not None and (delete is None or update.key > delete.key):
             return update.value
