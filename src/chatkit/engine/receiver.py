@@ -188,7 +188,7 @@ class Receiver:
 
     async def release(self) -> None:
         """Hand to readers, in order, what need not wait (D21)."""
-        complete = self.continuity.complete if self.continuity.contiguous and self.continuity.open else None
+        complete = self.continuity.complete if self.continuity.contiguous else None
         for pending, late in self._release.due(complete, self._context.clock.monotonic()):
             await self._tell(pending, late)
 
