@@ -205,6 +205,8 @@ class Chat(Source):
         try:
             entry = await asyncio.shield(adding)
         except asyncio.CancelledError:
+            # Nobody may be left to withdraw it and to hear how it ended.
+            adding.add_done_callback(lambda done: done.cancelled() or done.exception())
             self.engine.context.tasks.spawn(self._withdraw(adding), "withdraw")
             raise
         self._shared.show(entry)
