@@ -7,11 +7,12 @@ the type. A type that nobody registered arrives as `UnknownBody`, never as an er
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from copy import deepcopy
+from dataclasses import MISSING, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
 
 from chatkit.errors import ConfigError, InvalidMessage
-from chatkit.model.values import EMPTY, Value, value
+from chatkit.model.values import EMPTY, Value, jsonable, value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,11 +32,12 @@ class Body(Value):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the body as it travels: `type` and the fields that are set."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
-        return {
-            "type": self.type,
-            **{k: dict(v) if isinstance(v, Mapping) else v for k, v in found.items() if v not in (None, "", EMPTY)},
-        }
+        found: dict[str, Any] = {"type": self.type}
+        for f in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            item = getattr(self, f.name)
+            if item is not None and item not in ("", EMPTY):
+                found[f.name] = jsonable(item)
+        return found
 
 
 @value
@@ -139,25 +141,43 @@ Content: TypeAlias = "str | Text | Image | File | Audio | Video | Card | Embed |
 AnyBody: TypeAlias = "Text | Image | File | Audio | Video | Card | Embed | UnknownBody | BaseModel"
 """What a user may receive."""
 
-_BUILT_IN: dict[str, type[Body]] = {cls.type: cls for cls in (Text, Image, File, Audio, Video, Card, Embed)}
-_CUSTOM: dict[str, tuple[type[BaseModel], Upgrade | None]] = {}
-_NAMES: dict[type[Any], str] = {}
+_BUILT_IN: Final[dict[str, type[Body]]] = {
+    cls.type: cls for cls in (Text, Image, File, Audio, Video, Card, Embed)
+}
+_CUSTOM: Final[dict[str, tuple[type[BaseModel], Upgrade | None]]] = {}
+_NAMES: Final[dict[type[Any], str]] = {}
+_RESERVED: Final = frozenset({"claim", *_BUILT_IN})
+_ON_THE_WIRE: Final = ("type", "fallback")
+"""What a body may carry beside the fields of an app's model."""
 
 
 def message_type(name: str, /, *, upgrade: Upgrade | None = None) -> Callable[[type[M]], type[M]]:
     """Register an app's own body: `@message_type("poll.v1")` on a pydantic model.
 
+    The model may have a field `fallback`: the words for readers that do not know the type.
+
     Args:
         name: Its type on the wire, 1 to 64 characters; say the version in it.
-        upgrade: Called with the received object where the model refuses it, to bring an older shape up to date.
+        upgrade: Called with the received object where the model refuses it, to bring an older one up to date.
 
     Raises:
-        ConfigError: The name is built in or taken.
+        ConfigError: The name or the model is taken, or it is no pydantic model, or has a field `type`.
     """
-    if not 1 <= len(name) <= 64 or name in _BUILT_IN or name in _CUSTOM or name == "claim":
-        raise ConfigError(f"the message type {name!r} is taken or not 1 to 64 characters", hint="Choose another name.")
+    _check_name(name)
 
     def register(cls: type[M]) -> type[M]:
+        _check_name(name)  # the decorator may have been kept and used before
+        model_fields: Mapping[str, Any] | None = getattr(cls, "model_fields", None)
+        if model_fields is None or cls in _NAMES:
+            raise ConfigError(
+                f"{cls.__name__} is no pydantic model, or already a message type",
+                hint="Put @message_type on a pydantic model of its own, once.",
+            )
+        if any("type" in (known, f.alias, f.serialization_alias) for known, f in model_fields.items()):
+            raise ConfigError(
+                f"{cls.__name__} has a field `type`, which names the message type on the wire",
+                hint="Give the field another name.",
+            )
         _CUSTOM[name] = (cls, upgrade)
         _NAMES[cls] = name
         return cls
@@ -169,81 +189,105 @@ def encode_body(content: Content) -> dict[str, Any]:
     """Return content as the object that travels.
 
     Raises:
-        InvalidMessage: It is empty, or of a type that was never registered.
+        InvalidMessage: It is empty, has a field of the wrong type, or is of a type that cannot be sent.
     """
     if isinstance(content, str):
         content = Text(text=content)
-    if isinstance(content, Body):
+    name = content.type if isinstance(content, Body) else _NAMES.get(type(content))
+    if isinstance(content, Body) and name in _BUILT_IN:
         body = content.to_dict()
+        problem = _problem(_BUILT_IN[name], body)
+        if problem is not None:
+            raise InvalidMessage(f"body.{problem}")
         if isinstance(content, Text) and not content.text.strip():
-            raise InvalidMessage("the message is empty: body.text")
+            raise InvalidMessage("body.text: the message is empty")
         return body
-    name = _NAMES.get(type(content))
-    if name is None:
+    if name is None or isinstance(content, Body):
         raise InvalidMessage(
             f"a body of type {type(content).__name__} cannot be sent",
             hint="Send text, a chatkit body, or a pydantic model registered with @message_type.",
         )
-    return {**content.model_dump(mode="json"), "type": name}
+    try:
+        return {**content.model_dump(mode="json", by_alias=True), "type": name}
+    except Exception:  # noqa: BLE001  # serialisers of the app may raise anything, and quote what they were given (I16)
+        raise InvalidMessage(f"a body of type {type(content).__name__} cannot be written as JSON") from None
 
 
 def decode_body(data: Mapping[str, Any]) -> AnyBody:
     """Return the body that an object stands for; `UnknownBody` where its type or shape is not known."""
-    name = str(data.get("type", ""))
-    known = _BUILT_IN.get(name)
-    if known is not None:
-        return _built_in(known, data) or UnknownBody(type=name, data=data)
-    custom = _CUSTOM.get(name)
-    if custom is None:
-        return UnknownBody(type=name, data=data)
-    model, upgrade = custom
-    given = {k: v for k, v in data.items() if k not in ("type", "fallback")}
-    for attempt in (lambda: given, lambda: upgrade(dict(given)) if upgrade else given):
-        try:
-            return model.model_validate(attempt())
-        except Exception:  # noqa: BLE001, S112  # the app's model and upgrade may raise anything; the data stays readable below
-            continue
-    return UnknownBody(type=name, data=data)
+    name = data.get("type")
+    if not isinstance(name, str):
+        return UnknownBody(type="", data=data)
+    body: AnyBody | None = None
+    if name in _BUILT_IN:
+        body = _built_in(_BUILT_IN[name], data)
+    elif name in _CUSTOM:
+        body = _custom(*_CUSTOM[name], data)
+    return UnknownBody(type=name, data=data) if body is None else body
 
 
 def body_text(body: AnyBody) -> str:
     """Return what a body says in words: its main field, `fallback`, or ``""``."""
-    if isinstance(body, Text):
-        return body.text
     if isinstance(body, Body):
         return getattr(body, body.main) or ""
     if isinstance(body, UnknownBody):
-        return _text_or(body.data.get("fallback"), _text_or(body.data.get("text"), ""))
-    return _text_or(getattr(body, "fallback", None), _text_or(getattr(body, "text", None), ""))
+        return _first_text(body.data.get("fallback"), body.data.get("text"))
+    return _first_text(getattr(body, "fallback", None), getattr(body, "text", None))
 
 
-def _text_or(found: object, other: str) -> str:
-    return found if isinstance(found, str) else other
+def _first_text(*found: object) -> str:
+    return next((item for item in found if isinstance(item, str)), "")
 
 
-_KINDS: dict[str, tuple[type[Any], ...]] = {
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= 64 or name in _RESERVED or name in _CUSTOM:
+        raise ConfigError(
+            f"the message type {name!r} is taken or not 1 to 64 characters", hint="Choose another name."
+        )
+
+
+_KINDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "size": (int,),
     "width": (int,),
     "height": (int,),
     "duration": (int, float),
     "fields": (Mapping,),
 }
+"""Fields of the built-in bodies that are not text."""
 
 
-def _built_in(cls: type[Body], data: Mapping[str, Any]) -> Any:
-    """Build a body from hostile data, or return `None` where a field has the wrong type or is missing."""
-    found: dict[str, Any] = {}
+def _problem(cls: type[Body], data: Mapping[str, Any]) -> str | None:
+    """Say what makes an object no body of a built-in type; `None`: nothing."""
     for f in fields(cls):  # type: ignore[arg-type]  # every subclass is a dataclass
         item = data.get(f.name)
         if item is None:
-            continue
-        if not isinstance(item, _KINDS.get(f.name, (str,))) or isinstance(item, bool):
-            return None
-        if f.name == "fields" and not all(isinstance(v, str) for v in item.values()):
-            return None
-        found[f.name] = item
+            if f.default is MISSING and f.default_factory is MISSING:
+                return f"{f.name}: is missing"
+        elif not isinstance(item, _KINDS.get(f.name, (str,))) or isinstance(item, bool):
+            return f"{f.name}: is of the wrong type"
+        elif f.name == "fields" and not all(isinstance(v, str) for v in item.values()):
+            return "fields: holds something other than text"
+    return None
+
+
+def _built_in(cls: type[Body], data: Mapping[str, Any]) -> AnyBody | None:
+    """Build a body from hostile data, or return `None` where a field has the wrong type or is missing."""
+    if _problem(cls, data) is not None:
+        return None
     build: Callable[..., Any] = cls
+    found = {f.name: data.get(f.name) for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+    return cast("AnyBody", build(**{name: item for name, item in found.items() if item is not None}))
+
+
+def _custom(model: type[BaseModel], upgrade: Upgrade | None, data: Mapping[str, Any]) -> BaseModel | None:
+    """Build an app's own body from hostile data, or return `None` where its model refuses it."""
+    given = {k: v for k, v in data.items() if k not in _ON_THE_WIRE or k in model.model_fields}
     try:
-        return build(**found)
-    except TypeError:  # a required field is missing
+        return model.model_validate(given)
+    except Exception:  # noqa: BLE001  # the app's validators may raise anything; the data stays readable
+        if upgrade is None:
+            return None
+    try:
+        return model.model_validate(upgrade(deepcopy(given)))
+    except Exception:  # noqa: BLE001  # likewise, and its upgrade
         return None

@@ -9,7 +9,17 @@ from typing import Literal, TypeAlias
 from chatkit.model.values import EMPTY, Value, value
 
 Feature: TypeAlias = Literal[
-    "durable", "history", "order", "resume", "presence", "edit", "react", "receipts", "search", "direct", "as_user"
+    "durable",
+    "history",
+    "order",
+    "resume",
+    "presence",
+    "edit",
+    "react",
+    "receipts",
+    "search",
+    "direct",
+    "as_user",
 ]
 Support: TypeAlias = Literal["native", "emulated", "none"]
 
@@ -39,7 +49,7 @@ class Capabilities(Value):
     channels_per_connection: int | None = None
     presence_members: int | None = None
     duplicate_window: float = 0.0
-    """How long the provider itself drops a second copy of an id; `inf` where a log knows them for good (D10)."""
+    """How long the provider itself drops a second copy of an id; `inf`: a log knows them for good (D10)."""
     contiguous: bool = False
     """Stamped frames name their predecessor, so a hole shows at once (D17)."""
     liveness: float = 25.0

@@ -10,21 +10,29 @@ import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Final, Self
-from urllib.parse import unquote_plus
+from urllib.parse import unquote
 
 from chatkit.errors import ConfigError
 from chatkit.model.values import EMPTY, Value, value
 
+# A place with a colon ends in a port, and only one @ stands bare: a secret that was not percent-encoded, or
+# stands where none belongs, is refused rather than shown as a host or a path.
 _SHAPE: Final = re.compile(
     r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
         (?:(?P<credential>[^/?#@]*)@)?
-        (?P<place>[^/?#]*)
-        (?:/(?P<path>[^?#]*))?
-        (?:\?(?P<query>[^#]*))?""",
+        (?P<place>(?:\[[0-9A-Fa-f:.]*\]|[^/?#@:]*)(?::[0-9]{1,5})?)
+        (?:/(?P<path>[^?#@]*))?
+        (?:\?(?P<query>[^#@]*))?""",
     re.VERBOSE,
 )
+_OPTION: Final = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+# Control characters, lone surrogates, and what stands for bytes that are no UTF-8.
+_UNREADABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _LONGEST: Final = 4_096
-_FORM: Final = "Write it as scheme://CREDENTIAL[:SECRET]@PLACE/ID?option=value, for example memory://demo."
+_FORM: Final = (
+    "Write it as scheme://CREDENTIAL[:SECRET]@PLACE/ID?option=value, for example memory://demo; "
+    "percent-encode : / ? # @ and spaces in credentials."
+)
 
 
 @value
@@ -49,15 +57,15 @@ class Config(Value):
             ConfigError: It has another form, or names an option twice; the URL is not quoted.
         """
         found = _SHAPE.fullmatch(url) if len(url) <= _LONGEST else None
-        if found is None or any(ord(c) <= 32 or ord(c) == 127 for c in url):
-            raise ConfigError("the provider URL cannot be read (it may hold a secret, so it is not shown)", hint=_FORM)
+        if found is None or " " in url:
+            raise _unreadable()
         credential, _, secret = (found["credential"] or "").partition(":")
         return Config(
             scheme=found["scheme"],
-            credential=unquote_plus(credential) or None,
-            secret=unquote_plus(secret) or None,
-            place=unquote_plus(found["place"]),
-            path=unquote_plus(found["path"] or ""),
+            credential=_plain(credential) or None,
+            secret=_plain(secret) or None,
+            place=_plain(found["place"]),
+            path=_plain(found["path"] or ""),
             options=_options(found["query"] or ""),
         )
 
@@ -86,8 +94,21 @@ def _options(query: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, text = part.partition("=")
-        name = unquote_plus(name)
-        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,63}", name) or name in found:
+        if not _OPTION.fullmatch(name) or name in found:
             raise ConfigError("an option of the provider URL is misspelt or stands twice", hint=_FORM)
-        found[name] = unquote_plus(text)
+        found[name] = _plain(text)
     return found
+
+
+def _plain(text: str) -> str:
+    """Return percent-encoded text as it was; `+` stands for itself, as keys hold it."""
+    plain = unquote(text, errors="replace")
+    if _UNREADABLE.search(plain):
+        raise _unreadable()
+    return plain
+
+
+def _unreadable() -> ConfigError:
+    return ConfigError(
+        "the provider URL cannot be read (it may hold a secret, so it is not shown)", hint=_FORM
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Final, NamedTuple, NewType
 
@@ -18,6 +17,7 @@ START: Final = Cursor("start")
 
 _PREFIX: Final = "c1."
 _LONGEST: Final = 2_000
+_EPOCHS: Final = range(2**53)
 
 
 class Spot(NamedTuple):
@@ -31,8 +31,9 @@ class Spot(NamedTuple):
 
 def encode_cursor(spot: Spot) -> Cursor:
     """Return the text of a place."""
-    packed = json.dumps([spot.origin, spot.channel, spot.key.epoch, spot.key.serial], separators=(",", ":"))
-    return Cursor(_PREFIX + base64.urlsafe_b64encode(packed.encode()).decode().rstrip("="))
+    fields = [spot.origin, spot.channel, spot.key.epoch, spot.key.serial]
+    packed = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return Cursor(_PREFIX + base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
 
 def decode_cursor(cursor: str) -> Spot:
@@ -45,11 +46,14 @@ def decode_cursor(cursor: str) -> Spot:
         raise CursorInvalid("this text is not a cursor")
     packed = cursor[len(_PREFIX) :]
     try:
-        found = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        raise CursorInvalid("this cursor is damaged") from None
-    match found:
-        case [str(origin), str(channel), int(epoch), str(serial)]:
-            return Spot(origin, channel, OrderKey(epoch, serial))
-        case _:
-            raise CursorInvalid("this cursor is damaged")
+        match json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))):
+            case [str(origin), str(channel), int(epoch), str(serial)] if epoch in _EPOCHS:
+                spot = Spot(origin, channel, OrderKey(int(epoch), serial))
+                # Only what we write is read: no second spelling of a place, no text that UTF-8 cannot say.
+                if encode_cursor(spot) == cursor:
+                    return spot
+            case _:
+                pass
+    except (ValueError, RecursionError):
+        pass
+    raise CursorInvalid("this cursor is damaged")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @value
 class Event(Value):
-    """Something that happened. Durable ones have a cursor: save it with your effect, come back with `since=`."""
+    """Something that happened. Durable ones have a cursor: save it with your effect, return with `since=`."""
 
     event_id: str
     """The same for the same fact on every client and in every life."""
@@ -111,7 +111,7 @@ class CustomEvent(Event):
 
 @value
 class ForeignFrame(Event):
-    """A frame that is not ours or does not hold what it claims; given only to readers that ask for it by type."""
+    """A frame that is not ours or does not hold what it claims; only for readers that ask for it by type."""
 
     name: str | None = None
     data: object = field(default=None, repr=False)
@@ -120,8 +120,16 @@ class ForeignFrame(Event):
 
 @value
 class HandlerError(Value):
-    """A handler or middleware raised, or blocked the loop; its event went on to the others."""
+    """A handler or middleware raised, or blocked the loop; its event went on to the others.
+
+    Of `error` only the type shows in `repr` and `to_dict`: its text may quote a message (I16).
+    """
 
     event: Event
     handler: str
-    error: BaseException
+    error: BaseException = field(repr=False, metadata={"public": False})
+    raised: str = field(init=False)
+    """The type of `error`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raised", type(self.error).__name__)

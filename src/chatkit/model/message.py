@@ -46,7 +46,7 @@ class Message(Value):
     computed: ClassVar[tuple[str, ...]] = ("text", "serial", "cursor")
 
     message_id: str
-    """Made by the sender when it was queued and equal on every retry; with channel and user, its identity (D1)."""
+    """Made by the sender when it was queued, equal on every retry; with channel and user its name (D1)."""
     channel: str
     sender: Sender
     body: AnyBody = field(repr=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from chatkit.errors import ConfigError
 from chatkit.model.bodies import Content
-from chatkit.model.values import EMPTY, Value, value
+from chatkit.model.values import EMPTY, Value, jsonable, value
 
 
 @value
@@ -34,7 +34,7 @@ class Token(Value):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value with its secret masked (I16)."""
-        return {"value": "***", "expires_at": self.expires_at}
+        return {"value": "***", "expires_at": jsonable(self.expires_at)}
 
 
 @value

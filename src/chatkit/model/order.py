@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class OrderKey(NamedTuple):
     """Where an envelope stands in its channel: compared as (number, text) (D3).
 
-    Serials are ASCII, so comparing them as text is comparing them as bytes.
+    Python compares text by code points, which is by bytes of UTF-8.
     """
 
     epoch: int
@@ -34,6 +34,7 @@ Place: TypeAlias = "OrderKey | datetime"
 def clock_key(hlc: str, user: str, device: str, id: str) -> OrderKey:
     """Return the order key of an envelope that no sequencer numbered (D3).
 
-    Source: delivery.md D3: without a sequencer the key is (`hlc`, user, device, id).
+    Compared as text it orders by the four in turn: what stands between them is below every character that a
+    user id may hold, so that `ada` comes before `ada b`.
     """
-    return OrderKey(1, f"{hlc}/{user}/{device}/{id}")
+    return OrderKey(1, f"{hlc}\x1f{user}\x1f{device}\x1f{id}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from math import isfinite
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Final, TypeVar, cast, dataclass_transform
 
 from chatkit.errors import ChatkitError
 
@@ -27,7 +29,7 @@ class Value:
     def to_dict(self) -> dict[str, Any]:
         """Return the value as JSON-ready types: dicts, lists, text, numbers, booleans, `None`.
 
-        Sets become sorted lists and times RFC 3339 text in UTC with milliseconds.
+        Sets become sorted lists, times RFC 3339 text in UTC with milliseconds, numbers without end `None`.
         """
         names = [f.name for f in fields(self) if f.metadata.get("public", True)]  # type: ignore[arg-type]  # every subclass is a dataclass
         return {name: jsonable(getattr(self, name)) for name in (*names, *self.computed)}
@@ -44,39 +46,46 @@ def value(cls: type[T]) -> type[T]:
 
 
 def jsonable(item: Any) -> Any:
-    """Return `item` as JSON-ready types."""
-    if item is None or isinstance(item, (str, bool, int, float)):
+    """Return `item` as JSON-ready types; what has no JSON form becomes its text."""
+    if item is None or isinstance(item, str | bool | int):
         return item
+    if isinstance(item, float):
+        return item if isfinite(item) else None
     if isinstance(item, datetime):
         return format_time(item)
     if isinstance(item, ChatkitError):
         return {"type": type(item).__name__, "message": str(item), "hint": item.hint}
-    if isinstance(item, Mapping):
-        return {str(key): jsonable(entry) for key, entry in item.items()}
-    if isinstance(item, Set):
-        return sorted(jsonable(entry) for entry in item)
-    if isinstance(item, (list, tuple)):
-        return [jsonable(entry) for entry in item]
+    if isinstance(item, BaseException):
+        return {"type": type(item).__name__}  # its text is not ours and may quote anything (I16)
     if hasattr(item, "to_dict"):
         return item.to_dict()
     if hasattr(item, "model_dump"):
         return item.model_dump(mode="json")
+    if isinstance(item, Mapping):
+        entries = cast("Mapping[object, object]", item)
+        return {str(key): jsonable(entry) for key, entry in entries.items()}
+    if isinstance(item, AbstractSet):
+        return sorted((jsonable(entry) for entry in cast("AbstractSet[object]", item)), key=str)
+    if isinstance(item, Sequence) and not isinstance(item, bytes | bytearray):
+        return [jsonable(entry) for entry in cast("Sequence[object]", item)]
     return str(item)
 
 
 def format_time(moment: datetime) -> str:
     """Return RFC 3339 text in UTC with milliseconds, as in `2026-11-23T10:00:00.000Z`."""
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:
     """Read what `format_time` writes; UTC-aware.
 
     Raises:
-        ValueError: It is not such text, or has no zone.
+        ValueError: It is not such text, has no zone, or lies outside the years 1 to 9999.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time outside the years 1 to 9999") from None

@@ -73,7 +73,7 @@ class Page(Value, Generic[V]):
 
 @value
 class FlushReport(Value):
-    """What a flush did. `durable`: what is still queued outlives the process. `reason`: why something is left."""
+    """What a flush did. `durable`: what is queued outlives the process. `reason`: why something is left."""
 
     sent: int
     failed: int
