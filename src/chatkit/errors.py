@@ -119,7 +119,9 @@ class StoreError(ChatkitError):
 class StoreLocked(StoreError):
     """Another process, or another client of this one, owns the store file."""
 
-    default_hint = "Close the other owner, or give `store=` a directory ending in '/' so each process has a file."
+    default_hint = (
+        "Close the other owner, or give `store=` a directory ending in '/' so each process has a file."
+    )
 
 
 class WaitTimeout(ChatkitError, TimeoutError):
