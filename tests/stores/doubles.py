@@ -9,7 +9,7 @@ from typing import Any
 
 from chatkit.stores.connection import Connection, Mode, connect
 
-Fault = Callable[[str], Exception | None]
+Fault = Callable[[str], BaseException | None]
 """Says for each statement whether it fails, and how."""
 
 
@@ -73,11 +73,11 @@ class _Watched:
 class Once:
     """A fault that strikes the statement of one beginning, once."""
 
-    def __init__(self, start: str, error: Exception) -> None:
+    def __init__(self, start: str, error: BaseException) -> None:
         self._start = start
-        self._error: Exception | None = error
+        self._error: BaseException | None = error
 
-    def __call__(self, sql: str) -> Exception | None:
+    def __call__(self, sql: str) -> BaseException | None:
         if not sql.startswith(self._start):
             return None
         error, self._error = self._error, None

@@ -123,6 +123,33 @@ async def test_a_failed_commit_fails_each_call_and_the_file_is_read_again(
         await store.add([row(1)])
 
 
+@pytest.mark.parametrize("statement", ["COMMIT", "RELEASE"])
+async def test_a_failed_commit_takes_no_room(tmp_path: Path, factory: Factory, statement: str) -> None:
+    """What was counted for it is counted no more (I10)."""
+    limits = OutboxLimits(entries=1)
+
+    async with opened(file_store(tmp_path / "ada.db", connect=factory, limits=limits)) as store:
+        factory.before = Once(statement, disk_error())
+        await gathered(store.add([row(1)]))
+
+        await store.add([row(2)])
+
+        assert await ids(store) == ["entry-2"]
+
+
+async def test_an_error_that_nobody_knows_condemns_the_connection(tmp_path: Path, factory: Factory) -> None:
+    """What cannot be judged is not trusted: the group fails, the file is read again (D14)."""
+    async with opened(file_store(tmp_path / "ada.db", connect=factory)) as store:
+        factory.before = Once("INSERT INTO outbox", RuntimeError("?"))
+        connections = factory.opened
+
+        outcomes = await gathered(store.add([row(1)]), store.add([row(2)]))
+
+        assert [type(outcome) for outcome in outcomes] == [StoreError, StoreError]
+        assert await ids(store) == []
+        assert factory.opened == connections + 1
+
+
 async def test_a_failed_reading_fails_the_reads_and_the_file_is_read_again(
     tmp_path: Path, factory: Factory
 ) -> None:
@@ -149,6 +176,17 @@ async def test_a_commit_that_landed_though_it_failed_is_taken_back(tmp_path: Pat
 
     async with opened(file_store(tmp_path / "ada.db")) as store:
         assert await ids(store) == ["entry-0"]
+
+
+async def test_a_failed_commit_is_written_over(tmp_path: Path, factory: Factory) -> None:
+    """Its frames may lie whole in the write-ahead log; no later recovery may bring them back (D14)."""
+    async with opened(file_store(tmp_path / "ada.db", connect=factory)) as store:
+        factory.before = Once("COMMIT", disk_error())
+        before = len(factory.statements)
+
+        await gathered(store.add([row(1)]))
+
+        assert "UPDATE header SET clean = 0" in factory.statements[before:]
 
 
 async def test_what_cannot_be_taken_back_yet_is_not_shown_meanwhile(tmp_path: Path, factory: Factory) -> None:
@@ -298,12 +336,15 @@ async def test_a_full_file_refuses_what_is_new_and_keeps_the_rest(tmp_path: Path
     """It says so, other calls go on, and with room again it works as before (I10)."""
     pages = Pages(factory)
     large = row(2, data=bytes(1_000_000))
+    limits = OutboxLimits(entries=4)
 
-    async with opened(file_store(tmp_path / "ada.db", connect=factory)) as store:
+    async with opened(file_store(tmp_path / "ada.db", connect=factory, limits=limits)) as store:
         await store.add([row(1)])
         pages.allow(1)  # SQLite takes it as: no more than there are
 
-        refused, settled = await gathered(store.add([large]), store.settle([row(1, status="failed")]))
+        refused, settled = await gathered(
+            store.add([row(3), row(4), large]), store.settle([row(1, status="failed")])
+        )
 
         assert type(refused) is StoreError
         assert "ada.db has no room" in str(refused)
@@ -312,4 +353,4 @@ async def test_a_full_file_refuses_what_is_new_and_keeps_the_rest(tmp_path: Path
         assert list(await store.rows()) == [row(1, status="failed")]
 
         pages.allow(100_000)
-        await store.add([large])
+        await store.add([row(3), row(4), large])

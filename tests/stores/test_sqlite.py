@@ -213,6 +213,31 @@ async def test_an_opening_that_fails_leaves_the_file_free_and_whole(tmp_path: Pa
     assert failed > 10
 
 
+class Crash(BaseException):
+    """A simulated death."""
+
+
+async def test_a_death_at_any_statement_of_an_opening_leaves_the_file_free(tmp_path: Path) -> None:
+    """A simulation may end the process there; the next owner finds a whole file."""
+    path = tmp_path / "ada.db"
+    await fill(path)
+    for statement in (
+        "PRAGMA application_id",
+        "PRAGMA journal_mode",
+        "SELECT user",
+        "UPDATE header",
+        "COMMIT",
+    ):
+        factory = Factory()
+        factory.before = Once(statement, Crash())
+
+        with pytest.raises(Crash):
+            await file_store(path, inline=True, connect=factory).open("ada", "memory:hub", rebind=False)
+
+    async with opened(file_store(path, inline=True)) as store:
+        assert await ids(store) == ["entry-1", "entry-2"]
+
+
 # -- whose a file is
 
 
@@ -248,6 +273,26 @@ async def test_a_store_that_lost_its_file_writes_nothing(tmp_path: Path) -> None
 
     async with opened(file_store(path, inline=True)) as again:
         assert await ids(again) == ["entry-1"]
+
+
+@pytest.mark.realtime
+async def test_calls_behind_an_opening_that_fails_are_refused(tmp_path: Path) -> None:
+    """They never reach a file that is not owned."""
+    path = tmp_path / "ada.db"
+    path.write_text("dear diary" * 1_000)
+    store = file_store(path)
+
+    opening, adding, closing = await asyncio.gather(
+        store.open("ada", "memory:hub", rebind=False),
+        store.add([row(1)]),
+        store.aclose(),
+        return_exceptions=True,
+    )
+
+    assert isinstance(opening, StoreError)
+    assert isinstance(adding, StateError)
+    assert closing is None
+    assert path.read_text() == "dear diary" * 1_000
 
 
 async def test_the_end_of_a_lost_store_is_not_called_clean(

@@ -84,7 +84,6 @@ class DirectoryStore:
         self._adopting: asyncio.Task[Sequence[Row]] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._unusable: set[str] = set()
-        self._finalizer: weakref.finalize[..., DirectoryStore] | None = None
 
     # ----------------------------------------------------------------------------------------------- life
 
@@ -103,9 +102,7 @@ class DirectoryStore:
             self._state = "closed"
             self._worker.retire(partial(_abandon, self._held), wait=isinstance(error, Exception))
             raise
-        self._finalizer = weakref.finalize(
-            self, self._worker.retire, partial(_abandon, self._held), wait=False
-        )
+        weakref.finalize(self, self._worker.retire, partial(_abandon, self._held), wait=False)
         return header
 
     async def _open_first_free(self) -> StoreHeader:
@@ -196,18 +193,12 @@ class DirectoryStore:
         for store in self._files:
             await store.aclose()
         await self._worker.stop()
-        self._detach()
 
     def abandon(self) -> None:
         """Let go as a killed process would: what waits is not written, the end is not noted."""
         if self._state == "open":
             self._state = "closed"
-            self._detach()
             self._worker.retire(partial(_abandon, self._held), wait=True)
-
-    def _detach(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer.detach()
 
     def _check(self) -> None:
         if self._state != "open":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from typing import Final, NamedTuple
 
 from chatkit.errors import ChatkitError, OutboxFull, StoreError
@@ -52,6 +53,14 @@ _ODD: Final = Kind(
 _REFUSED: Final = Kind("refused a value", f"Report this as a bug in chatkit. {_KEPT}", alone=True)
 
 _CONSTRAINT: Final = 19
+_VALUE_ERRORS: Final = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+)
+"""What bindings raise before SQLite sees a value that it cannot take."""
 
 # Source: https://www.sqlite.org/rescode.html, primary codes.
 _BY_CODE: Final[dict[int, Kind]] = {
@@ -90,7 +99,7 @@ def kind_of(error: Exception) -> Kind:
         return _BY_CODE.get(code, _ODD)
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0, _DISK)
-    return _REFUSED
+    return _REFUSED if isinstance(error, _VALUE_ERRORS) else _ODD
 
 
 def _code_of(error: Exception) -> int | None:

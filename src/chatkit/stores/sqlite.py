@@ -70,7 +70,6 @@ class SqliteStore:
         self._shared = shared
         self._state: Literal["new", "open", "closed"] = "new"
         self._closing: asyncio.Task[None] | None = None
-        self._finalizer: weakref.finalize[..., SqliteStore] | None = None
 
     # ----------------------------------------------------------------------------------------------- life
 
@@ -91,7 +90,7 @@ class SqliteStore:
                 self._worker.retire(self.file.abandon, wait=isinstance(error, Exception))
             raise
         if not self._shared:
-            self._finalizer = weakref.finalize(self, self._worker.retire, self.file.abandon, wait=False)
+            weakref.finalize(self, self._worker.retire, self.file.abandon, wait=False)
         return header
 
     async def aclose(self) -> None:
@@ -109,7 +108,6 @@ class SqliteStore:
         """Let go as a killed process would: what waits is not written, the end is not noted."""
         if self._state == "open":
             self._state = "closed"
-            self._detach()
             self._worker.retire(self.file.abandon, wait=True)
 
     async def _close(self, last: Callable[[], None]) -> None:
@@ -126,11 +124,6 @@ class SqliteStore:
         await closing
         if not self._shared:
             await self._worker.stop()
-        self._detach()
-
-    def _detach(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer.detach()
 
     async def _call(
         self,
