@@ -35,6 +35,23 @@ PROMISED = 40
 
 def send_until_killed(store: str, durability: str) -> list[str]:
     """Return the ids that a sending process was promised before its SIGKILL."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SENDER, store, durability], stdout=subprocess.PIPE, text=True
+    ) as sender:
+        assert sender.stdout is not None
+        promised = [sender.stdout.readline().strip() for _ in range(PROMISED)]
+        os.kill(sender.pid, signal.SIGKILL)
+        return promised + [line.strip() for line in sender.stdout if line.endswith("\n")]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "directory"])
+async def test_what_was_promised_before_a_sigkill_is_sent_by_the_next_life(
+    tmp_path: Path, durability: Literal["process", "power"], folder: bool
+) -> None:
+    """Each `send()` that returned is in the outbox afterwards, in order, and reaches the log once."""
+    store = f"{tmp_path}/outbox/" if folder else str(tmp_path / "ada.db")
     promised = send_until_killed(store, durability)
 
     async with chatkit.connect("memory://kill", user="ada", store=store) as chat:
