@@ -325,8 +325,9 @@ class ChannelEngine:
             receiver.announce("overflow", None, None)
         if due is None or due > now:
             return
-        if now - self._last_read < AGAIN and self._catch_up.opened and self.caught_up:
-            receiver.read_due = self._last_read + AGAIN
+        again = self._last_read + AGAIN  # one sum for both: two that round apart would spin until the clock moves
+        if now < again and self._catch_up.opened and self.caught_up:
+            receiver.read_due = again
             return
         self._last_read = now
         try:
