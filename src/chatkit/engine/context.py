@@ -14,7 +14,7 @@ from chatkit.core import backoff
 from chatkit.core.hlc import HybridClock
 from chatkit.engine.servertime import ServerTime
 from chatkit.engine.tasks import Tasks
-from chatkit.errors import CapabilityError, ChatkitError, TransportError
+from chatkit.errors import CapabilityError, ChatkitError, RateLimited, TransportError
 
 if TYPE_CHECKING:
     from chatkit.model.options import OutboxLimits
@@ -47,18 +47,24 @@ class Context:
     """Everyone this client speaks for."""
     counters: Counter[str] = field(default_factory=Counter[str])
     """What was seen and not shown, by name: duplicates, conflicts, foreign frames ... for `health()`."""
-    defects: list[str] = field(default_factory=list[str])
+    defects: Counter[str] = field(default_factory=Counter[str])
+    """What of ours broke, by the name of the task, and how often."""
 
     def __post_init__(self) -> None:
         self.users.add(self.user)
         self.server_time = ServerTime(self.clock)
         self.hlc = HybridClock()
-        self.tasks = Tasks(lambda name, _: self.defects.append(name))
+        self.tasks = Tasks(lambda name, _: self.defects.update((name,)))
 
     @property
     def log(self) -> Log | None:
         """The channel memory, if there is one."""
         return self.adapter.log
+
+    @property
+    def fenced(self) -> bool:
+        """Whether a log looks each id up first: a repeat is a duplicate, a refusal certain (D9)."""
+        return self.adapter.log is not None and "fence" in self.adapter.log.capabilities
 
     @property
     def origin(self) -> str:
@@ -78,25 +84,39 @@ class Context:
         return self.adapter.log
 
     async def read(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a plain read, again after errors that repeating can help.
+        """Make a plain read, again after errors that repeating can help, a pause asked for kept.
+
+        One that asks for longer than anybody waits for a read is told at once.
 
         Raises:
             TransportError: No answer after the last attempt; safe to repeat.
+            ChatkitError: It was refused.
         """
+        pause = 0.0
+
+        async def once() -> T:
+            nonlocal pause
+            try:
+                return await bounded(call, READ_TIMEOUT)
+            except Exception as error:  # noqa: BLE001  # only errors of ours reach a user
+                ours = foreign(error)
+                pause = (ours.retry_after or 0.0) if isinstance(ours, RateLimited) else 0.0
+                raise ours from ours.__cause__
+
+        def worth(error: BaseException) -> bool:
+            return isinstance(error, ChatkitError) and error.retryable and pause <= backoff.CAP
 
         def wait(state: RetryCallState) -> float:
-            return backoff.delay(state.attempt_number - 1, self.random.random())
+            return max(pause, backoff.delay(state.attempt_number - 1, self.random.random()))
 
-        async for attempt in AsyncRetrying(
+        reading = AsyncRetrying(
             sleep=asyncio.sleep,
             wait=wait,
             stop=stop_after_attempt(READS),
-            retry=retry_if_exception(lambda error: isinstance(error, ChatkitError) and error.retryable),
+            retry=retry_if_exception(worth),
             reraise=True,
-        ):
-            with attempt:
-                return await bounded(call, READ_TIMEOUT)
-        raise AssertionError("unreachable: the last attempt returns or raises")  # pragma: no cover
+        )
+        return await reading(once)
 
 
 async def bounded(call: Callable[[], Awaitable[T]], timeout: float) -> T:

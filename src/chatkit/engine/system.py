@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 logger = logging.getLogger("chatkit")
 
@@ -18,13 +18,13 @@ class SystemClock:
 
     def wall(self) -> datetime:
         """The time of day in UTC."""
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)
 
 
 class LogObserver:
     """Writes each labelled point at DEBUG: names, numbers and ids, no bodies and no secrets (I16)."""
 
-    def point(self, name: str, /, **fields: str | int | float | None) -> None:
+    def point(self, name: str, /, **fields: str | float | None) -> None:
         """Note that a point was reached."""
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s", name, " ".join(f"{key}={value}" for key, value in fields.items()))

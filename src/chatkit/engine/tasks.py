@@ -16,7 +16,7 @@ class Tasks:
     """Owns background tasks. A defect in one is logged, counted and told; it stops no other.
 
     Args:
-        on_defect: Told the name of a task and what it raised.
+        on_defect: Told the name of what broke and what it raised.
     """
 
     def __init__(self, on_defect: Callable[[str, Exception], None]) -> None:
@@ -32,7 +32,7 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(self._guard(work, name), name=f"chatkit:{name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step never ran
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step it was never awaited
         return task
 
     def keep(self, work: Callable[[], Awaitable[None]], name: str) -> None:
@@ -42,11 +42,16 @@ class Tasks:
             while True:
                 try:
                     return await work()
-                except Exception as error:
-                    self._defect(name, error)
+                except Exception as error:  # noqa: BLE001  # a defect of ours, whatever it is
+                    self.broke(name, error)
                     await asyncio.sleep(RESTART)
 
         self.spawn(loop(), name)
+
+    def broke(self, name: str, error: Exception) -> None:
+        """Report a defect that was caught: its traceback to the log, its name to the client (I13)."""
+        logger.error("%s broke: please report this", name, exc_info=error)
+        self._on_defect(name, error)
 
     async def aclose(self, timeout: float) -> tuple[str, ...]:
         """Cancel what runs, wait for it, and return the names of what did not end in time."""
@@ -61,9 +66,5 @@ class Tasks:
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:
             await work
-        except Exception as error:
-            self._defect(name, error)
-
-    def _defect(self, name: str, error: Exception) -> None:
-        logger.error("task %s broke: please report this", name, exc_info=error)
-        self._on_defect(name, error)
+        except Exception as error:  # noqa: BLE001  # likewise
+            self.broke(name, error)
