@@ -11,17 +11,27 @@ from chatkit.core import backoff
 from chatkit.core.connection import LOST, PROOF, SUSPEND_AFTER, TABLE, Effect, Input, State
 from chatkit.core.table import step
 from chatkit.engine.context import Context, bounded, foreign
-from chatkit.errors import ChatkitError, TransportError
+from chatkit.errors import (
+    AuthenticationError,
+    CapabilityError,
+    ChatkitError,
+    ConfigError,
+    NotAllowed,
+    RateLimited,
+    TransportError,
+)
 from chatkit.model.views import ConnectionView
 from chatkit.ports import SessionClosed
 
 if TYPE_CHECKING:
-    from chatkit.ports import Session, Signal
+    from chatkit.ports import Again, Session, Signal
 
 OPEN_TIMEOUT: Final = 15.0
 """Seconds for one attempt to open a session."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for a session to end cleanly before it is dropped."""
+TIME_TIMEOUT: Final = 5.0
+"""Seconds for the provider to say what time it is."""
 LOOK: Final = 5.0
 """Most seconds between two looks at the clocks, so that a machine that slept is noticed soon (D32)."""
 
@@ -54,9 +64,10 @@ class Link:
         self._since: datetime = context.clock.wall()
         self._failures = 0
         self._retry_at: float | None = None
-        self._after: float | None = None
+        self._after = 0.0
         self._reauthenticated = False
         self._heard = 0.0
+        self._sleeps = 0
         self._timer: asyncio.TimerHandle | None = None
         self._absence: asyncio.TimerHandle | None = None
         self._proof: asyncio.TimerHandle | None = None
@@ -64,7 +75,7 @@ class Link:
 
     @property
     def view(self) -> ConnectionView:
-        """The present value, as users see it."""
+        """The present value, as users see it; `attempt` counts failures since a connection proved itself."""
         now = self._context.clock.monotonic()
         return ConnectionView(
             state=self.state.public,
@@ -112,6 +123,8 @@ class Link:
             await self._end(session)
         self._feed(Input.STOPPED)
 
+    # -- the table --------------------------------------------------------------------------------------
+
     def _feed(self, given: Input) -> None:
         before = self.state.public
         self.state, effects = step(TABLE, self.state, given)
@@ -126,49 +139,62 @@ class Link:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Effect.OPEN:
-                self._retry_at = None
                 self._tasks = [self._context.tasks.task(self._open(), "open")]
             case Effect.WAIT:
-                wait = backoff.delay(self._failures, self._context.random.random())
-                self._wait(max(wait, self._after or 0.0))
+                self._wait(backoff.delay(self._failures - 1, self._context.random.random()))
             case Effect.WAIT_BRIEFLY:
-                wait = backoff.brief(self._failures, self._context.random.random())
-                self._wait(max(wait, self._after or 0.0))
+                self._wait(backoff.brief(self._failures - 1, self._context.random.random()))
             case Effect.STOP_WAITING:
                 self._cancel_timer()
             case Effect.REFRESH:
-                self._reauthenticated = True
+                self._reauthenticated = True  # the adapter, which was refused, fetches a fresh credential
             case Effect.WATCH_ABSENCE:
+                _cancel(self._absence)
                 after = max(SUSPEND_AFTER, self._context.adapter.capabilities.resume_window)
-                self._absence = asyncio.get_running_loop().call_later(after, self._overdue)
+                self._absence = asyncio.get_running_loop().call_later(after, self._feed, Input.OVERDUE)
             case Effect.PROVE:
-                self._cancel(self._absence)
+                _cancel(self._absence)
                 self._proof = asyncio.get_running_loop().call_later(PROOF, self._feed, Input.PROVEN)
             case Effect.RESET:
                 self._failures = 0
             case Effect.CLOSE:
                 self._cancel_timer()
-                self._cancel(self._absence)
-                self._cancel(self._proof)
-                self._cancel_tasks()
+                _cancel(self._absence)
+                _cancel(self._proof)
+                for task in self._tasks:
+                    task.cancel()
+
+    def _count_loss(self, error: ChatkitError) -> None:
+        _cancel(self._proof)
+        self.reason = error
+        again, self._after = _verdict(error)
+        if again == "reauthenticate" and self._reauthenticated:
+            again = "never"  # a fresh credential was refused as well
+        self._failures += 1
+        self._feed(LOST[again])
+
+    # -- one session ------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        adapter, server_time = self._context.adapter, self._context.server_time
         try:
-            session = await bounded(adapter.open, OPEN_TIMEOUT)
+            session = await bounded(self._context.adapter.open, OPEN_TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever an adapter raises, the link goes on trying
             self._count_loss(foreign(error))
             return
+        if self.state in (State.CLOSING, State.CLOSED):
+            await self._end(session)  # it was not to be stopped in time: it must not stay (I12)
+            return
         self.session = session  # known from here on, so that closing ends it
-        try:
-            server_time.confirm(await bounded(adapter.server_time, OPEN_TIMEOUT))
-        except Exception as error:  # noqa: BLE001  # the session lives; only the offset is unknown
-            self._context.observer.point("connection.no_server_time", error=type(error).__name__)
         self._heard = self._context.clock.monotonic()
+        await self._ask_time()  # before the first clock reading goes out (D4)
+        if self.session is not session:
+            return  # closed meanwhile
         self.reason, self._reauthenticated = None, False
+        self._sleeps = self._context.server_time.sleeps()
         self._tasks = [
             self._context.tasks.task(self._read(session), "read"),
             self._context.tasks.task(self._watch(session), "liveness"),
+            self._context.tasks.task(self._watch_time(), "time"),
         ]
         self._feed(Input.OPENED)
 
@@ -176,43 +202,59 @@ class Link:
         try:
             async for signal in session.signals():
                 self._heard = self._context.clock.monotonic()
-                self._on_signal(signal)
-            error: ChatkitError = SessionClosed("the provider ended the connection", again="now")
+                try:
+                    self._on_signal(signal)
+                except Exception as error:  # noqa: BLE001  # a defect of ours in one frame, not of the session
+                    self._context.tasks.broke("signal", error)
+            ended: ChatkitError = SessionClosed("the provider ended the connection", again="now")
         except Exception as raised:  # noqa: BLE001  # a reader that dies silently is what this library is against
-            error = foreign(raised)
-        self.lost(session, error)
+            ended = foreign(raised)
+        self.lost(session, ended)
 
     async def _watch(self, session: Session) -> None:
-        """Judge liveness by received frames; probe after half the time allowed, give up at the end of it (I11)."""
-        liveness = self._context.adapter.capabilities.liveness
+        """Judge liveness by received frames; probe after half the time allowed, give up at its end (I11)."""
+        half = self._context.adapter.capabilities.liveness / 2
         while True:
-            await asyncio.sleep(max(0.01, min(LOOK, liveness / 2 - self.quiet)))
-            slept = self._context.server_time.slept()
+            await asyncio.sleep(max(0.01, min(LOOK, half - self.quiet)))
+            sleeps = self._context.server_time.sleeps()
+            slept, self._sleeps = sleeps > self._sleeps, sleeps
             if slept:
                 self._context.observer.point("connection.woke")
                 self._on_wake()
-            if not slept and self.quiet < liveness / 2:
-                continue
-            try:
-                await bounded(session.probe, liveness / 2)
-            except Exception as error:  # noqa: BLE001  # any failure to answer is a dead socket
-                closed = SessionClosed("the connection gave no sign of life", again="now")
-                closed.__cause__ = foreign(error)
-                self.lost(session, closed)
-                return
-            self._heard = self._context.clock.monotonic()
-            if slept:
-                self._context.server_time.confirm(await bounded(self._context.adapter.server_time, OPEN_TIMEOUT))
+            if slept or self.quiet >= half:
+                death = await self._probe(session, half)
+                if death is not None:
+                    self.lost(session, death)
+                    return
 
-    def _count_loss(self, error: ChatkitError) -> None:
-        self._cancel(self._proof)
-        self.reason = error
-        again = error.again if isinstance(error, SessionClosed) else "later" if error.retryable else "never"
-        if again == "reauthenticate" and self._reauthenticated:
-            again = "never"  # a fresh credential was refused as well
-        self._after = error.after if isinstance(error, SessionClosed) else None
-        self._feed(LOST[again])
-        self._failures += 1
+    async def _probe(self, session: Session, within: float) -> ChatkitError | None:
+        """Make the peer answer; returns why the session counts as dead, or `None`: it lives."""
+        asked = self._context.clock.monotonic()
+        try:
+            await bounded(session.probe, within)
+        except SessionClosed as closed:
+            return closed
+        except Exception as error:  # noqa: BLE001  # whatever it was, the probe has no answer
+            if self._heard > asked:
+                return None  # other frames came: only its answer is missing
+            dead = SessionClosed("the connection gave no sign of life", again="now")
+            dead.__cause__ = foreign(error)
+            return dead
+        self._heard = self._context.clock.monotonic()
+        return None
+
+    async def _watch_time(self) -> None:
+        """Ask for the time until it is confirmed, and again after a sleep (D13)."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if not self._context.server_time.confirmed:
+                await self._ask_time()
+
+    async def _ask_time(self) -> None:
+        try:
+            self._context.server_time.confirm(await bounded(self._context.adapter.server_time, TIME_TIMEOUT))
+        except Exception as error:  # noqa: BLE001  # the session lives; only the offset is unknown
+            self._context.observer.point("connection.no_server_time", error=type(error).__name__)
 
     def _drop(self, session: Session) -> None:
         current = asyncio.current_task()
@@ -228,7 +270,10 @@ class Link:
         except Exception as error:  # noqa: BLE001  # it is dead to us either way
             self._context.observer.point("session.end_failed", error=type(error).__name__)
 
+    # -- timers -----------------------------------------------------------------------------------------
+
     def _wait(self, seconds: float) -> None:
+        seconds = max(seconds, self._after)
         self._retry_at = self._context.clock.monotonic() + seconds
         self._timer = asyncio.get_running_loop().call_later(seconds, self._waited)
 
@@ -236,23 +281,29 @@ class Link:
         self._retry_at = None
         self._feed(Input.TIMER)
 
-    def _overdue(self) -> None:
-        if self.state in (State.DISCONNECTED, State.CONNECTING):
-            self._feed(Input.OVERDUE)
-
     def _cancel_timer(self) -> None:
         self._retry_at = None
-        self._cancel(self._timer)
+        _cancel(self._timer)
 
-    def _cancel_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
 
-    @staticmethod
-    def _cancel(handle: asyncio.TimerHandle | None) -> None:
-        if handle is not None:
-            handle.cancel()
+def _cancel(handle: asyncio.TimerHandle | None) -> None:
+    if handle is not None:
+        handle.cancel()
+
+
+def _verdict(error: ChatkitError) -> tuple[Again, float]:
+    """Return what a loss asks for, and the least seconds to wait."""
+    match error:
+        case SessionClosed():
+            return error.again, error.after or 0.0
+        case RateLimited():
+            return "later", error.retry_after or 0.0
+        case AuthenticationError():
+            return "reauthenticate", 0.0
+        case NotAllowed() | ConfigError() | CapabilityError():
+            return "never", 0.0  # only misuse and refusals for good: anything else may pass
+        case _:
+            return "later", 0.0
 
 
 def unreachable(reason: ChatkitError | None) -> ChatkitError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from chatkit.ports import Clock
 
 SLEPT: Final = 5.0
-"""Seconds by which the wall clock must run ahead of the monotonic one to mean that the machine slept (D32)."""
+"""Seconds that the wall clock must gain on the monotonic one to mean that the machine slept (D32)."""
 
 
 class ServerTime:
@@ -23,9 +24,12 @@ class ServerTime:
         self._clock = clock
         self._server = clock.wall()
         self._mono = clock.monotonic()
-        self._drift = self._lead()
+        self._lead = self._lead_now()
+        self._sleeps = 0
         self.confirmed = False
         """Whether a contact has shown the offset; nothing expires before (D13)."""
+        self.on_confirmed: Callable[[], None] = lambda: None
+        """Called when the offset, unknown or in question until then, was confirmed."""
 
     def now(self) -> datetime:
         """Return server time, UTC."""
@@ -37,19 +41,26 @@ class ServerTime:
 
     def confirm(self, server: datetime | None) -> None:
         """Take note of a contact; `None` where the provider has no clock and our own must do."""
+        _ = self.sleeps()  # counted before what shows it is overwritten
         self._server = self._clock.wall() if server is None else server
         self._mono = self._clock.monotonic()
-        self.confirmed = True
+        if not self.confirmed:
+            self.confirmed = True
+            self.on_confirmed()
 
-    def slept(self) -> bool:
-        """Say, once for each time, whether the machine slept; the offset is then in question until a contact."""
-        lead = self._lead()
-        jump, self._drift = lead - self._drift, lead
-        if jump <= SLEPT:
-            return False
-        self._server += timedelta(seconds=jump)
-        self.confirmed = False
-        return True
+    def sleeps(self) -> int:
+        """Look at the clocks, and return how often the machine was found to have slept so far (D32).
 
-    def _lead(self) -> float:
+        After a sleep the offset is in question until a contact. A count, so that each who watches a socket
+        learns of each sleep, whoever noticed it.
+        """
+        lead = self._lead_now()
+        jump, self._lead = lead - self._lead, lead
+        if jump > SLEPT:
+            self._sleeps += 1
+            self._server += timedelta(seconds=jump)
+            self.confirmed = False
+        return self._sleeps
+
+    def _lead_now(self) -> float:
         return self._clock.wall().timestamp() - self._clock.monotonic()
