@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.context import Context, bounded
@@ -16,6 +16,8 @@ ACK_TIMEOUT: Final = 10.0
 """Seconds without an answer after which a publish is in doubt."""
 PAUSE: Final = 30.0
 """Seconds that lanes pause after a refusal of the whole connection that named no time."""
+HAIR: Final = 0.001
+"""Seconds by which a timer may go off early."""
 
 
 class Publishing:
@@ -30,14 +32,21 @@ class Publishing:
         self._context = context
         self._session = session
         self._changed = asyncio.Event()
+        self._turns = asyncio.Lock()
         self._free_at = 0.0
-        self.paused: ChatkitError | None = None
+        self._reason: ChatkitError | None = None
+        self._resume_at = 0.0
+
+    @property
+    def paused(self) -> ChatkitError | None:
         """Why all lanes pause: credentials, quota, a disabled app. Nothing fails meanwhile (D12)."""
+        return self._reason if self._context.clock.monotonic() < self._resume_at - HAIR else None
 
     @property
     def needs_session(self) -> bool:
         """Whether publishing goes over the live session rather than by HTTP or into a log."""
-        return self._context.adapter.publisher is None and self._context.adapter.capabilities.announce == "stream"
+        adapter = self._context.adapter
+        return adapter.publisher is None and adapter.capabilities.announce != "transactional"
 
     @property
     def open(self) -> bool:
@@ -48,31 +57,43 @@ class Publishing:
         """Wait until an attempt may be made: for the publish path only, never for an attach (D15)."""
         while not self.open:
             self._changed.clear()
-            await self._changed.wait()
+            paused = self.paused is not None
+            wait = self._resume_at - self._context.clock.monotonic() if paused else None
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def turn(self) -> None:
+        """Wait until the provider's rate allows a publish, first come, first served; then `charge` it."""
+        async with self._turns:
+            wait = self._free_at - self._context.clock.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+
+    def charge(self, entries: int) -> None:
+        """Count a publish about to be made against the rate; to be called at once when the turn has come."""
+        rate = self._context.adapter.capabilities.publish_rate
+        if rate is not None:
+            self._free_at = max(self._context.clock.monotonic(), self._free_at) + entries / rate
 
     def changed(self) -> None:
         """The session came or went."""
         self._changed.set()
 
     def pause(self, reason: ChatkitError, after: float | None) -> None:
-        """Let all lanes pause; they go on by themselves."""
-        if self.paused is None:
-            self._context.observer.point("publishing.paused", error=type(reason).__name__)
-            asyncio.get_running_loop().call_later(PAUSE if after is None else after, self.resume)
-        self.paused = reason
+        """Let all lanes pause for `after` seconds; they go on by themselves. The longest pause counts."""
+        self._context.observer.point("publishing.paused", error=type(reason).__name__)
+        until = self._context.clock.monotonic() + (PAUSE if after is None else after)
+        self._reason, self._resume_at = reason, max(self._resume_at, until)
 
-    def resume(self) -> None:
-        """End a pause."""
-        self.paused = None
-        self._changed.set()
-
-    async def publish(self, batch: Batch) -> Sequence[Ack]:
-        """Make one attempt.
+    async def publish(self, batch: Batch) -> Sequence[Ack] | None:
+        """Make one attempt; `None`: nothing was written, since the session had gone.
 
         Raises:
             ChatkitError: The outcome is unknown.
         """
-        await self._pace(len(batch.entries))
         adapter = self._context.adapter
         if adapter.capabilities.announce == "transactional":
             log = self._context.need_log(batch.channel)
@@ -81,15 +102,37 @@ class Publishing:
             return appended.acks
         publisher = adapter.publisher or self._session()
         if publisher is None:
-            return ()
+            return None
         return await bounded(lambda: publisher.publish(batch, (None,) * len(batch.entries)), ACK_TIMEOUT)
 
-    async def _pace(self, entries: int) -> None:
-        rate = self._context.adapter.capabilities.publish_rate
-        if rate is None:
-            return
-        now = self._context.clock.monotonic()
-        start = max(now, self._free_at)
-        self._free_at = start + entries / rate
-        if start > now:
-            await asyncio.sleep(start - now)
+
+class Refresh:
+    """Fetches a fresh credential, once for all who were refused with the old one (D32).
+
+    Args:
+        context: The client's parts.
+        reauthenticate: Fetches one and presents it; raises where it could not.
+    """
+
+    def __init__(self, context: Context, reauthenticate: Callable[[], Awaitable[None]]) -> None:
+        self._context = context
+        self._reauthenticate = reauthenticate
+        self._one = asyncio.Lock()
+        self._at = float("-inf")
+
+    async def since(self, moment: float) -> bool:
+        """Say whether there is a credential newer than the one used at `moment`; where not, fetch one.
+
+        Args:
+            moment: When the attempt that was refused began, by the monotonic clock.
+        """
+        async with self._one:
+            if self._at >= moment:
+                return True
+            try:
+                await self._reauthenticate()
+            except Exception as error:  # noqa: BLE001  # an app's token provider may raise anything
+                self._context.observer.point("credential.not_refreshed", error=type(error).__name__)
+                return False
+            self._at = self._context.clock.monotonic()
+            return True

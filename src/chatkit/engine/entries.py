@@ -1,0 +1,259 @@
+"""The entries of an outbox: found, moved from state to state, and recorded as what they became (D6, D7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from chatkit.core.delivery import TABLE, Effect, Input, State
+from chatkit.core.table import step
+from chatkit.engine.context import Context
+from chatkit.engine.entry import OutboxEntry, state_of
+from chatkit.errors import ChatkitError, DependencyFailed
+from chatkit.model.envelope import Envelope
+from chatkit.model.ids import new_message_id
+from chatkit.model.order import Ident
+from chatkit.ports import Row
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chatkit.core.fact import Fact
+
+KEPT: Final = frozenset({State.FAILED, State.EXPIRED})
+"""States of dead letters: kept with their reason, to be sent again by hand."""
+
+
+class Entries:
+    """All entries of one client. Each change of status goes through `move`, its record through `settle`.
+
+    Args:
+        context: The client's parts.
+        on_change: Told each change of status: entry, whether it is late, the reason.
+        on_sent: Given the fact that an acknowledgement proved, with the entry; `None` where it has no place.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        on_change: Callable[[OutboxEntry, bool, str | None], None],
+        on_sent: Callable[[OutboxEntry, Fact | None], None],
+    ) -> None:
+        self.context = context
+        self._on_change = on_change
+        self._on_sent = on_sent
+        self._entries: dict[str, OutboxEntry] = {}
+        self._idents: dict[tuple[str, Ident], OutboxEntry] = {}
+        self._known: WeakValueDictionary[str, OutboxEntry] = WeakValueDictionary()
+        """One object for each row, as long as anybody holds it: those that were sent and forgotten too."""
+        self._unsettled: dict[OutboxEntry, None] = {}
+        self._settling_soon = False
+        self._changed = asyncio.Event()
+        self.depth = 0
+        """How many entries still have a fate to meet."""
+        self.size = 0
+        """Bytes of their envelopes."""
+        self.totals: Counter[str] = Counter()
+        """How many entries have ended in this process, by their first final status."""
+
+    # -- looking ----------------------------------------------------------------------------------------
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest unfinished entry was queued."""
+        return min((e.row.queued_at for e in self._entries.values() if e.unfinished), default=None)
+
+    @property
+    def failed(self) -> int:
+        """How many are kept as dead letters."""
+        return sum(entry.state in KEPT for entry in self._entries.values())
+
+    def get(self, entry_id: str) -> OutboxEntry | None:
+        """Return an entry by its own id."""
+        return self._entries.get(entry_id)
+
+    def by_message(self, message_id: str) -> OutboxEntry | None:
+        """Return the entry that creates a message, the newest where there are several."""
+        created = [entry for entry in self._entries.values() if entry.row.kind == "create"]
+        return next((entry for entry in reversed(created) if entry.row.ident.id == message_id), None)
+
+    def for_ident(self, channel: str, ident: Ident) -> OutboxEntry | None:
+        """Return the entry whose envelope has this identity."""
+        return self._idents.get((channel, ident))
+
+    def of_channel(self, channel: str) -> list[OutboxEntry]:
+        """Return the entries of a channel, ended ones too, in queue order."""
+        return [entry for entry in self._entries.values() if entry.row.channel == channel]
+
+    def edits_of(self, channel: str, target: Ident, user: str) -> list[OutboxEntry]:
+        """Return a user's edits of a message that were never attempted."""
+        found: list[OutboxEntry] = []
+        for entry in self._entries.values():
+            row = entry.row
+            if row.kind == "update" and (row.channel, row.ident.user) == (channel, user) and entry.untried:
+                ref = Envelope.parse(row.data).ref
+                if ref is not None and (ref.user, ref.id) == target:
+                    found.append(entry)
+        return found
+
+    def adopt_row(self, row: Row) -> OutboxEntry:
+        """Return the one entry of a stored row."""
+        entry = self._known.get(row.entry_id)
+        if entry is None:
+            entry = self._known[row.entry_id] = OutboxEntry(row, state_of(row))
+        return entry
+
+    def new_id(self) -> str:
+        """Return a fresh id."""
+        return new_message_id(self.context.server_time.now_ms(), self.context.random)
+
+    async def changed(self) -> None:
+        """Wait for the next change of any entry."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    # -- changing ---------------------------------------------------------------------------------------
+
+    def register(self, entry: OutboxEntry) -> None:
+        """Take an entry in; one that was accepted has nothing left to do here."""
+        if entry.state is State.SENT or entry.row.entry_id in self._entries:
+            return
+        self._list(entry)
+        if entry.unfinished:
+            self.depth += 1
+            self.size += len(entry.row.data)
+        else:
+            entry.ended_at = self.context.server_time.now()
+        self._changed.set()
+
+    def requeue(self, entry: OutboxEntry, given: Input) -> None:
+        """Move a dead letter back to the living, at the end of the queue."""
+        self._entries.pop(entry.row.entry_id, None)
+        self._list(entry)
+        self.move(entry, given)
+
+    def move(self, entry: OutboxEntry, given: Input, error: ChatkitError | None = None) -> None:
+        """Put an entry into its next state, and tell; a final failure takes its dependants along (D7)."""
+        before = entry.state
+        entry.state, effects = step(TABLE, entry.state, given)
+        done, late = entry.state.done, Effect.LATE in effects
+        reason = None if error is None else f"{type(error).__name__}: {error}"
+        entry.error = error
+        entry.row = entry.row._replace(
+            status=entry.state.status,
+            certain=Effect.UNCERTAIN not in effects,
+            reason=reason if done else None,
+        )
+        if done is not before.done:
+            sign = -1 if done else 1
+            self.depth += sign
+            self.size += sign * len(entry.row.data)
+            self.totals[entry.state.status] += done
+        if given not in (Input.ATTEMPT, Input.SILENCE):  # these two the store knows
+            self.unsettled(entry)
+        if entry.state is not before and done:
+            entry.ended_at = self.context.server_time.now()
+            self.settle_soon()
+        if entry.state is State.SENT:
+            self._unlist(entry)
+        if entry.state.status != before.status:
+            self._tell(entry, late=late, reason=reason)
+        if entry.state is not before and done and entry.state is not State.SENT:
+            for other in [e for e in self._entries.values() if e.row.depends_on == entry.row.entry_id]:
+                self.fail_orphan(other)
+        self._changed.set()
+
+    def rewrite(self, entry: OutboxEntry, row: Row) -> None:
+        """Give an unfinished entry another row."""
+        self.size += len(row.data) - len(entry.row.data)
+        entry.row = row
+
+    def fail_orphan(self, entry: OutboxEntry) -> bool:
+        """Fail an entry that waits while what it refers to has ended unsent (D7); returns whether it did."""
+        target = self._entries.get(entry.row.depends_on or "")
+        if target is None or entry.state not in (State.QUEUED, State.IN_DOUBT) or not target.state.done:
+            return False
+        error = DependencyFailed(
+            f"the message it refers to ended {target.state.status}",
+            channel=entry.row.channel,
+            message_id=entry.row.ident.id,
+        )
+        self.move(entry, Input.DEPENDENCY, error)
+        return True
+
+    def tell_sent(self, entry: OutboxEntry, fact: Fact | None) -> None:
+        """Hand on what an acknowledgement proved."""
+        try:
+            self._on_sent(entry, fact)
+        except Exception as error:  # noqa: BLE001  # a defect of what listens is none of the lane's
+            self.context.tasks.broke("on_sent", error)
+
+    def forget(self, before: datetime) -> None:
+        """Forget what ended before then (D14)."""
+        for entry in tuple(self._entries.values()):
+            if entry.ended_at is not None and entry.ended_at < before:
+                self._unlist(entry)
+
+    # -- recording --------------------------------------------------------------------------------------
+
+    def unsettled(self, entry: OutboxEntry) -> None:
+        """Have the row written by the next `settle`."""
+        self._unsettled[entry] = None
+
+    def settle_soon(self) -> None:
+        """Settle when the present step is done; one task for all that ends in it."""
+        if not self._settling_soon:
+            self._settling_soon = True
+            self.context.tasks.spawn(self._settle_soon(), "settle")
+
+    async def settle(self, *, required: bool = False) -> None:
+        """Record what entries became, in one transaction; what an earlier call could not record too.
+
+        What stays unrecorded is sent again after a crash, under the same id.
+
+        Raises:
+            StoreError: The store could not, and the caller said that it is `required`.
+        """
+        pending, self._unsettled = self._unsettled, {}
+        if not pending:
+            return
+        try:
+            await self.context.store.settle([entry.row for entry in pending])
+        except BaseException as error:
+            self._unsettled = {**pending, **self._unsettled}
+            if not isinstance(error, ChatkitError):
+                raise
+            self.store_failed(error)
+            if required:
+                raise
+        else:
+            self.context.observer.point("outbox.settled", entries=len(pending))
+
+    def store_failed(self, error: ChatkitError) -> None:
+        """Count and tell that the store could not do something."""
+        self.context.counters["store_errors"] += 1
+        self.context.observer.point("store.failed", error=type(error).__name__)
+
+    async def _settle_soon(self) -> None:
+        self._settling_soon = False
+        await self.settle()
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _tell(self, entry: OutboxEntry, *, late: bool, reason: str | None) -> None:
+        try:
+            self._on_change(entry, late, reason)
+        except Exception as error:  # noqa: BLE001  # likewise
+            self.context.tasks.broke("on_change", error)
+
+    def _list(self, entry: OutboxEntry) -> None:
+        self._entries[entry.row.entry_id] = self._known[entry.row.entry_id] = entry
+        self._idents[entry.row.channel, entry.row.ident] = entry
+
+    def _unlist(self, entry: OutboxEntry) -> None:
+        self._entries.pop(entry.row.entry_id, None)
+        self._idents.pop((entry.row.channel, entry.row.ident), None)

@@ -1,0 +1,77 @@
+"""`OutboxEntry`: one accepted wish, as this process knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from chatkit.core.delivery import State
+
+if TYPE_CHECKING:
+    from chatkit.errors import ChatkitError
+    from chatkit.model.message import Message
+    from chatkit.ports import Row
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class OutboxEntry:
+    """One row and what only this process knows of it."""
+
+    row: Row
+    state: State
+    error: ChatkitError | None = None
+    """Why it ended, or what the last attempt met."""
+    maybe_duplicate: bool = False
+    batch: tuple[OutboxEntry, ...] = ()
+    """The members of the batch it is in doubt with, ended ones too (D10)."""
+    refreshed: bool = False
+    """Its last refusal was answered by a fresh credential already (D12)."""
+    refusals: int = 0
+    """Definite server errors on this entry (D12)."""
+    refused_since: float = 0.0
+    """When the first of them came, by the monotonic clock."""
+    sent_before: int = 0
+    """How many entries of this client had been sent when it came."""
+    sent_at: datetime | None = None
+    """When it was accepted, by the provider's clock."""
+    origin: str | None = None
+    """Who numbered it."""
+    ended_at: datetime | None = None
+    """When it ended, or was loaded as ended."""
+    public: Any = None
+    """The `Delivery` that stands for it, made once."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it still has a fate to meet."""
+        return not self.state.done
+
+    @property
+    def untried(self) -> bool:
+        """Whether it waits and was never attempted: it may be withdrawn or folded (D7)."""
+        return self.state is State.QUEUED and not self.row.attempts
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its envelope has gone out, or is about to, and never changes again (D7)."""
+        return self.row.first_attempt is not None
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the channel has it, or may have it."""
+        return self.state in (State.SENT, State.IN_DOUBT) or not self.row.certain
+
+    def thaw(self, **changes: Any) -> None:
+        """Have number, clock reading and bytes made anew at the next attempt."""
+        self.batch = ()
+        self.row = self.row._replace(seq=None, first_attempt=None, batch_id=None, **changes)
+
+    def placed(self, message: Message, realm: str) -> Message:
+        """Return the message it makes with the place and time that its acknowledgement told."""
+        return replace(message, key=self.row.stamp, sent_at=self.sent_at, origin=self.origin or realm)
+
+
+def state_of(row: Row) -> State:
+    """Return the state of a stored row: what was being sent when it was read is in doubt (D6)."""
+    return State.IN_DOUBT if row.status == "sending" else State(row.status)
