@@ -9,7 +9,7 @@ from chatkit.core.table import E, I, S
 if TYPE_CHECKING:
     from chatkit.core.table import Table
 
-__all__ = ["causes", "reachable"]
+__all__ = ["asking", "causes", "leaving", "reachable"]
 
 
 def reachable(table: Table[S, I, E], start: S, *, without: frozenset[I] = frozenset()) -> set[S]:
@@ -26,3 +26,13 @@ def reachable(table: Table[S, I, E], start: S, *, without: frozenset[I] = frozen
 def causes(table: Table[S, I, E], state: S) -> set[I]:
     """Return the inputs that lead into a state from another."""
     return {heard for (before, heard), (after, _) in table.items() if after is state and before is not state}
+
+
+def asking(table: Table[S, I, E], effect: E) -> set[tuple[S, I]]:
+    """Return the pairs that ask for an effect."""
+    return {pair for pair, (_, effects) in table.items() if effect in effects}
+
+
+def leaving(table: Table[S, I, E], states: set[S]) -> set[I]:
+    """Return the inputs that lead out of some states."""
+    return {heard for (state, heard), (after, _) in table.items() if state in states and after not in states}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatkit.core.attachment import TABLE, Effect, Input, State
 from chatkit.core.table import step
-from tests.core.tables import causes, reachable
+from tests.core.tables import asking, causes, leaving, reachable
 
 S, I, E = State, Input, Effect
 
@@ -35,6 +35,21 @@ def test_each_state_has_its_causes(state: State) -> None:
     assert causes(TABLE, state) == CAUSES[state]
 
 
+LEFT_BY = {
+    S.DETACHED: {I.WANT},
+    S.ATTACHING: {I.UNWANT, I.OVERDUE, I.ATTACHED, I.LOST, I.REFUSED},
+    S.ATTACHED: {I.UNWANT, I.DISCONNECTED, I.OVERDUE, I.LOST, I.REFUSED},
+    S.SUSPENDED: {I.UNWANT, I.CONNECTED, I.ATTACHED, I.REFUSED, I.TIMER},
+    S.FAILED: {I.WANT, I.UNWANT},
+}
+
+
+@pytest.mark.parametrize("state", LEFT_BY)
+def test_each_state_lasts_until_something_ends_it(state: State) -> None:
+    """A wish repeated, a wait over, a word of the link that says nothing new end none."""
+    assert leaving(TABLE, {state}) == LEFT_BY[state]
+
+
 @pytest.mark.parametrize("state", S)
 def test_no_state_is_a_dead_end(state: State) -> None:
     """From each a channel can be attached and can be given up."""
@@ -47,22 +62,48 @@ def test_a_refused_or_unwanted_channel_stays_so() -> None:
     assert reachable(TABLE, S.DETACHED, without=frozenset({I.WANT})) == {S.DETACHED}
 
 
-@pytest.mark.parametrize("state", [S.DETACHED, S.FAILED])
-def test_an_attach_that_succeeds_too_late_is_undone(state: State) -> None:
-    """What nobody wants is not received."""
-    assert step(TABLE, state, I.ATTACHED) == (state, (E.DETACH,))
+WANTED = {S.ATTACHING, S.ATTACHED, S.SUSPENDED}
 
 
-@pytest.mark.parametrize("state", [S.ATTACHING, S.ATTACHED, S.SUSPENDED])
-def test_each_attach_brings_a_verdict_on_continuity(state: State) -> None:
+def test_a_wish_is_heard_in_every_state() -> None:
+    """Wanted, it is tried; unwanted, it is given up."""
+    for state in S:
+        assert step(TABLE, state, I.WANT).state in WANTED
+        assert step(TABLE, state, I.UNWANT).state is S.DETACHED
+
+
+@pytest.mark.parametrize("state", sorted(WANTED, key=str))
+def test_a_refusal_ends_the_attempts(state: State) -> None:
+    """Also one that comes after a loss of the same channel was told."""
+    assert step(TABLE, state, I.REFUSED) == (S.FAILED, ())
+
+
+def test_an_attach_is_asked_for_where_there_is_a_connection() -> None:
+    """When it comes up, and when the wait of a lost channel is over; not by a wish, which knows of none."""
+    assert asking(TABLE, E.ATTACH) == {
+        (S.ATTACHING, I.CONNECTED),
+        (S.SUSPENDED, I.CONNECTED),
+        (S.SUSPENDED, I.TIMER),
+    }
+
+
+def test_what_nobody_wants_is_not_received() -> None:
+    """An attach that succeeds too late is undone."""
+    assert asking(TABLE, E.DETACH) == {
+        (S.DETACHED, I.ATTACHED),
+        (S.FAILED, I.ATTACHED),
+        *((state, I.UNWANT) for state in WANTED),
+    }
+
+
+def test_each_attach_brings_a_verdict_on_continuity() -> None:
     """Also one that nobody asked for, and one that had been given up (D17)."""
-    assert step(TABLE, state, I.ATTACHED) == (S.ATTACHED, (E.CATCH_UP,))
+    assert asking(TABLE, E.CATCH_UP) == {(state, I.ATTACHED) for state in WANTED}
 
 
-@pytest.mark.parametrize("state", [S.ATTACHING, S.ATTACHED, S.SUSPENDED])
-def test_a_lost_channel_is_tried_again_after_a_wait(state: State) -> None:
+def test_a_lost_channel_is_tried_again_after_a_wait() -> None:
     """The connection lives, so no reconnect will come to help."""
-    assert step(TABLE, state, I.LOST) == (S.SUSPENDED, (E.WAIT,))
+    assert asking(TABLE, E.WAIT) == {(state, I.LOST) for state in WANTED}
 
 
 def test_a_wanted_channel_survives_the_link() -> None:

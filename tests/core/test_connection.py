@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chatkit.core.connection import LOST, TABLE, Effect, Input, PublicState, State
 from chatkit.core.table import Illegal, step
 from chatkit.ports import Again
-from tests.core.tables import causes, reachable
+from tests.core.tables import asking, causes, leaving, reachable
 
 S, I, E = State, Input, Effect
 
@@ -107,35 +107,70 @@ def test_a_long_absence_shows_until_the_link_is_back() -> None:
     assert walk(*away, I.TIMER, I.LOST_LATER, I.TIMER, I.OPENED) is S.CONNECTED
 
 
-def test_only_a_proven_connection_resets_the_backoff() -> None:
-    """A provider that accepts and drops at once is not hammered."""
-    resets = {pair for pair, (_, effects) in TABLE.items() if E.RESET in effects}
+def test_an_absence_is_long_or_short_until_it_ends() -> None:
+    """Only time makes it long; only a session, a final refusal or a stop ends it."""
+    long = {S.SUSPENDED, S.SUSPENDED_CONNECTING}
+    short = {S.DISCONNECTED, S.CONNECTING}
 
-    assert resets == {(S.CONNECTED, I.PROVEN)}
+    assert leaving(TABLE, long) == {I.OPENED, I.LOST_NEVER, I.STOP}
+    assert leaving(TABLE, short) == {I.OPENED, I.LOST_NEVER, I.STOP, I.OVERDUE}
+    assert causes(TABLE, S.SUSPENDED) & leaving(TABLE, short) == {I.OVERDUE}
+    for state in S:
+        if state not in long | {S.DISCONNECTED, S.CONNECTING}:
+            assert not {step(TABLE, state, heard).state for heard in I if state in LEGAL[heard]} & long
 
 
-def test_a_credential_that_ended_is_fetched_anew() -> None:
-    """Before the next attempt, wherever the loss comes."""
-    for state in TRYING | {S.CONNECTED}:
+def test_a_session_lasts_until_it_is_lost() -> None:
+    """Timers and retries that come late do not end it; each loss does, and so does a stop."""
+    assert leaving(TABLE, {S.CONNECTED}) == LOSSES | {I.STOP}
+    assert all(step(TABLE, S.CONNECTED, lost).state is not S.CONNECTED for lost in LOSSES)
+
+
+@pytest.mark.parametrize("state", sorted(TRYING, key=str))
+def test_an_attempt_lasts_until_it_is_answered(state: State) -> None:
+    """Or until the absence is long, which changes its name."""
+    assert leaving(TABLE, {state}) == LOSSES | {I.OPENED, I.STOP} | (
+        {I.OVERDUE} if state is S.CONNECTING else set()
+    )
+
+
+def test_stop_is_heard_in_every_state() -> None:
+    """A client can end whatever its link is doing (I12)."""
+    for state in S:
+        assert step(TABLE, state, I.STOP).state is (state if state in ENDED else S.CLOSING)
+
+
+LIVE = TRYING | {S.CONNECTED}
+ASKED: dict[Effect, set[tuple[State, Input]]] = {
+    E.OPEN: {(S.DISCONNECTED, I.START), (S.FAILED, I.RETRY)}
+    | {(state, heard) for state in WAITING for heard in (I.TIMER, I.RETRY)},
+    E.WAIT: {(state, I.LOST_LATER) for state in LIVE},
+    E.WAIT_BRIEFLY: {(state, heard) for state in LIVE for heard in (I.LOST_NOW, I.LOST_REAUTHENTICATE)},
+    E.STOP_WAITING: {(state, I.RETRY) for state in WAITING},
+    # Before the next attempt, wherever the loss comes.
+    E.REFRESH: {(state, I.LOST_REAUTHENTICATE) for state in LIVE},
+    # From each loss of a session on; a failed attempt does not start it anew.
+    E.WATCH_ABSENCE: {(S.DISCONNECTED, I.START), (S.FAILED, I.RETRY)}
+    | {(S.CONNECTED, lost) for lost in LOSSES - {I.LOST_NEVER}},
+    E.PROVE: {(state, I.OPENED) for state in TRYING},
+    # A provider that accepts and drops at once is not hammered.
+    E.RESET: {(S.CONNECTED, I.PROVEN)},
+    # A session that opens too late is closed too (I12).
+    E.CLOSE: {(state, I.STOP) for state in S if state not in ENDED} | {(state, I.OPENED) for state in ENDED},
+}
+
+
+@pytest.mark.parametrize("effect", E)
+def test_each_effect_is_asked_for_where_it_is_due(effect: Effect) -> None:
+    """And nowhere else."""
+    assert asking(TABLE, effect) == ASKED[effect]
+
+
+def test_a_credential_is_fetched_before_the_wait_for_the_next_attempt() -> None:
+    """Effects are done in order."""
+    for state in LIVE:
         effects = step(TABLE, state, I.LOST_REAUTHENTICATE).effects
         assert effects.index(E.REFRESH) < effects.index(E.WAIT_BRIEFLY)
-
-
-def test_absence_is_measured_from_the_loss() -> None:
-    """Each time that a link goes away the watch starts, and a failed attempt does not start it anew."""
-    watches = {pair for pair, (_, effects) in TABLE.items() if E.WATCH_ABSENCE in effects}
-
-    assert watches == {
-        (S.DISCONNECTED, I.START),
-        (S.FAILED, I.RETRY),
-        *((S.CONNECTED, lost) for lost in LOSSES - {I.LOST_NEVER}),
-    }
-
-
-@pytest.mark.parametrize("state", ENDED)
-def test_a_session_that_opens_too_late_is_closed(state: State) -> None:
-    """An attempt that could not be stopped in time leaves no socket behind (I12)."""
-    assert step(TABLE, state, I.OPENED).effects == (E.CLOSE,)
 
 
 class Driver:

@@ -66,12 +66,12 @@ def test_a_repeat_changes_nothing() -> None:
     assert hints.due(PATIENCE)
 
 
-def test_two_that_miss_the_same_one_wait_once() -> None:
-    """From the first of them on."""
+def test_a_sender_whose_numbers_lie_cannot_put_off_the_word() -> None:
+    """Naming one predecessor again and again waits from the first time on (D5)."""
     hints = Hints()
-    heard(hints, (1, 0), (4, 3), now=0.0)
+    heard(hints, (1, 0), (2, 9), now=0.0)
 
-    assert not hints.note("ada", "k3v9x2", 5, 3, 4.0)
+    assert heard(hints, (3, 9), now=4.0) == [True]
     assert hints.wait(4.0) == PATIENCE - 4.0
 
 

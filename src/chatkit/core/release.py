@@ -47,9 +47,8 @@ class Release(Generic[T]):
             complete: Up to where nothing is missing; `None`: nobody can say, so nothing waits.
             now: Monotonic seconds.
         """
-        limit = complete
-        if complete is not None:
-            limit = max([complete, *(entry.key for entry in self._heap if entry.until <= now)])
+        waited = [entry.key for entry in self._heap if entry.until <= now]
+        limit = None if complete is None else max([complete, *waited])
         found: list[Released[T]] = []
         while self._heap and (limit is None or self._heap[0].key <= limit):
             key, _, _, item = heapq.heappop(self._heap)
