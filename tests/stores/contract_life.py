@@ -53,6 +53,7 @@ class LifeContract:
             store.renew_device("a", "b"),
             store.lanes(),
             store.batches(),
+            store.adopt(),
             store.prune(NOON),
             store.marks(),
             store.applied("support", None, [], [], keep=1),

@@ -127,7 +127,7 @@ def test_a_forked_child_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, newer Pythons
 
     def child(store, leave):
-        for call in (store.rows, store.aclose):
+        for call in (store.rows, store.adopt, store.aclose):
             try:
                 asyncio.run(call())
             except StateError as error:
@@ -147,6 +147,12 @@ def test_a_forked_child_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     asyncio.run(inline.add([row(1)]))
     asyncio.run(inline.aclose())
 
+    directory = directory_store(path / "outbox", inline=True)
+    asyncio.run(directory.open("ada", "memory:hub", rebind=False))
+    forked(directory, sys.exit)
+    asyncio.run(directory.add([row(1)]))
+    asyncio.run(directory.aclose())
+
     loop = asyncio.new_event_loop()
     store = file_store(path / "thread.db")
     loop.run_until_complete(store.open("ada", "memory:hub", rebind=False))
@@ -159,7 +165,7 @@ def test_a_forked_child_is_refused_and_harms_nothing(tmp_path: Path) -> None:
         told = lines(child).read().splitlines()
         assert child.wait() == 0
 
-    assert told == ["child: this store was opened before a fork"] * 4 + ["1"]
+    assert told == ["child: this store was opened before a fork"] * 9 + ["1"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

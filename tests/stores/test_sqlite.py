@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import sqlite3
 import stat
@@ -169,6 +170,25 @@ async def test_what_the_system_says_is_said_in_words(tmp_path: Path, failure: Ex
     assert str(tmp_path) not in str(error)
     assert error.hint
     assert error.__cause__ is failure
+
+
+async def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that is a mere file would outlive a killed owner (I17)."""
+
+    class Lockless:
+        def __init__(self, path: str, **options: Any) -> None:
+            assert options["fallback_to_soft"] is False
+
+        def acquire(self, **options: Any) -> None:
+            raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr("chatkit.stores.lock.FileLock", Lockless)
+
+    error = await refused(tmp_path / "ada.db")
+
+    assert str(error) == "ada.db lies on a file system that knows no locks"
 
 
 class ApswError(Exception):

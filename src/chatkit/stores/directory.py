@@ -180,7 +180,7 @@ class DirectoryStore:
     async def aclose(self) -> None:
         """Commit what was called before, note a clean end in every file, end the thread; idempotent."""
         if self._state == "open":
-            self._files[0].file.check()
+            self._check()
             self._state = "closed"
             self._closing = asyncio.create_task(self._close(), name="chatkit-store-close")
         self._state = "closed"
@@ -189,7 +189,7 @@ class DirectoryStore:
 
     async def _close(self) -> None:
         if self._adopting is not None:
-            await asyncio.wait([self._adopting])
+            await asyncio.gather(self._adopting, return_exceptions=True)
         for store in self._files:
             await store.aclose()
         await self._worker.stop()
@@ -205,6 +205,7 @@ class DirectoryStore:
             raise StateError(
                 f"{self.directory.name}/ is {'not open yet' if self._state == 'new' else 'closed'}"
             )
+        self._files[0].file.check()
 
     # --------------------------------------------------------------------------------------------- outbox
 

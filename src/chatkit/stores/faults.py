@@ -47,6 +47,9 @@ _BUSY: Final = Kind(
     alone=False,
 )
 _DISK: Final = Kind("could not be read or written: the disk failed", f"Check the disk. {_KEPT}", alone=False)
+_LOCKLESS: Final = Kind(
+    "lies on a file system that knows no locks", "Put the store on a disk of this machine.", alone=False
+)
 _ODD: Final = Kind(
     "failed in a way it should not", f"Look at the cause, and report it as a bug. {_KEPT}", alone=False
 )
@@ -89,6 +92,9 @@ _BY_ERRNO: Final[dict[int, Kind]] = {
     errno.ENOTDIR: _ABSENT,
     errno.EISDIR: _ABSENT,
     errno.EEXIST: _ABSENT,
+    errno.ENOSYS: _LOCKLESS,
+    errno.ENOLCK: _LOCKLESS,
+    errno.EOPNOTSUPP: _LOCKLESS,
 }
 
 

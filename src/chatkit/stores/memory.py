@@ -199,6 +199,7 @@ class MemoryStore:
 
     async def adopt(self) -> Sequence[Row]:
         """Nothing: memory has no dead owners."""
+        self._check()
         return ()
 
     async def prune(self, before: datetime, /) -> int:

@@ -40,13 +40,13 @@ def add(connection: Connection, rows: Sequence[Row], limits: OutboxLimits, tally
     Raises:
         OutboxFull: There is no room for all of them (I10).
     """
-    return tuple(_add(connection, row, limits, tally) for row in rows)
+    return tuple([_add(connection, row, limits, tally) for row in rows])
 
 
 def _add(connection: Connection, row: Row, limits: OutboxLimits, tally: Tally) -> Row:
     try:
         check_room(limits, tally, row)
-        run(connection, _INSERT, row_values(row))
+        connection.execute(_INSERT, row_values(row))
     except Exception as error:
         # Looked up only now: most rows are new, and a look at each would cost a third of the insert.
         known = stored(connection, row) if conflicts(error) else None

@@ -125,20 +125,22 @@ class SqliteStore:
         if not self._shared:
             await self._worker.stop()
 
-    async def _call(
-        self,
-        run: Callable[[Connection], T],
-        *,
-        writes: bool = True,
-        undo: Callable[[T, Connection], None] | None = None,
-    ) -> T:
+    def _check(self) -> None:
         self.file.check()
         if self._state != "open":
             raise StateError(
                 f"{self.location.name} is {'not open yet' if self._state == 'new' else 'closed'}"
             )
-        result: T = await self._worker.submit(self.file.run, Job(run, writes, undo))
-        return result
+
+    def _call(
+        self,
+        run: Callable[[Connection], T],
+        *,
+        writes: bool = True,
+        undo: Callable[[T, Connection], None] | None = None,
+    ) -> Awaitable[T]:
+        self._check()
+        return self._worker.submit(self.file.run, Job(run, writes, undo))
 
     # --------------------------------------------------------------------------------------------- outbox
 
@@ -198,6 +200,7 @@ class SqliteStore:
 
     async def adopt(self) -> Sequence[Row]:
         """Nothing: a single file has one owner after the other."""
+        self._check()
         return ()
 
     async def prune(self, before: datetime, /) -> int:

@@ -217,8 +217,8 @@ def _on_loop_of(future: asyncio.Future[Any], call: Callable[..., None], *args: A
 
 
 def _settle_all(tasks: Sequence[_Task], outcomes: Sequence[Outcome]) -> None:
-    for task, outcome in zip(tasks, outcomes, strict=True):
-        _settle(task.future, outcome)
+    for (_, _, future), outcome in zip(tasks, outcomes, strict=True):
+        _settle(future, outcome)
 
 
 def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:
