@@ -62,10 +62,6 @@ class Held:
             self._size -= waiting.size
         return waiting
 
-    def lacks(self, known: OrderKey) -> bool:
-        """Say whether changes newer than this may have been dropped."""
-        return self.mark is not None and known < self.mark
-
     def clear(self) -> None:
         """Forget what waits, and what was dropped: places mean something else now (D18)."""
         self._waiting.clear()

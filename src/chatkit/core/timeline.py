@@ -25,6 +25,7 @@ from chatkit.model.message import Attested
 from chatkit.model.order import Ident, OrderKey
 
 _VISIBLE: Final = frozenset({"updated", "deleted", "restored", "reacted", "unreacted"})
+_NOTHING: Final = Changes()
 _EARLIER: Final = 2**53
 """More than any epoch."""
 _ERASING: Final[tuple[Register, ...]] = ("delete", "restore")
@@ -126,27 +127,29 @@ class Timeline(Kept):
         self.dirty.add_all()
 
     def _create(self, fact: Fact) -> tuple[Applied, ...]:
-        self._note_reply(fact.envelope, fact.ident, fact.key)
+        ident = fact.ident
+        self._note_reply(fact.envelope, ident, fact.key)
         voucher = self._voucher(fact.attested, fact.origin, stamped=fact.stamped)
-        known = self._current(fact.ident)
+        known = self._current(ident)
         if known is not None:
             return (self._again(known, fact, voucher),)
         fold = MessageFold.created(fact, voucher)
         outcome: Outcome = "duplicate" if self._replaces(fold) else "created"
         self._doubt(fold, fact.key, self._held.mark)
-        waiting = self._held.release(fold.ident) or Changes()
+        waiting = self._held.release(ident) or _NOTHING
         steps = waiting.steps()
         # What was erased is never shown, not even at the moment of its creation (D26).
         erasing = self._release(fold, [step for step in steps if step[0] in _ERASING], hide=True)
         message = self._build(fold, fact.envelope if fold.data is fact.data else None)
         fold.count(waiting.keys)
         later = self._release(fold, [step for step in steps if step[0] not in _ERASING])
-        if self.window.covers(fact.key):
+        kept = self.window.covers(fact.key)
+        if kept:
             self._put_in(fold)
-            self._trim()
+            kept = fold not in self._trim()
         else:
             self._left(fold)
-        return Applied(outcome, fact, message, kept=fold.ident in self), *erasing, *later
+        return Applied(outcome, fact, message, kept=kept), *erasing, *later
 
     def _again(self, fold: MessageFold, fact: Fact, voucher: Voucher) -> Applied:
         """Fold in another copy of a creation (D1)."""
@@ -206,7 +209,7 @@ class Timeline(Kept):
         self._put_in(fold)
         self._doubt(fold, as_of, self._held.mark)
         self._doubt(fold, as_of, self._forgotten)
-        waiting = self._held.release(fold.ident) or Changes()
+        waiting = self._held.release(fold.ident) or _NOTHING
         fold.count(waiting.keys)
         return self._release(fold, waiting.steps())
 

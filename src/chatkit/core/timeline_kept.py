@@ -134,9 +134,12 @@ class Kept:
         self.window.add(fold)
         self.dirty.add(fold.ident)
 
-    def _trim(self) -> None:
-        for fold in self.window.trim():
+    def _trim(self) -> list[MessageFold]:
+        """Bring the window to its bound, and return what fell out."""
+        out = self.window.trim()
+        for fold in out:
             self._left(fold)
+        return out
 
     def _left(self, fold: MessageFold) -> None:
         """Take note that a message is not in the window, or not any more."""

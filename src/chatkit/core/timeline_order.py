@@ -49,11 +49,15 @@ class Ordered:
         """Put in a message that is not in it."""
         self._size += 1
         if not self._chunks:
-            self._chunks.append([fold])
-            return
-        at = min(self._chunk_of(fold), len(self._chunks) - 1)
-        chunk = self._chunks[at]
-        chunk.insert(bisect_left(chunk, fold.place, key=_place), fold)
+            self._chunks.append([])
+        at = len(self._chunks) - 1
+        chunk, place = self._chunks[at], fold.place
+        if not chunk or chunk[-1].place < place:  # most messages are new
+            chunk.append(fold)
+        else:
+            at = self._chunk_of(fold)
+            chunk = self._chunks[at]
+            chunk.insert(bisect_left(chunk, place, key=_place), fold)
         if len(chunk) > 2 * _CHUNK:
             self._chunks.insert(at + 1, chunk[_CHUNK:])
             del chunk[_CHUNK:]

@@ -62,8 +62,10 @@ class Replies:
         if thread is None:
             return root.replies, root.last_reply
         newer = [key for key in thread.known.values() if root.as_of is None or key > root.as_of]
-        unnamed = thread.counted is not None and (root.as_of is None or thread.counted > root.as_of)
-        count = root.replies + len(newer) + (thread.older if unnamed else 0)
+        count = root.replies + len(newer)
+        if thread.counted is not None and (root.as_of is None or thread.counted > root.as_of):
+            # Some of the older ones may be in the log's number too: there are at least as many as were seen.
+            count = max(count, thread.older + len(thread.known))
         return count, max((*newer, *((root.last_reply,) if root.last_reply else ())), default=None)
 
     def settle(self, root: MessageFold) -> None:

@@ -87,7 +87,7 @@ class ViewFeed:
 
     def get(self, ident: Ident) -> Message | None:
         """Return a message as this view would show it, in whichever thread it is."""
-        row = self._row(ident)
+        row = self._row(ident, anywhere=True)
         return row[1] if row else None
 
     def mask(self, ident: Ident, mask: Mask | None) -> None:
