@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,12 +23,21 @@ class Delivery:
         entry: The outbox entry.
         outbox: Where it lies.
         message: Returns the message it makes or changes, as it is now.
+        broken: Returns why nothing will be sent any more, if the connection failed for good.
     """
 
-    def __init__(self, entry: OutboxEntry, outbox: Outbox, message: Callable[[], Message]) -> None:
+    def __init__(
+        self,
+        entry: OutboxEntry,
+        outbox: Outbox,
+        message: Callable[[], Message],
+        broken: Callable[[], ChatkitError | None],
+    ) -> None:
         self._entry = entry
         self._outbox = outbox
         self._message = message
+        self._broken = broken
+        self._news = asyncio.Event()
         self._watched: Watched[Status] = Watched(lambda: self.status)
 
     @property
@@ -115,6 +125,7 @@ class Delivery:
         Raises:
             DeliveryFailed: It failed, expired or was discarded; `__cause__` is why.
             WaitTimeout: Not yet; it stays queued.
+            ChatkitError: The connection failed for good, with its reason; it stays queued.
             CapabilityError: `"delivered"` where no receipts are kept.
         """
         if until == "delivered":
@@ -149,9 +160,14 @@ class Delivery:
         return f"Delivery(message_id={self.message_id!r}, channel={self.channel!r}, status={self.status!r})"
 
     def changed(self) -> None:
-        """Tell readers of `watch()`; called by the client."""
+        """Tell who waits for it or watches it; called by the client."""
+        self._news.set()
         self._watched.changed()
 
     async def _finished(self) -> None:
         while not self.done:
-            await self._outbox.changed()
+            reason = self._broken()
+            if reason is not None:
+                raise reason
+            self._news.clear()
+            await self._news.wait()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from chatkit.connection import Connection
 from chatkit.core.connection import State
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.context import Context
     from chatkit.engine.outbox import OutboxEntry
+    from chatkit.errors import ChatkitError
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
     from chatkit.ports import Middleware
@@ -60,6 +62,7 @@ class Shared:
         self.closed = asyncio.Event()
         self._engine: Engine | None = None
         self._told: dict[str, tuple[object, object]] = {}
+        self._deliveries: WeakSet[Delivery] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing: asyncio.Task[CloseReport] | None = None
@@ -170,7 +173,10 @@ class Shared:
     def delivery(self, entry: OutboxEntry) -> Delivery:
         """Return what stands for an entry; the same object each time while the entry lives."""
         if entry.public is None:
-            entry.public = Delivery(entry, self.engine.outbox, lambda: message_of(self.engine, entry))
+            entry.public = Delivery(
+                entry, self.engine.outbox, lambda: message_of(self.engine, entry), self._failure
+            )
+            self._deliveries.add(entry.public)
         found: Delivery = entry.public
         return found
 
@@ -194,6 +200,8 @@ class Shared:
             timeline.changed()
         if engine.link.state is State.FAILED:
             engine.dispatcher.close(engine.link.reason)
+            for delivery in list(self._deliveries):
+                delivery.changed()
 
     def _channel_changed(self, channel: ChannelEngine) -> None:
         timeline = self.timelines.get(channel.name)
@@ -230,6 +238,11 @@ class Shared:
                 reason=reason,
             )
         )
+
+    def _failure(self) -> ChatkitError | None:
+        """Return why the connection failed for good, if it did."""
+        link = self.engine.link
+        return link.reason if link.state is State.FAILED else None
 
     def _new_id(self) -> str:
         context = self.engine.context

@@ -84,8 +84,14 @@ async def test_wait_closed_keeps_a_program_alive_and_tells_a_failure(stage: Stag
     stage.hub.network.refuse("bob", chatkit.AuthenticationError("revoked"))
     async with stage.chat("bob") as bob:
         events = bob.events()
+        delivery = await bob.channel("support").send("into the void")
+        waiting = asyncio.ensure_future(delivery.wait(timeout=3_600))
         with pytest.raises(chatkit.ChatkitError):
             await bob.wait_closed()
+        with pytest.raises(chatkit.ChatkitError):
+            await waiting
+        assert stage.clock.monotonic() < 60
+        assert delivery.status == "queued"
         with pytest.raises(chatkit.ChatkitError):
             await bob.connection.wait(timeout=5)
         with pytest.raises(chatkit.ChatkitError):
