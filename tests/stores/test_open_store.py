@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatkit.errors import ConfigError
+from chatkit.errors import ConfigError, StateError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import OrderKey
 from chatkit.ports.log import Register
@@ -64,6 +64,17 @@ def test_a_store_is_taken_as_it_is() -> None:
     store = chosen(None)
 
     assert chosen(store) is store
+
+
+async def test_memory_can_be_abandoned_like_a_file() -> None:
+    """Whoever lets a client die need not ask where its store lies."""
+    store = chosen(None)
+    await store.open("ada", "memory:hub", rebind=False)
+
+    store.abandon()
+
+    with pytest.raises(StateError):
+        await store.rows()
 
 
 @pytest.mark.parametrize(

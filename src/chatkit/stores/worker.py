@@ -83,10 +83,19 @@ class _Task(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class _End(NamedTuple):
-    last: Callable[[], object] | None = None
-    """Done instead of what was handed over before and has not begun."""
-    told: asyncio.Future[None] | None = None
+class _Stop(NamedTuple):
+    """End when all before is done, and say so."""
+
+    told: asyncio.Future[None]
+
+
+class _Retire(NamedTuple):
+    """End without doing what has not begun; do this instead."""
+
+    last: Callable[[], object]
+
+
+_Item: TypeAlias = list[_Task] | _Stop | _Retire
 
 
 class ThreadWorker:
@@ -102,7 +111,7 @@ class ThreadWorker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._queue: SimpleQueue[list[_Task] | _End] = SimpleQueue()
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._turn: list[_Task] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,10 +154,11 @@ class ThreadWorker:
         if self._ended is None:
             self._hand_over()
             self._ended = loop.create_future()
-            self._queue.put(_End(told=self._ended))
+            self._queue.put(_Stop(self._ended))
         await asyncio.shield(self._ended)
         thread.join()  # it has said its last word
-        self._thread = self._ended = None
+        if self._thread is thread:
+            self._thread = self._ended = None
 
     def retire(self, last: Callable[[], object], /, *, wait: bool) -> None:
         """Forget what has not begun, do one last thing on the thread, and end it.
@@ -164,17 +174,17 @@ class ThreadWorker:
             last()
             return
         self._hand_over()
-        self._queue.put(_End(last))
+        self._queue.put(_Retire(last))
         if wait:
             thread.join()
 
 
-def _serve(queue: SimpleQueue[list[_Task] | _End]) -> None:
+def _serve(queue: SimpleQueue[_Item]) -> None:
     while _serve_all_waiting(queue):
         pass
 
 
-def _serve_all_waiting(queue: SimpleQueue[list[_Task] | _End]) -> bool:
+def _serve_all_waiting(queue: SimpleQueue[_Item]) -> bool:
     """Serve what waits, once something does; False at the end.
 
     A function of its own, so that nothing of it stays referenced while the thread is idle.
@@ -182,19 +192,18 @@ def _serve_all_waiting(queue: SimpleQueue[list[_Task] | _End]) -> bool:
     item = queue.get()
     tasks: list[_Task] = []
     with suppress(Empty):
-        while not isinstance(item, _End):
+        while isinstance(item, list):
             tasks += item
             item = queue.get_nowait()
-    if isinstance(item, _End) and item.last is not None:
+    if isinstance(item, _Retire):
         _tell(tasks, [Outcome(error=StateError("the store was abandoned"))] * len(tasks))
         item.last()
         return False
     for runner, group in groupby(tasks, attrgetter("runner")):
         members = list(group)
         _tell(members, _run(runner, [task.work for task in members]))
-    if isinstance(item, _End):
-        if item.told is not None:
-            _on_loop_of(item.told, _settle, item.told, Outcome())
+    if isinstance(item, _Stop):
+        _on_loop_of(item.told, _settle, item.told, Outcome())
         return False
     return True
 
