@@ -1,0 +1,1 @@
+"""`chatkit demo`: a replay of real conversations that checks its own promise."""
