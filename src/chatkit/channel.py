@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 from chatkit.conversation import Conversation
 from chatkit.handlers import HandlerRunner
 from chatkit.model.cursor import START
-from chatkit.refs import Position, place_of
+from chatkit.refs import Position, origin_of, place_of
 
 if TYPE_CHECKING:
     from chatkit.client import Chat
@@ -105,6 +105,7 @@ class Channel(Conversation):
             viewer=self._chat.user.id,
             since=None if since is None else place_of(since, self._name, engine),
             from_start=since == START,
+            origin=None if since is None else origin_of(since),
             buffer=buffer,
             overflow=overflow,
         )

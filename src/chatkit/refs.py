@@ -49,6 +49,19 @@ def place_of(position: Position, channel: str, engine: Engine) -> Place | None:
             )
 
 
+def origin_of(position: Position) -> str | None:
+    """Return who numbered the place that a position stands for, as far as it says."""
+    match position:
+        case Message():
+            return position.origin
+        case Delivery():
+            return position.message.origin
+        case str() if position != START:
+            return decode_cursor(position).origin
+        case _:
+            return None
+
+
 def _own_place(message: Message, channel: str) -> OrderKey:
     if message.channel != channel:
         raise CursorInvalid(
@@ -69,6 +82,7 @@ def _cursor_place(cursor: str, channel: str, engine: Engine) -> OrderKey:
     if spot.channel != channel:
         raise CursorInvalid("the cursor is of another channel", channel=channel)
     known = engine.channels[channel].receiver.log_id if channel in engine.channels else None
-    if known is not None and spot.origin != known:
+    # Where raw history numbers nothing of its own, and before a log has said its id, places are the realm's.
+    if known is not None and spot.origin not in {known, engine.context.origin}:
         raise CursorInvalid("the cursor is of another log or provider", channel=channel)
     return spot.key

@@ -80,7 +80,7 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
         context.counters["conflict"] += 1  # the first one stands: our bytes are not what the channel has (D1)
     elif ack.key is not None or context.adapter.capabilities.order == "clock":
         attested: Attested = "provider" if context.adapter.publisher is None else "backend"
-        fact = reading.own(context, out, ack, attested, origin)
+        fact = reading.own(out, ack, attested, origin)
     key = ack.key if fact is None else fact.key
     entry.row = entry.row._replace(stamp=key or entry.row.stamp)
     entry.sent_at, entry.origin = ack.sent_at, origin

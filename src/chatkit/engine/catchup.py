@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
-from chatkit.engine.context import Context
-from chatkit.engine.reading import from_log
-from chatkit.engine.receiver import Receiver
+from chatkit.engine.progress import LAG
+from chatkit.engine.reading import Refused, from_log
 from chatkit.model.order import OrderKey
 
 if TYPE_CHECKING:
-    from chatkit.ports import Log, LogState
+    from chatkit.engine.folding import Folder
+    from chatkit.engine.loading import Loader
+    from chatkit.engine.parts import ChannelParts
+    from chatkit.engine.receiver import Receiver
+    from chatkit.engine.telling import Teller
+    from chatkit.ports import Log, LogState, Messages
+
+T = TypeVar("T")
 
 PAGE: Final = 500
 """Entries in one read."""
@@ -22,122 +30,189 @@ AGAIN: Final = 1.0
 """Least seconds between two reads of one channel's open ranges (D17)."""
 
 
+class Ask(Protocol):
+    """Makes one read of the log."""
+
+    def __call__(self, call: Callable[[], Awaitable[T]], /, *, hold: bool = False) -> Awaitable[T]:
+        """Return the answer; with `hold` nothing is folded meanwhile.
+
+        Raises:
+            ChatkitError: There was none, or the channel is not attached any more.
+        """
+        ...
+
+
 class CatchUp:
     """Brings one channel up to its log.
 
     Args:
-        context: The client's parts.
-        channel: Its name.
-        receiver: Where facts go.
+        parts: Of the channel.
+        folder: Where entries go.
+        receiver: Told that the log is being read.
+        loader: Where pages go.
+        teller: Told what readers miss.
+        ask: Makes one read.
     """
 
-    def __init__(self, context: Context, channel: str, receiver: Receiver) -> None:
-        self._context = context
-        self._channel = channel
+    def __init__(
+        self,
+        parts: ChannelParts,
+        folder: Folder,
+        receiver: Receiver,
+        loader: Loader,
+        teller: Teller,
+        *,
+        ask: Ask,
+    ) -> None:
+        self._context = parts.context
+        self._channel = parts.name
+        self._timeline = parts.timeline
+        self._progress = parts.progress
+        self._folder = folder
         self._receiver = receiver
-        self.opened = False
-        """Whether the newest page was read in this life."""
+        self._loader = loader
+        self._teller = teller
+        self._ask = ask
+        self._opened = False
+        """Whether the newest messages were loaded in this life."""
+        self._lagging_since: float | None = None
+        self._fruitless = 0
 
-    async def run(self) -> None:
-        """Read up to the head; returns with nothing missing but recorded holes.
+    async def run(self) -> bool:
+        """Read up to the head; then nothing is missing but recorded holes.
+
+        Returns:
+            `False`: the log stands behind what it had shown; it is to be asked again.
 
         Raises:
-            TransportError: The log gave no answer; the mark stands where it stood.
+            ChatkitError: The log gave no answer, or refused; the mark stands where it stood.
         """
         log = self._context.need_log(self._channel)
-        receiver = self._receiver
-        receiver.read_due = None
-        mark = receiver.continuity.complete
-        if not self.opened:
-            await self._open(log, mark)
-            mark = receiver.continuity.complete
+        self._receiver.reading()
+        if not self._opened:
+            await self._open(log)
+        mark = self._progress.complete
         messages = 0
         while True:
-            got = await self._context.read(lambda: log.entries(self._channel, after=mark, limit=PAGE))
-            changed = self._changed(got.state)
-            if changed != "no":
-                await self._reread(log, another=changed == "another")
-                return
+            got = await self._ask(partial(log.entries, self._channel, after=mark, limit=PAGE))
+            match self._judge(got.state):
+                case "lagging":
+                    return False
+                case "restored" | "another" as verdict:
+                    await self._reread(log, another=verdict == "another")
+                    break
+                case _:
+                    pass
             for entry in got.items:
                 fact = from_log(self._context, self._channel, entry)
-                if fact is not None:
-                    receiver.fold(fact, live=False)
-                    messages += fact.envelope.kind == "message.create"
-            mark = got.items[-1].stamp.key if got.items else _head(got.state)
-            receiver.continuity.read(mark, more=got.more)
-            await receiver.release()
-            if not got.more:
+                if isinstance(fact, Refused):
+                    self._context.counters[f"refused_entry:{fact.reason}"] += 1
+                    continue
+                self._folder.fold(fact)
+                messages += fact.envelope.kind == "message.create"
+            end = got.items[-1].stamp.key if got.items else _head(got.state)
+            more = got.more and (mark is None or end > mark)  # a log that does not go on has no more for us
+            self._progress.continuity.read(end, more=more)
+            await self._teller.release()
+            mark = end
+            if not more:
                 break
             if messages >= CAP:
-                await self._jump(log)
-                return
-        receiver.heard = self._context.clock.monotonic()
-        if receiver.overflowed:
-            receiver.overflowed = False
-            receiver.prompt_read(0.0)
+                if await self._jump(log):
+                    break
+                messages = 0
+        self._read_again_if_open()
+        return True
 
-    async def _open(self, log: Log, mark: OrderKey | None) -> None:
-        """Show the newest messages at once; where a mark is stored they join on to what is cached."""
-        if mark is None or not len(self._receiver.timeline):
-            page = await self._context.read(lambda: log.messages(self._channel, limit=FIRST))
-            self._receiver.log_id = page.state.log_id
-            self._receiver.timeline.load(
-                page.items, as_of=page.as_of, provisional=page.provisional, has_older=page.before is not None
-            )
-            if mark is None:
-                self._receiver.continuity.read(_head(page.state))
-        self.opened = True
+    def _read_again_if_open(self) -> None:
+        """Ask again, ever less often, where the log has not yet what frames have shown: a replica lags."""
+        if self._progress.continuity.open:
+            self._fruitless += 1
+            wait = AGAIN * 2.0 ** min(self._fruitless, 10)
+            self._receiver.prompt_read(min(wait, self._context.staleness))
+        else:
+            self._fruitless = 0
+            self._receiver.heard = self._context.clock.monotonic()
 
-    def _changed(self, state: LogState) -> Literal["no", "another", "restored"]:
-        """Whether the log is another one than the mark is of, or lost what we had (D18)."""
-        receiver = self._receiver
-        complete = receiver.continuity.complete
-        known, receiver.log_id = receiver.log_id, state.log_id
-        if complete is None:
-            return "no"
-        if known is not None and known != state.log_id:
-            receiver.announce("log_reset", None, None)
+    async def _open(self, log: Log) -> None:
+        """Show the newest messages at once; on to what the store kept the entries that follow join."""
+        if not self._loader.restored:
+            page = await self._ask(partial(log.messages, self._channel, limit=FIRST), hold=True)
+            if self._progress.log_id is None:
+                self._progress.log_id = page.state.log_id
+            _ = await self._loader.put(page, replace=True)
+            if self._progress.complete is None:
+                self._progress.continuity.read(_head(page.state))
+        self._opened = True
+
+    def _judge(self, state: LogState) -> Literal["fits", "lagging", "restored", "another"]:
+        """Say whether the log still is what the mark is of (D18)."""
+        progress = self._progress
+        complete = progress.complete
+        if progress.log_id not in (None, state.log_id):
             return "another"
-        if _head(state) < complete:
-            receiver.announce("log_reset", None, None)
+        progress.log_id = state.log_id
+        if complete is not None and _head(state) < complete:
+            now = self._context.clock.monotonic()
+            if self._lagging_since is None:
+                self._lagging_since = now
+            if now - self._lagging_since < LAG:  # a replica, perhaps; it would be wrong to tell all anew
+                self._receiver.prompt_read(AGAIN)
+                return "lagging"
             return "restored"
-        if state.floor is not None and complete < OrderKey(state.epoch, state.floor):
-            receiver.announce("retention", complete, OrderKey(state.epoch, state.floor))
-            receiver.continuity.read(OrderKey(state.epoch, state.floor), more=True)
-        return "no"
+        self._lagging_since = None
+        floor = None if state.floor is None else OrderKey(state.epoch, state.floor)
+        if complete is not None and floor is not None and complete < floor:
+            self._teller.announce("retention", complete, floor)
+            progress.continuity.read(floor, more=True)
+        return "fits"
 
     async def _reread(self, log: Log, *, another: bool) -> None:
         """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18)."""
-        receiver = self._receiver
-        receiver.continuity.reset()
-        receiver.event_from = None
-        receiver.timeline.reset(another=another)
-        receiver.holes = ()
-        receiver.forget()
-        receiver.continuity.read(await self._load_newest(log))
-        _ = receiver.timeline.mark_orphaned()
+        pages: list[Messages] = []
+        loaded = 0
+        before: OrderKey | None = None
+        while not pages or (before is not None and loaded < self._timeline.window.bound):
+            page = await self._ask(partial(log.messages, self._channel, before=before, limit=CAP), hold=True)
+            pages.append(page)
+            loaded += len(page.items)
+            before = page.before
+        head = pages[0].state
+        self._lagging_since = None
+        await self._teller.reset()
+        self._teller.announce("log_reset")
+        self._folder.forget()
+        self._receiver.gap_announced()
+        self._progress.continuity.reset()
+        self._progress.log_id, self._progress.holes = head.log_id, ()
+        if self._timeline.window.has_newer:
+            self._timeline.unload()
+        self._timeline.reset(another=another)
+        for page in pages:
+            _ = await self._loader.put(page._replace(after=None))
+        _ = self._timeline.mark_orphaned()
+        self._progress.continuity.read(_head(head))
 
-    async def _jump(self, log: Log) -> None:
-        """Too much was missed: show the newest messages and record the range between as a hole (D19)."""
-        receiver = self._receiver
-        below = receiver.continuity.complete
-        receiver.timeline.unload()
-        head = await self._load_newest(log)
-        oldest = next(iter(receiver.timeline.window), None)
-        if below is not None and oldest is not None and oldest.key > below:
-            receiver.holes = (*receiver.holes, (below, oldest.key))
-            receiver.announce("backfill", below, oldest.key)
-        receiver.continuity.read(head)
+    async def _jump(self, log: Log) -> bool:
+        """Too much was missed: show the newest messages and record the range between as a hole (D19).
 
-    async def _load_newest(self, log: Log) -> OrderKey:
-        page = await self._context.read(lambda: log.messages(self._channel, limit=CAP))
-        self._receiver.timeline.load(
-            page.items, as_of=page.as_of, provisional=page.provisional, has_older=page.before is not None
-        )
-        return _head(page.state)
+        Returns:
+            `False`: the newest messages join on to what was read, so that there is no hole.
+        """
+        page = await self._ask(partial(log.messages, self._channel, limit=CAP), hold=True)
+        below = self._progress.complete
+        oldest = page.items[0].stamp.key if page.items else None
+        if page.before is None or below is None or oldest is None or oldest <= below:
+            return False
+        head = _head(page.state)
+        self._teller.gap("backfill", below, head)
+        self._progress.add_hole(below, oldest)
+        self._progress.continuity.read(head)
+        if not self._timeline.window.has_newer:  # else somebody looks at another stretch
+            _ = await self._loader.put(page, replace=True)
+        return True
 
 
 def _head(state: LogState) -> OrderKey:
     """Return the place of the newest entry; of an empty log the place before the first."""
     return OrderKey(state.epoch, state.head or "")
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatkit.engine.subscription import Subscription
 from chatkit.engine.system import logger
+from chatkit.errors import ChatkitError
 from chatkit.model.events import Discontinuity, Event
 from chatkit.model.order import Ident, OrderKey
 
@@ -30,9 +31,9 @@ class Dispatcher:
         own = self._readers.get(channel, {}) if channel is not None else {}
         return (*own, *self._readers.get(None, {}))
 
-    def wants(self, channel: str | None, kind: type[Event]) -> bool:
-        """Whether some reader of a channel asked for a type by name."""
-        return any(any(issubclass(kind, k) for k in reader.kinds) for reader in self.readers(channel))
+    def hears(self, channel: str, kind: type[Event]) -> bool:
+        """Whether some reader of a channel asked for this type of event."""
+        return any(reader.hears(kind) for reader in self.readers(channel))
 
     def tell(self, event: Event) -> None:
         """Hand on an event that is no entry of a log."""
@@ -40,14 +41,31 @@ class Dispatcher:
         for reader in self.readers(event.channel):
             taken = reader.offer(event) or taken
         if isinstance(event, Discontinuity) and not taken:
-            logger.warning("channel %s: messages may be missing (%s)", event.channel, event.reason)
+            _warn(event)
+
+    def tell_gap(self, gap: Discontinuity, channel: str) -> None:
+        """Announce a gap that the log can fill; readers that came from the log read it there."""
+        taken = False
+        for reader in self.readers(channel):
+            taken = reader.offer_gap(gap, channel) or taken
+        if not taken:
+            _warn(gap)
 
     def tell_fact(self, event: Event, channel: str, ident: Ident, key: OrderKey) -> None:
         """Hand on a durable fact to readers that do not have it from the log."""
         for reader in self.readers(channel):
-            if not reader.replaying and not reader.has(channel, ident, key):
-                reader.offer(event)
-                reader.note(ident, key)
+            reader.offer_fact(event, channel, ident, key)
+
+    def forget(self, channel: str) -> None:
+        """Places in a channel mean something else now (D18)."""
+        for reader in self.readers(channel):
+            reader.forget(channel)
+
+    def refuse(self, channel: str, error: ChatkitError) -> None:
+        """End the streams of a channel that was refused for good; handlers stay for a later attach."""
+        for reader in tuple(self._readers.get(channel, ())):
+            if reader.overflow != "reread":
+                reader.close(error)
 
     def close(self, error: BaseException | None = None) -> None:
         """End every stream."""
@@ -56,3 +74,7 @@ class Dispatcher:
                 reader.close(error)
         self._readers.clear()
 
+
+def _warn(gap: Discontinuity) -> None:
+    """A gap that nobody hears of shows in the log at least."""
+    logger.warning("channel %s: messages may be missing (%s)", gap.channel, gap.reason)

@@ -18,7 +18,7 @@ from chatkit.engine.outbox import Outbox, OutboxEntry
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.publishing import Publishing
 from chatkit.engine.receiver import Proven
-from chatkit.engine.replay import Replay
+from chatkit.engine.replays import Replays
 from chatkit.engine.subscription import Subscription
 from chatkit.errors import ChatkitError, TransportError
 from chatkit.model.events import Event
@@ -142,17 +142,18 @@ class Engine:
         from_start: bool,
         buffer: int,
         overflow: Any,
+        origin: str | None = None,
     ) -> Subscription:
-        """Register a reader; it hears from now on, or from a place in the log on."""
+        """Register a reader; it hears from now on, or from a place in the log on.
+
+        `origin`: who numbered that place, as far as whoever named it can say.
+        """
         reader = Subscription(kinds, None if channel is None else channel.name, buffer=buffer, overflow=overflow)
+        replays = Replays(self.context, self.channels, self.presenter, reader, viewer)
         if channel is not None:
             if since is not None or from_start:
                 self.context.need_log(channel.name)
-            if self.context.log is not None:
-                replay = Replay(self.context, channel, self.presenter, reader, viewer)
-                reader.reread = replay.again
-                if since is not None or from_start:
-                    replay.start(since)
+                replays.start(channel.name, since, origin)
             channel.want()
         self.dispatcher.add(reader)
         return reader
@@ -278,7 +279,7 @@ class Engine:
         if channel is None:
             return
         if fact is None:
-            channel.confirm(entry.row.entry_id)
+            channel.confirm(entry.row.entry_id, entry.row.ident)
             return
         if fact.stamped and self.dispatcher.readers(channel.name):
             channel.began(fact.key)

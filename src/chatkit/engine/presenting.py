@@ -1,86 +1,24 @@
-"""From a folded fact to the event that readers get, through the app's middleware (D17, D21)."""
+"""The app's middleware: what readers and views get of an event, never what is folded (D21)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.engine.system import logger
 from chatkit.errors import StateError
-from chatkit.model.cursor import Spot, encode_cursor
-from chatkit.model.events import (
-    Event,
-    HandlerError,
-    MessageCreated,
-    MessageDeleted,
-    MessageEvent,
-    MessageUpdated,
-    ReactionChanged,
-)
+from chatkit.model.events import Event, HandlerError, MessageCreated, MessageEvent
+from chatkit.model.message import Message
 
 if TYPE_CHECKING:
-    from chatkit.core.fact import Fact
-    from chatkit.core.timeline_applied import Applied
-    from chatkit.model.message import Message
-    from chatkit.model.order import OrderKey
+    from chatkit.core.timeline_view import Mask, ViewFeed
+    from chatkit.model.order import Ident
     from chatkit.ports import Middleware
 
 MIDDLEWARE_TIMEOUT: Final = 5.0
 """Seconds that one middleware may take over one event; the event then goes on as it was."""
-
-
-def event_of(applied: Applied, viewer: str, cursor_at: OrderKey | None) -> Event | None:
-    """Return the event that a fact gives, or `None` where it has no visible effect.
-
-    Args:
-        applied: What the fold made of it.
-        viewer: The user of this client.
-        cursor_at: The place to come back to after this event; `None` where there is no log to come back to.
-    """
-    fact, message = applied.fact, applied.message
-    kind = fact.envelope.kind
-    base: dict[str, Any] = {
-        "event_id": fact.envelope.id,
-        "channel": fact.envelope.channel,
-        "at": fact.sent_at or fact.envelope.at,
-        "own": fact.user == viewer,
-        "cursor": None if cursor_at is None else encode_cursor(Spot(fact.origin, fact.envelope.channel, cursor_at)),
-    }
-    if kind.startswith("reaction."):
-        if fact.envelope.ref is None or fact.envelope.emoji is None:
-            return None
-        return ReactionChanged(
-            message_id=fact.envelope.ref.id,
-            user=fact.user,
-            emoji=fact.envelope.emoji,
-            added=kind == "reaction.add",
-            **base,
-        )
-    if message is None:
-        return None
-    match kind:
-        case "message.create":
-            return MessageCreated(message=message, **base)
-        case "message.update" | "message.restore":
-            return MessageUpdated(message=message, previous=applied.previous, **base)
-        case "message.delete":
-            return MessageDeleted(message=message, **base)
-        case _:
-            return None
-
-
-def visible(applied: Applied, fact: Fact) -> bool:
-    """Whether a fact that the channel had not shown before has an effect to tell.
-
-    A page read from the log may hold it already: then the fold calls it a duplicate, and readers still have
-    to be told once. A change that lost against a newer one is not told (I7).
-    """
-    if applied.outcome in ("created", "updated", "deleted", "restored", "reacted", "unreacted"):
-        return True
-    if applied.outcome != "duplicate" or applied.message is None:
-        return False
-    return fact.envelope.kind != "message.create" or applied.message.key == fact.key
 
 
 class Presenter:
@@ -103,18 +41,26 @@ class Presenter:
     async def present(self, event: Event) -> Event | None:
         """Return the event as readers get it, or `None` where a middleware hides it.
 
-        One that raises or hangs is reported and passed over: a filter that breaks must not lose messages.
+        One that raises, hangs, cancels itself or returns no event is reported and passed over: a filter that
+        breaks must not lose messages (I13).
         """
-        for middleware in reversed(self._middleware):
+        for middleware in reversed(tuple(self._middleware)):
             try:
                 async with asyncio.timeout(MIDDLEWARE_TIMEOUT):
-                    shown = await middleware.incoming(event)
-            except Exception as error:  # noqa: BLE001  # the app's code may raise anything (I13)
-                self.report(HandlerError(event=event, handler=type(middleware).__qualname__, error=error))
-                continue
-            if shown is None:
-                return None
-            event = shown
+                    shown: object = await middleware.incoming(event)
+                if not isinstance(shown, Event | None):
+                    raise StateError(f"incoming() must return an event or None, not {type(shown).__name__}")
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise  # the client is closing
+                self._failed(event, middleware, error)
+            except Exception as error:  # noqa: BLE001  # the app's code may raise anything
+                self._failed(event, middleware, error)
+            else:
+                if shown is None:
+                    return None
+                event = shown
         return event
 
     async def show(self, message: Message, event_id: str) -> Message | None:
@@ -122,16 +68,71 @@ class Presenter:
         if not self._middleware:
             return message
         at = message.sent_at or message.at
-        created = MessageCreated(event_id=event_id, channel=message.channel, at=at, own=message.own, message=message)
-        shown = await self.present(created)
-        return shown.message if isinstance(shown, MessageEvent) else None
+        created = MessageCreated(
+            event_id=event_id, channel=message.channel, at=at, own=message.own, message=message
+        )
+        return message_in(await self.present(created))
 
     def report(self, error: HandlerError) -> None:
         """Tell what a handler or middleware raised."""
         try:
             self._on_error(error)
-        except Exception:  # the app's last resort broke too
+        except Exception:  # noqa: BLE001  # the app's last resort broke too
             logger.exception("on_error raised")
+
+    def _failed(self, event: Event, middleware: Middleware, error: BaseException) -> None:
+        self.report(HandlerError(event=event, handler=type(middleware).__qualname__, error=error))
+
+
+class Masks:
+    """What one view shows in place of messages that middleware changed or hid.
+
+    Args:
+        view: The view.
+        presenter: The app's middleware.
+    """
+
+    def __init__(self, view: ViewFeed, presenter: Presenter) -> None:
+        self._view = view
+        self._presenter = presenter
+        self.touched = False
+        """Whether the view may look different since the owner last took note."""
+
+    def freeze(self, ident: Ident, shown: Message | None) -> None:
+        """Go on showing a message as it was until middleware has seen what became of it."""
+        self._set(ident, lambda _: shown)
+
+    def settle(self, ident: Ident, before: Message, shown: Message | None) -> None:
+        """Show what middleware made of a message.
+
+        Args:
+            ident: The message.
+            before: What middleware was given.
+            shown: What it gave back; `None`: it hides the message.
+        """
+        self._set(ident, _mask(before, shown))
+
+    async def page(self, messages: Iterable[Message]) -> None:
+        """Have middleware see messages that were loaded; they are hidden until it has."""
+        if not self._presenter.active:
+            return
+        loaded = tuple(messages)
+        for message in loaded:
+            self.freeze(message.ident, None)
+        await asyncio.gather(*(self._show(message) for message in loaded))
+
+    async def _show(self, message: Message) -> None:
+        shown = await self._presenter.show(message, message.message_id)
+        self.settle(message.ident, message, shown)
+
+    def _set(self, ident: Ident, mask: Mask | None) -> None:
+        self.touched = True
+        self._view.mask(ident, mask)
+
+
+def message_in(event: Event | None) -> Message | None:
+    """Return the message of an event, if it is there and holds one."""
+    return event.message if isinstance(event, MessageEvent) else None
 
 
 def log_handler_error(error: HandlerError) -> None:
@@ -143,3 +144,29 @@ def log_handler_error(error: HandlerError) -> None:
         error.event.event_id,
         exc_info=None if isinstance(error.error, StateError) else error.error,
     )
+
+
+def _mask(before: Message, shown: Message | None) -> Mask | None:
+    """Return what to show: nothing, or the message as it then is with what middleware changed.
+
+    What changed since, reactions say, shows; so does a field that has another value by now than middleware
+    saw: my own pending edit.
+    """
+    if shown is before:
+        return None
+    if shown is None:
+        return lambda _: None
+    names = (field.name for field in fields(Message))
+    changed = {
+        name: (getattr(before, name), getattr(shown, name))
+        for name in names
+        if getattr(before, name) != getattr(shown, name)
+    }
+
+    def mask(now: Message) -> Message:
+        fitting: dict[str, Any] = {
+            name: new for name, (old, new) in changed.items() if getattr(now, name) == old
+        }
+        return replace(now, **fitting)
+
+    return mask

@@ -1,4 +1,4 @@
-"""From a signal to what this client believes: whose envelope it is, where it stands, or that it is foreign (D2, D3)."""
+"""From a signal to what this client believes: whose envelope, where it stands, or a foreign one (D2, D3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatkit.model.order import clock_key
 
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
-    from chatkit.model.entry import Entry
+    from chatkit.model.entry import Entry, Stamp
     from chatkit.model.message import Attested
     from chatkit.model.order import OrderKey
     from chatkit.ports import Ack, Outgoing, Received
@@ -35,50 +35,39 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
 
     A stamp counts only on a path that members cannot write to; without one the place is the hybrid clock's.
     """
-    try:
-        envelope = Envelope.parse(signal.data)
-    except InvalidMessage:
-        return Refused("unreadable")
-    if envelope.channel != signal.channel:
-        return Refused("other_channel")
-    if signal.user is not None and signal.user != envelope.sender.user:
-        return Refused("forged_sender")
-    user = envelope.sender.user
-    if envelope.klass != "log":
-        return Passing(envelope, user)
-    stamp = signal.stamp if signal.unforgeable else None
-    if stamp is not None:
-        if stamp.user != user:
-            return Refused("forged_sender")
-        suspect = _merge(context, envelope)
-        origin = stamp.log_id or context.origin
-        return Fact(
-            envelope, signal.data, user, stamp.key, True, stamp.at, signal.attested, origin, stamp.prev, suspect
-        )
+    read = _read(signal.data, signal.channel, signal.user)
+    if isinstance(read, Refused):
+        return read
+    user = read.sender.user
+    if read.klass != "log":
+        return Passing(read, user)
+    if signal.stamp is not None and signal.unforgeable:
+        return _stamped(context, read, signal.data, signal.stamp, signal.attested)
     if context.adapter.capabilities.order != "clock":
         return Refused("unstamped")
-    if envelope.hlc is None:
+    if read.hlc is None:
         return Refused("unordered")
-    suspect = _merge(context, envelope)
-    return Fact(
-        envelope, signal.data, user, _place(envelope), False, None, signal.attested, context.origin, None, suspect
-    )
+    suspect = _merge(context, read)
+    place = _place(read)
+    return Fact(read, signal.data, user, place, False, None, signal.attested, context.origin, None, suspect)
 
 
-def from_log(context: Context, channel: str, entry: Entry) -> Fact | None:
-    """Read an entry of the log; `None` where it is no envelope of the log class, which a log should not hold."""
-    try:
-        envelope = Envelope.parse(entry.data)
-    except InvalidMessage:
-        context.counters["unreadable_entry"] += 1
-        return None
-    stamp = entry.stamp
-    suspect = _merge(context, envelope)
-    origin = stamp.log_id or context.origin
-    return Fact(envelope, entry.data, stamp.user, stamp.key, True, stamp.at, "provider", origin, stamp.prev, suspect)
+def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
+    """Read an entry of a log.
+
+    Raw history holds what members wrote, as the wire brought it, so that no less is asked of it: what is
+    refused live is refused here, or clients would differ (I5).
+    """
+    read = _read(entry.data, channel, None)
+    if isinstance(read, Refused):
+        return read
+    if read.klass != "log":
+        return Refused("no_entry")
+    vouched: Attested = "provider"
+    return _stamped(context, read, entry.data, entry.stamp, vouched)
 
 
-def own(context: Context, outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
+def own(outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
     """Return the fact that an acknowledgement proves: our own envelope, now with its place."""
     envelope = Envelope.parse(outgoing.data)
     key = ack.key or _place(envelope)
@@ -86,8 +75,32 @@ def own(context: Context, outgoing: Outgoing, ack: Ack, attested: Attested, orig
     return Fact(envelope, outgoing.data, outgoing.ident.user, key, stamped, ack.sent_at, attested, origin)
 
 
+def _read(data: bytes, channel: str, attested: str | None) -> Envelope | Refused:
+    """Return an envelope that came in a channel, from whom it says; `attested`: the sender as vouched for."""
+    try:
+        envelope = Envelope.parse(data)
+    except InvalidMessage:
+        return Refused("unreadable")
+    if envelope.channel != channel:
+        return Refused("other_channel")
+    if attested is not None and attested != envelope.sender.user:
+        return Refused("forged_sender")
+    return envelope
+
+
+def _stamped(
+    context: Context, envelope: Envelope, data: bytes, stamp: Stamp, attested: Attested
+) -> Fact | Refused:
+    user = envelope.sender.user
+    if stamp.user != user:
+        return Refused("forged_sender")
+    suspect = _merge(context, envelope)
+    origin = stamp.log_id or context.origin
+    return Fact(envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+
+
 def _place(envelope: Envelope) -> OrderKey:
-    assert envelope.hlc is not None  # stamped at the first attempt, or refused above
+    assert envelope.hlc is not None  # noqa: S101  # stamped at the first attempt, or refused above
     return clock_key(envelope.hlc, envelope.sender.user, envelope.sender.device, envelope.id)
 
 

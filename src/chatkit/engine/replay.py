@@ -1,132 +1,243 @@
-"""Reading the log into a stream from a place of its own, then joining the live facts without hole or double."""
+"""Reading the log to a reader from a place of its own, then joining the live facts without hole or double."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from chatkit.core import backoff
 from chatkit.core.timeline import Timeline
-from chatkit.engine.context import Context
-from chatkit.engine.presenting import Presenter, event_of, visible
-from chatkit.engine.reading import from_log
+from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
+from chatkit.engine.progress import LAG
+from chatkit.engine.reading import Refused, from_log
 from chatkit.errors import ChatkitError, CursorInvalid
-from chatkit.model.entry import Entry
-from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.cursor import Cursor, Spot, encode_cursor
+from chatkit.model.events import Discontinuity, Event
+from chatkit.model.ids import new_message_id
+from chatkit.model.order import OrderKey, Place
 
 if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
     from chatkit.engine.channel import ChannelEngine
+    from chatkit.engine.context import Context
+    from chatkit.engine.presenting import Presenter
     from chatkit.engine.subscription import Subscription
+    from chatkit.ports import Entries, LogState
+
+T = TypeVar("T")
+Loss = Literal["retention", "log_reset"]
 
 PAGE: Final = 200
 """Entries in one read."""
 WINDOW: Final = 1_000
 """Messages that a replay keeps folded; the target of an older change is asked of the log."""
+PAUSE: Final = 1.0
+"""Seconds between two reads where the log does not have yet what it must have."""
 
 
 class Replay:
-    """Feeds one subscription of one channel from the log until the live stream takes over.
+    """Reads the log of one channel to one reader, from a place to where live facts take over.
 
     Args:
         context: The client's parts.
         channel: The channel.
         presenter: The app's middleware.
-        reader: The subscription.
+        reader: The subscription; its track of the channel is `replaying` until live facts take over.
         viewer: Whose events are `own`.
+        origin: Who numbered the place that the app named; `None`: it named none, or nobody can say.
     """
 
     def __init__(
-        self, context: Context, channel: ChannelEngine, presenter: Presenter, reader: Subscription, viewer: str
+        self,
+        context: Context,
+        channel: ChannelEngine,
+        presenter: Presenter,
+        reader: Subscription,
+        viewer: str,
+        *,
+        origin: str | None = None,
     ) -> None:
         self._context = context
-        self._channel = channel
+        self._name = channel.name
+        self._progress = channel.progress
+        self._teller = channel.teller
         self._presenter = presenter
         self._reader = reader
         self._viewer = viewer
-        self._task: asyncio.Task[None] | None = None
+        self._origin = origin
+        self._track = reader.track(channel.name)
+        self._contiguous = channel.progress.continuity.contiguous
+        self._log = context.need_log(channel.name)
+        self._log_id: str | None = None
+        self._lagging_since: float | None = None
+        rights = "fence" in self._log.capabilities
+        self._timeline = Timeline(self._name, viewer, origin=context.origin, rights=rights, keep=WINDOW)
 
-    def start(self, after: Place | None) -> None:
-        """Begin at a place; live facts wait for it. One runs at a time."""
-        self._reader.replaying = True
-        if self._task is None or self._task.done():
-            name = f"replay:{self._channel.name}"
-            self._task = self._context.tasks.task(self._run(after), name)
+    async def run(self, after: Place | None, *, asked: bool) -> None:
+        """Read on until live facts take over, the reader is closed, or the log is another one by now.
 
-    def again(self) -> None:
-        """The reader lost facts: go on from the last one it was given."""
-        self.start(self._reader.given)
-
-    async def _run(self, after: Place | None) -> None:
-        log = self._context.need_log(self._channel.name)
-        timeline = Timeline(self._channel.name, self._viewer, origin=self._context.origin, rights=True, keep=WINDOW)
-        failures = 0
+        Args:
+            after: Where to begin; `None`: before the oldest entry.
+            asked: The app named the place, and hears where there is none such.
+        """
+        # What was told before must be in what is read now.
+        self._track.unkept = self._teller.told
+        if not self._contiguous and self._track.recent is None:
+            self._track.recent = {}
         place = after
-        while not self._reader.closed:
-            asked = place
+        while self._goes_on:
+            got = await self._insist(partial(self._log.entries, self._name, after=place, limit=PAGE))
+            if got is None:
+                return
+            loss = self._loss(place, got.state)
+            if loss == "lagging":
+                await asyncio.sleep(PAUSE)
+                continue
+            if loss is not None and asked:
+                self._reader.close(_invalid(loss, self._name))
+                return
+            asked = False
+            if loss is not None:
+                place = self._tell_loss(loss, place, got.state)
+            if loss == "log_reset":
+                continue
+            await self._give_all(got)
+            place = _end_of(got, place)
+            if got.more and got.items:
+                continue
+            await self._reader.room(half=True)  # so that live facts find room behind what was read
+            await self._teller.begun.wait()
+            if self._joins(place):
+                return
+            if not got.items:
+                await asyncio.sleep(PAUSE)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether somebody is there to read to; a reader forgets its track when the log is replaced (D18)."""
+        return not self._reader.closed and self._reader.track(self._name) is self._track
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Read, again and again while that can help; `None`: it was refused, and the reader hears why."""
+        failures = 0
+        while True:
             try:
-                got = await self._context.read(lambda: log.entries(self._channel.name, after=asked, limit=PAGE))
-                self._check(asked, got.state.floor, got.state.epoch)
-                for entry in got.items:
-                    await self._give(timeline, entry)
+                return await self._context.read(call)
             except ChatkitError as error:
                 if not error.retryable:
                     self._reader.close(error)
-                    return
+                    return None
                 failures += 1
                 await asyncio.sleep(backoff.delay(failures, self._context.random.random()))
-                continue
-            failures = 0
-            if got.items:
-                place = got.items[-1].stamp.key
-            elif got.state.head is not None and (place is None or isinstance(place, datetime)):
-                place = OrderKey(got.state.epoch, got.state.head)
-            if not got.more and self._joins(place):
-                return
 
-    def _joins(self, place: Place | None) -> bool:
-        """Let live facts through, if none above `place` has passed by meanwhile."""
-        told = self._channel.receiver.told
-        if place is None or isinstance(place, datetime):
-            if told is not None:
+    # -- places -----------------------------------------------------------------------------------------
+
+    def _loss(self, place: Place | None, state: LogState) -> Loss | Literal["lagging"] | None:
+        """Say whether the log still has what follows a place (D18)."""
+        known, self._log_id = self._log_id, state.log_id
+        if known is None and self._origin not in {None, state.log_id, self._context.origin}:
+            return "log_reset"
+        if known not in {None, state.log_id}:
+            return "log_reset"
+        if not isinstance(place, OrderKey):
+            return None
+        if place > OrderKey(state.epoch, state.head or ""):
+            now = self._context.clock.monotonic()
+            self._lagging_since = now if self._lagging_since is None else self._lagging_since
+            return "lagging" if now - self._lagging_since < LAG else "log_reset"
+        self._lagging_since = None
+        below = state.floor is not None and place < OrderKey(state.epoch, state.floor)
+        return "retention" if below else None
+
+    def _tell_loss(self, loss: Loss, place: Place | None, state: LogState) -> OrderKey:
+        """Tell the reader what it misses, and return where to go on."""
+        end = OrderKey(state.epoch, (state.floor if loss == "retention" else state.head) or "")
+        self._lagging_since = None
+        server_time = self._context.server_time
+        _ = self._reader.offer(
+            Discontinuity(
+                event_id=new_message_id(server_time.now_ms(), self._context.random),
+                channel=self._name,
+                at=server_time.now(),
+                reason=loss,
+                after=self._cursor(place) if loss == "retention" and isinstance(place, OrderKey) else None,
+                until=self._cursor(end),
+            )
+        )
+        return end
+
+    def _joins(self, place: OrderKey) -> bool:
+        """Let live facts through, and those that passed by meanwhile, if the log was read far enough."""
+        track = self._track
+        for least in (track.unkept, self._teller.event_from):
+            if least is not None and place < least:
                 return False
-        else:
-            if told is not None and told > place:
-                return False
-            if self._reader.given is None or place > self._reader.given:
-                self._reader.given = place
-            if self._channel.receiver.continuity.contiguous:
-                self._reader.after[self._channel.name] = place
-        self._reader.replaying = False
+        if self._contiguous:
+            track.after = place if track.after is None else max(place, track.after)
+        fresh = [fact for fact in track.passed if not track.has(fact.ident, fact.key)]
+        if len(fresh) > self._reader.free:
+            return False
+        track.passed.clear()
+        track.replaying = False
+        for event, ident, key in fresh:
+            self._reader.give(event, self._name, ident, key)
         return True
 
-    def _check(self, after: Place | None, floor: str | None, epoch: int) -> None:
-        if isinstance(after, OrderKey) and floor is not None and after < OrderKey(epoch, floor):
-            raise CursorInvalid("what follows this cursor was trimmed from the log", channel=self._channel.name)
+    # -- facts ------------------------------------------------------------------------------------------
 
-    async def _give(self, timeline: Timeline, entry: Entry) -> None:
-        fact = from_log(self._context, self._channel.name, entry)
-        if fact is None:
-            return
-        if self._reader.recent is None and not self._channel.receiver.continuity.contiguous:
-            self._reader.recent = {}
-        known = self._reader.has(self._channel.name, fact.ident, fact.key)
-        await self._fetch_target(timeline, fact.envelope.ref if fact.envelope.kind != "message.create" else None)
-        for applied in timeline.apply(fact):
-            if known or not visible(applied, applied.fact):
+    async def _give_all(self, got: Entries) -> None:
+        for entry in got.items:
+            fact = from_log(self._context, self._name, entry)
+            if isinstance(fact, Refused):
+                self._context.counters[f"refused_entry:{fact.reason}"] += 1
+            else:
+                await self._give(fact)
+
+    async def _give(self, fact: Fact) -> None:
+        """Fold a fact, and give what there is to tell; what the reader has, it is not given again."""
+        known = self._track.has(fact.ident, fact.key)
+        for applied in self._timeline.apply(fact):
+            news = news_of(applied, fact, fetches=can_fetch(self._context))
+            if known or news is None:
                 continue
-            event = event_of(applied, self._viewer, fact.key)
+            event = await self._event(news)
             if event is not None:
-                shown = await self._presenter.present(event)
-                if shown is not None:
-                    await self._reader.put(shown)
-        self._reader.note(fact.ident, fact.key)
+                await self._reader.room()
+            if self._goes_on:
+                self._reader.give(event, self._name, news.fact.ident, news.fact.key)
+        if self._goes_on:
+            self._track.note(fact.ident, fact.key)
 
-    async def _fetch_target(self, timeline: Timeline, ref: object) -> None:
-        """Have the target of a change at hand, as the log has it now."""
-        user, target = getattr(ref, "user", None), getattr(ref, "id", None)
-        if user is None or target is None or timeline.get(Ident(user, target)) is not None:
-            return
-        log = self._context.need_log(self._channel.name)
-        got = await self._context.read(lambda: log.get(self._channel.name, [Ident(user, target)]))
-        _ = timeline.load(got.items, as_of=got.as_of, provisional=got.provisional)
+    async def _event(self, news: News) -> Event | None:
+        """Return the event of a fact as the reader gets it; `None`: it shows nothing, or is not asked for."""
+        if not self._reader.hears(news.kind):
+            return None
+        found: News | None = news
+        if news.needs_message:
+            found = await self._insist(lambda: fetched(self._context, news, self._viewer))
+        event = None if found is None else event_of(found, self._viewer, self._cursor(news.fact.key))
+        return None if event is None else await self._presenter.present(event)
+
+    def _cursor(self, place: OrderKey) -> Cursor:
+        """Return the cursor of a place, never beyond what may still turn up below it (D17)."""
+        complete = self._progress.complete
+        if not self._contiguous and complete is not None:
+            place = min(place, complete)
+        return encode_cursor(Spot(self._log_id or self._context.origin, self._name, place))
+
+
+def _end_of(got: Entries, place: Place | None) -> OrderKey:
+    """Return up to where the log was read."""
+    if got.items:
+        return got.items[-1].stamp.key
+    if isinstance(place, OrderKey):
+        return place
+    return OrderKey(got.state.epoch, got.state.head or "")
+
+
+def _invalid(loss: Loss, channel: str) -> CursorInvalid:
+    if loss == "retention":
+        return CursorInvalid("what follows this cursor was trimmed from the log", channel=channel)
+    return CursorInvalid("the cursor is of another log or provider", channel=channel)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from chatkit.engine.system import logger
+from chatkit.engine.track import Passed, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
-from chatkit.model.events import Discontinuity, Event, ForeignFrame
+from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame
 
 if TYPE_CHECKING:
     from chatkit.model.order import Ident, OrderKey
 
 Overflow: TypeAlias = Literal["raise", "gap", "reread"]
-"""What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log anew."""
+"""What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
 
 MAX_BUFFER: Final = 1_000_000
-RECENT: Final = 1_000
-"""Facts remembered by a reader that came from the log, so that a late frame is not given twice."""
+PASSING: Final = (CustomEvent, ForeignFrame)
+"""Events that may be dropped where a reader is slow, counted; all others are facts (D21)."""
 
 
 class Subscription:
@@ -29,6 +32,9 @@ class Subscription:
         channel: The channel, or `None` for all.
         buffer: Most events waiting, 1 to 1,000,000.
         overflow: What happens when they are more.
+
+    Raises:
+        ConfigError: `buffer` is out of bounds.
     """
 
     def __init__(
@@ -38,32 +44,46 @@ class Subscription:
             raise ConfigError(f"buffer must be 1 to {MAX_BUFFER:,} events")
         self.kinds = kinds
         self.channel = channel
+        self.overflow: Final = overflow
         self.gaps = 0
         self.dropped = 0
         self.closed = False
         self.error: BaseException | None = None
-        self.after: dict[str, OrderKey] = {}
-        """By channel: live facts up to here are not for this reader; it began later, or has them already."""
-        self.replaying = False
-        """Durable facts come from the log just now, not from the live stream."""
-        self.reread: Callable[[], None] | None = None
-        """Starts a replay from `given`; set where there is a log."""
-        self.given: OrderKey | None = None
-        """Place of the newest durable fact that was queued, where the reader is of one channel."""
-        self.recent: dict[Ident, None] | None = None
-        """Facts it had from a log whose order is not settled at once: there a late one may lie below `after`."""
+        self.reread: Callable[[str], bool] = lambda _: False
+        """Has a channel's log read to it from where it is; says whether that can be done."""
+        self.on_close: Callable[[], None] = lambda: None
+        self._tracks: dict[str, Track] = {}
         self._buffer = buffer
-        self._overflow = overflow
         self._queue: deque[Event] = deque()
+        self._in_gap = False
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._reading = False
 
+    def track(self, channel: str) -> Track:
+        """Return how far it has come in a channel."""
+        return self._tracks.setdefault(channel, Track())
+
+    def forget(self, channel: str) -> None:
+        """Places in a channel mean something else now: another log numbers it (D18)."""
+        fresh = Track()
+        fresh.follows = self.track(channel).follows
+        self._tracks[channel] = fresh
+
+    @property
+    def free(self) -> int:
+        """How many more events it takes."""
+        return self._buffer - len(self._queue)
+
     def takes(self, event: Event) -> bool:
         """Whether it asked for events of this type."""
-        if not self.kinds:
-            return not isinstance(event, ForeignFrame)
-        return isinstance(event, self.kinds)
+        return self.hears(type(event))
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether it asked for this type of event."""
+        return issubclass(kind, self.kinds) if self.kinds else not issubclass(kind, ForeignFrame)
+
+    # -- being told -------------------------------------------------------------------------------------
 
     def offer(self, event: Event) -> bool:
         """Queue an event; returns whether it was taken or counted."""
@@ -75,32 +95,43 @@ class Subscription:
             return False
         if len(self._queue) < self._buffer:
             self._push(event)
-        elif event.cursor is None and not isinstance(event, Discontinuity):
+        elif isinstance(event, PASSING):
             self.dropped += 1
         else:
-            self._overrun(event)
+            self._overrun(event, None)
         return True
 
-    def has(self, channel: str, ident: Ident, key: OrderKey) -> bool:
-        """Whether this reader was given a fact before, or began after it."""
-        after = self.after.get(channel)
-        return (after is not None and key <= after) or (self.recent is not None and ident in self.recent)
+    def offer_gap(self, gap: Discontinuity, channel: str) -> bool:
+        """Tell it of a gap that the log can fill: who came from the log reads it there instead (D19)."""
+        track = self.track(channel)
+        if track.replaying or (track.follows and self.reread(channel)):
+            return True
+        track.behind = track.behind or gap.after
+        return self.offer(gap)
 
-    def note(self, ident: Ident, key: OrderKey) -> None:
-        """Remember that a fact was queued."""
-        if self.given is None or key > self.given:
-            self.given = key
-        if self.recent is not None:
-            self.recent[ident] = None
-            if len(self.recent) > RECENT:
-                del self.recent[next(iter(self.recent))]
+    def offer_fact(self, event: Event, channel: str, ident: Ident, key: OrderKey) -> None:
+        """Queue a durable fact, unless it has it from the log, or will have."""
+        track = self.track(channel)
+        if self.closed or track.has(ident, key):
+            return
+        if track.replaying:
+            track.pass_by(Passed(event, ident, key))
+        elif self.takes(event) and len(self._queue) >= self._buffer:
+            self._overrun(event, channel)
+        else:
+            self.give(event, channel, ident, key)
 
-    async def put(self, event: Event) -> None:
-        """Queue an event, waiting for room: how the log is read into the queue."""
-        while len(self._queue) >= self._buffer and not self.closed:
-            self._room.clear()
-            await self._room.wait()
-        self.offer(event)
+    def give(self, event: Event | None, channel: str, ident: Ident, key: OrderKey) -> None:
+        """Queue a fact, and remember it; `None`: it shows nothing, or is hidden."""
+        track = self.track(channel)
+        track.note(ident, key)
+        if event is not None and self.takes(event):
+            track.cursor = event.cursor
+            if track.behind is not None and event.cursor is not None:
+                event = replace(event, cursor=track.behind)
+            self._push(event)
+
+    # -- reading ----------------------------------------------------------------------------------------
 
     async def get(self) -> Event:
         """Take the next event; cancelling loses none.
@@ -126,6 +157,13 @@ class Subscription:
         self._room.set()
         return self._queue.popleft()
 
+    async def room(self, *, half: bool = False) -> None:
+        """Wait until there is room for an event, or half of the queue is free; or until it is closed."""
+        most = self._buffer // 2 if half else self._buffer - 1
+        while len(self._queue) > most and not self.closed:
+            self._room.clear()
+            await self._room.wait()
+
     def close(self, error: BaseException | None = None) -> None:
         """End the stream once what is queued was taken; with an error, that is raised then."""
         if not self.closed:
@@ -133,27 +171,40 @@ class Subscription:
             self.error = error
             self._ready.set()
             self._room.set()
+            self.on_close()
 
     def _push(self, event: Event) -> None:
+        self._in_gap = False
         self._queue.append(event)
         self._ready.set()
 
-    def _overrun(self, event: Event) -> None:
-        if self._overflow == "raise":
-            self.close(
-                EventOverflow(f"the reader fell {self._buffer} events behind and its stream ended", channel=event.channel)
-            )
+    def _overrun(self, event: Event, channel: str | None) -> None:
+        """Deal with an event that finds no room; `channel`: a fact of it, which the log holds too."""
+        if self.overflow == "raise":
+            text = f"the reader fell {self._buffer} events behind and its stream ended"
+            self.close(EventOverflow(text, channel=event.channel))
             return
-        self.gaps += 1
+        again = self.overflow == "reread" and channel is not None and self.reread(channel)
+        if not self._in_gap:
+            self._in_gap = True
+            self.gaps += 1
+            self._mark_gap(event, certain=not again)
+        if again:
+            return
         self.dropped += 1
+        if channel is not None:
+            track = self.track(channel)
+            track.behind = track.behind or track.cursor
+
+    def _mark_gap(self, event: Event, *, certain: bool) -> None:
         marker = Discontinuity(
             event_id=f"overflow:{event.event_id}",
             channel=event.channel,
             at=event.at,
             reason="handler",
-            certain=self.reread is None,
+            certain=certain,
         )
-        if not isinstance(self._queue[-1], Discontinuity) and self.takes(marker):
-            self._push(marker)
-        if self._overflow == "reread" and self.reread is not None:
-            self.reread()
+        if self.takes(marker):
+            self._queue.append(marker)  # one beyond the buffer, so that it stands where events are missing
+        elif certain:
+            logger.warning("channel %s: a reader fell behind and lost events", event.channel)

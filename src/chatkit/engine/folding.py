@@ -1,0 +1,117 @@
+"""Facts into the timeline, once each (D1, D20, D23)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from chatkit.core.timeline_changes import target_of
+from chatkit.model.order import Ident, OrderKey
+
+if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
+    from chatkit.core.timeline_applied import Applied
+    from chatkit.engine.keeping import Keeper
+    from chatkit.engine.parts import ChannelParts
+    from chatkit.engine.telling import Teller
+
+KNOWN: Final = 10_000
+"""Most ids remembered of what was folded last (D20)."""
+
+
+class Folder:
+    """Folds facts of one channel, from wherever they come.
+
+    Args:
+        parts: Of the channel.
+        teller: Told what there is to tell.
+        keeper: Told what is to be written to the store.
+        on_own: Told each own envelope that came back: ident and place.
+    """
+
+    def __init__(
+        self,
+        parts: ChannelParts,
+        teller: Teller,
+        keeper: Keeper,
+        *,
+        on_own: Callable[[Ident, OrderKey], None],
+    ) -> None:
+        self._parts = parts
+        self._teller = teller
+        self._keeper = keeper
+        self._on_own = on_own
+        self._counters = parts.context.counters
+        self._logged = parts.context.log is not None
+        self._known: dict[Ident, None] = {}
+
+    def fold(self, fact: Fact, *, live: bool = False, quiet: bool = False) -> None:
+        """Fold a fact, and queue what readers are to be told of it; a known one is told no second time (I2).
+
+        Args:
+            fact: What came.
+            live: It came as a frame.
+            quiet: Readers are not told of it, now or later.
+        """
+        self.settle_own(fact)
+        envelope = fact.envelope
+        known = self._remember(fact.ident)
+        if not envelope.kind.startswith(("message.", "reaction.")):
+            self._counters["unread_kind"] += 1
+            return
+        if known and envelope.kind != "message.create":
+            self._counters["duplicate"] += 1
+            return
+        before = self._teller.before(target_of(envelope, fact.user))
+        # Of two creations the lower one stands, so that a known one is folded too (D1, D10).
+        for applied in self._parts.timeline.apply(fact):
+            self._note(applied)
+            if not known:
+                self._teller.take(applied, fact, before, wanted=not quiet)
+        if live:
+            self._parts.context.observer.point(
+                "channel.received", channel=self._parts.name, kind=envelope.kind
+            )
+
+    def settle_own(self, fact: Fact) -> None:
+        """Take note that an own envelope came back: it is there, whatever we thought (D6, D23)."""
+        if fact.user in self._parts.context.users:
+            self._on_own(fact.ident, fact.key)
+        overlay = self._parts.overlay
+        if fact.user == overlay.user:
+            for wish in overlay.of(target_of(fact.envelope, fact.user)):
+                if wish.envelope.id == fact.envelope.id:
+                    overlay.confirm(wish.entry_id)
+
+    def knows(self, ident: Ident) -> bool:
+        """Whether an envelope was folded lately."""
+        return ident in self._known
+
+    async def seen_before(self, fact: Fact) -> bool:
+        """Without a log, ask the store whether an envelope was shown before, in whichever life (D20)."""
+        if self._logged or fact.ident in self._known:
+            return False
+        return await self._keeper.seen(fact.ident)
+
+    def forget(self) -> None:
+        """Facts may come anew: another log stands behind the channel (D18)."""
+        self._known.clear()
+
+    def _note(self, applied: Applied) -> None:
+        if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
+            self._counters[applied.outcome] += 1
+        self._keeper.touch(applied.target)
+        thread = applied.fact.envelope.thread
+        if thread is not None:
+            self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there
+
+    def _remember(self, ident: Ident) -> bool:
+        """Note that an envelope was folded; returns whether it was before."""
+        if ident in self._known:
+            return True
+        self._known[ident] = None
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        if not self._logged:
+            self._keeper.remember(ident)
+        return False

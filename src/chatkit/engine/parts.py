@@ -1,0 +1,38 @@
+"""What the parts of one channel share: one value, made once by the channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatkit.core.overlay import Overlay
+    from chatkit.core.timeline import Timeline
+    from chatkit.core.timeline_view import ViewFeed
+    from chatkit.engine.context import Context
+    from chatkit.engine.dispatcher import Dispatcher
+    from chatkit.engine.presenting import Masks, Presenter
+    from chatkit.engine.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelParts:
+    """One channel, as its parts know it."""
+
+    context: Context
+    """The client's parts."""
+    name: str
+    timeline: Timeline
+    """Confirmed messages: where facts are folded and pages go."""
+    overlay: Overlay
+    """My pending wishes."""
+    view: ViewFeed
+    """What readers of the timeline are shown."""
+    masks: Masks
+    """What it shows in place of messages that middleware changed."""
+    progress: Progress
+    """How far the channel has come."""
+    dispatcher: Dispatcher
+    """Where events go."""
+    presenter: Presenter
+    """The app's middleware."""

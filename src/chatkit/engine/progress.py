@@ -1,0 +1,62 @@
+"""`Progress`: how far one channel has come: its mark, its log, its recorded holes (D17, D18, D19)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from chatkit.core.continuity import Continuity
+from chatkit.model.cursor import Cursor, Spot, encode_cursor
+from chatkit.model.order import OrderKey
+
+if TYPE_CHECKING:
+    from chatkit.engine.context import Context
+
+HOLES: Final = 100
+"""Most holes recorded of one channel; beyond it the two lowest become one (I10)."""
+LAG: Final = 10.0
+"""Seconds for which a log may stand behind what it had shown: a replica may; then it counts as restored."""
+
+Hole: TypeAlias = tuple[OrderKey, OrderKey]
+"""Messages strictly between the two places may be missing."""
+
+
+class Progress:
+    """Where one channel stands.
+
+    Args:
+        context: The client's parts.
+        channel: Its name.
+    """
+
+    def __init__(self, context: Context, channel: str) -> None:
+        self._context = context
+        self._channel = channel
+        # Without a log a missing number cannot be looked up, so nothing may wait for it.
+        contiguous = context.adapter.capabilities.contiguous and context.log is not None
+        self.continuity = Continuity(contiguous=contiguous)
+        self.log_id: str | None = None
+        self.holes: tuple[Hole, ...] = ()
+
+    @property
+    def complete(self) -> OrderKey | None:
+        """Up to where everything is applied, but for recorded holes."""
+        return self.continuity.complete
+
+    def cursor(self, key: OrderKey | None) -> Cursor | None:
+        """Return the cursor of a place in this channel, where there is a log to come back to."""
+        if key is None or self._context.log is None:
+            return None
+        return encode_cursor(Spot(self.log_id or self._context.origin, self._channel, key))
+
+    def add_hole(self, below: OrderKey, above: OrderKey) -> None:
+        """Record that what lies between two places was skipped."""
+        self.holes = (*self.holes, (below, above))
+        if len(self.holes) > HOLES:
+            (first, _), (_, second), *rest = self.holes
+            self.holes = ((first, second), *rest)
+
+    def fill_holes(self, down_to: OrderKey) -> None:
+        """Take note that everything from the newest messages down to a place was loaded."""
+        self.holes = tuple(
+            (below, min(above, down_to)) for below, above in self.holes if below < min(above, down_to)
+        )

@@ -1,0 +1,173 @@
+"""When a channel's log is read, and whether live facts wait for it (D17, D19, I6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from chatkit.core import backoff
+from chatkit.engine.catchup import AGAIN, CatchUp
+from chatkit.engine.context import READ_TIMEOUT, bounded, foreign
+from chatkit.errors import ChatkitError, TransportError
+
+if TYPE_CHECKING:
+    from chatkit.engine.folding import Folder
+    from chatkit.engine.loading import Loader
+    from chatkit.engine.parts import ChannelParts
+    from chatkit.engine.receiver import Receiver
+    from chatkit.engine.telling import Teller
+
+T = TypeVar("T")
+
+PATIENT: Final = 2
+"""Failed reads for which live facts wait after a reconnect; then readers are told that there is a gap."""
+HAIR: Final = 0.001
+"""Seconds by which a timer may go off early."""
+
+
+async def doze(wake: asyncio.Event, seconds: float | None) -> None:
+    """Sleep until woken, or so long; never so briefly that a clock would not move."""
+    try:
+        async with asyncio.timeout(None if seconds is None else max(HAIR, seconds)):
+            await wake.wait()
+    except TimeoutError:
+        return
+
+
+class Sync:
+    """Has the log read in the channel's task.
+
+    Args:
+        parts: Of the channel.
+        receiver: What comes live.
+        folder: Where entries go.
+        loader: Where pages go.
+        teller: Told what readers miss.
+        attached: Whether the channel is attached: else nothing is read.
+        wake: Set when there is something to do.
+        show: Called after something was folded.
+    """
+
+    def __init__(
+        self,
+        parts: ChannelParts,
+        receiver: Receiver,
+        folder: Folder,
+        loader: Loader,
+        teller: Teller,
+        *,
+        attached: Callable[[], bool],
+        wake: asyncio.Event,
+        show: Callable[[], None],
+    ) -> None:
+        self._context = parts.context
+        self._name = parts.name
+        self._progress = parts.progress
+        self._receiver = receiver
+        self._teller = teller
+        self._attached = attached
+        self._wake = wake
+        self._show = show
+        self._catch_up = CatchUp(parts, folder, receiver, loader, teller, ask=self._ask)
+        self.caught_up = False
+        """Whether the timeline shows all there is, as far as this client can know."""
+        self.holding = False
+        """Live facts wait: what was missed comes before them."""
+        self.error: ChatkitError | None = None
+        """Why the log cannot be read, where repeating does not help."""
+        self._gap_possible = False
+        self._gap_told = False
+        self._failures = 0
+        self._not_before = float("-inf")
+
+    def begin(self, *, fresh: bool) -> None:
+        """Live begins anew: read what lies between, before anything that follows.
+
+        Args:
+            fresh: The channel was never seen here, so that nothing was missed.
+        """
+        self._progress.continuity.broken()
+        self._receiver.prompt_read(0.0)
+        self.holding, self._gap_possible = True, not fresh
+        self._failures, self._gap_told = 0, False
+        self.caught_up = False
+
+    def resume(self) -> None:
+        """The provider vouches that nothing was missed."""
+        self._progress.continuity.resumed()
+        self.caught_up = self._receiver.read_due is None
+
+    def stop(self) -> None:
+        """Live ended: what waited stands behind a gap that was not read; the next attach brings it all."""
+        self.caught_up = False
+        self._progress.continuity.broken()
+        if self.holding:
+            self.holding = False
+            self._receiver.drop()
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until `work` has something to do, or `None`."""
+        due = self._due()
+        return None if due is None else max(0.0, due - now)
+
+    async def work(self) -> bool:
+        """Read the log if that is due; returns whether it was."""
+        due, now = self._due(), self._context.clock.monotonic()
+        if due is None or due > now + HAIR:
+            return False
+        self._not_before = now + AGAIN
+        try:
+            caught_up = await self._catch_up.run()
+        except ChatkitError as error:
+            self._context.observer.point(
+                "channel.read_failed", channel=self._name, error=type(error).__name__
+            )
+            self.error = None if error.retryable else error
+            wait = backoff.delay(self._failures, self._context.random.random())
+            self._not_before = self._context.clock.monotonic() + max(wait, AGAIN)
+            self._receiver.prompt_read(0.0)
+            caught_up = False
+        if caught_up:
+            self._failures, self.error = 0, None
+            self.holding = self._gap_possible = self._gap_told = False
+            self.caught_up = True
+        elif self._attached():
+            self._failures += 1
+            if self._failures >= PATIENT:
+                self._give_way()
+        return True
+
+    def _due(self) -> float | None:
+        """Return when the log is to be read, not too often (D17); `None`: not now."""
+        due = self._receiver.read_due
+        return max(due, self._not_before) if due is not None and self._attached() else None
+
+    def _give_way(self) -> None:
+        """Without an answer let live facts through, behind a word that something may be missing (I6)."""
+        self.holding = False
+        if not self._gap_told and (self._gap_possible or self._progress.continuity.open):
+            self._gap_told = True
+            self._teller.announce("unread", self._progress.complete, certain=False)
+
+    async def _ask(self, call: Callable[[], Awaitable[T]], /, *, hold: bool = False) -> T:
+        """Read the log once. Live facts go on meanwhile, unless what was missed must come before them."""
+        reading = asyncio.ensure_future(bounded(call, READ_TIMEOUT))
+        reading.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not reading.done():
+                self._wake.clear()
+                if not self._attached():
+                    raise TransportError("the channel was lost while its log was read", channel=self._name)
+                if not (hold or self.holding):
+                    await self._receiver.turn()
+                    self._show()
+                if not reading.done():
+                    await doze(self._wake, None if hold or self.holding else self._receiver.wait())
+            return reading.result()
+        except Exception as raised:  # noqa: BLE001  # whatever a log raises, the channel goes on trying
+            error = foreign(raised)
+            raise error from error.__cause__
+        finally:
+            if not reading.cancel() and not reading.cancelled():
+                _ = reading.exception()  # taken note of

@@ -1,0 +1,231 @@
+"""What readers of one channel are told, and in which order (D15, D21)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from chatkit.core.release import Release
+from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
+from chatkit.engine.presenting import message_in
+from chatkit.errors import ChatkitError
+from chatkit.model.events import CustomEvent, Discontinuity, ForeignFrame, MessageCreated, MessageEvent
+from chatkit.model.ids import new_message_id
+from chatkit.model.message import Sender
+from chatkit.model.values import EMPTY
+
+if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
+    from chatkit.core.timeline_applied import Applied
+    from chatkit.engine.parts import ChannelParts
+    from chatkit.engine.reading import Passing
+    from chatkit.model.events import Event
+    from chatkit.model.message import Message
+    from chatkit.model.order import Ident, OrderKey
+
+
+class _Pending(NamedTuple):
+    """A fact folded and not yet told."""
+
+    news: News
+    wanted: bool
+    """Readers are to hear of it; otherwise middleware alone sees it, for the view's sake."""
+
+
+class Teller:
+    """Hands folded facts to readers, in order, through the app's middleware.
+
+    Args:
+        parts: Of the channel.
+    """
+
+    def __init__(self, parts: ChannelParts) -> None:
+        self._context = parts.context
+        self._channel = parts.name
+        self._progress = parts.progress
+        self._view = parts.view
+        self._masks = parts.masks
+        self._dispatcher = parts.dispatcher
+        self._presenter = parts.presenter
+        self._release: Release[_Pending] = Release()
+        self.told: OrderKey | None = None
+        """The highest place handed to readers."""
+        self.event_from: OrderKey | None = None
+        """Facts at or below this place were there before anybody listened in this life."""
+        self._first_own: OrderKey | None = None
+        self.begun = asyncio.Event()
+        """Set once it is settled from where on facts are told."""
+
+    def begin(self, start: OrderKey | None, own: OrderKey | None) -> OrderKey | None:
+        """Say from where on facts are news to those who listen; returns the place.
+
+        Args:
+            start: Where the provider says that live begins.
+            own: The first of my own messages that was accepted while somebody listened; it and all that
+                follows it are told, although live may begin later (D15).
+        """
+        self.begun.set()
+        if own is not None and (start is None or own <= start):
+            self.event_from = self._first_own = own
+        else:
+            self.event_from = start
+        return self.event_from
+
+    def expects(self, key: OrderKey) -> bool:
+        """Whether a fact is to be told although the mark has passed it: it is what `begin` was given."""
+        return key == self._first_own
+
+    # -- facts ------------------------------------------------------------------------------------------
+
+    def before(self, target: Ident) -> Message | None:
+        """Return what the view shows of a message before a fact is folded that middleware must see first."""
+        return self._view.get(target) if self._presenter.active else None
+
+    def take(
+        self, applied: Applied, cause: Fact | None, before: Message | None = None, *, wanted: bool = True
+    ) -> None:
+        """Queue what there is to tell of a fact that was just folded.
+
+        Args:
+            applied: What the fold made of it.
+            cause: The fact that was folded, which may have released others.
+            before: What the view showed of its message till now.
+            wanted: Whether readers are to hear of it at all.
+        """
+        news = news_of(applied, cause, fetches=can_fetch(self._context))
+        if news is None:
+            return
+        key = news.fact.key
+        if self.event_from is not None and key <= self.event_from and not self.expects(key):
+            wanted = False
+        fresh = news.message is not None and applied.outcome != "duplicate"
+        seen_first = self._presenter.active and fresh and issubclass(news.kind, MessageEvent)
+        if seen_first:
+            self._masks.freeze(news.target, before)
+        if wanted or seen_first:
+            self._release.add(key, _Pending(news, wanted), self._context.clock.monotonic())
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until something is to be told at the latest, or `None`."""
+        return self._release.wait(now)
+
+    async def release(self) -> None:
+        """Tell, in order, what need not wait for anything below it (D21)."""
+        await self._tell_to(self._progress.complete if self._progress.continuity.contiguous else None)
+
+    async def reset(self) -> None:
+        """Tell what waits; then places mean something else: another log numbers the channel (D18)."""
+        await self._tell_to(None)
+        self._release = Release()
+        self.told = self.event_from = self._first_own = None
+        self._dispatcher.forget(self._channel)
+
+    async def _tell_to(self, complete: OrderKey | None) -> None:
+        for pending, late in self._release.due(complete, self._context.clock.monotonic()):
+            await self._tell(pending, late=late)
+
+    async def _tell(self, pending: _Pending, *, late: bool) -> None:
+        news = pending.news
+        fact = news.fact
+        if pending.wanted:
+            news = await self._with_message(news)
+        cursor = self._progress.cursor(self._place(fact.key, late=late))
+        event = event_of(news, self._context.user, cursor)
+        if event is None:
+            return
+        shown: Event | None = event
+        if self._presenter.active:
+            shown = await self._presenter.present(event)
+            loaded = pending.news.message is not None
+            if loaded and isinstance(event, MessageEvent):
+                self._masks.settle(news.target, event.message, message_in(shown))
+        if not pending.wanted:
+            return
+        if not late:
+            self.told = fact.key
+        if shown is None:
+            return
+        if late and isinstance(shown, MessageCreated):
+            shown = replace(shown, late=True)
+        self._dispatcher.tell_fact(shown, self._channel, fact.ident, fact.key)
+
+    def _place(self, key: OrderKey, *, late: bool) -> OrderKey:
+        """Return the place to come back to after a fact: never beyond what may be missing (D17)."""
+        at = self.told if late and self.told is not None else key
+        complete = self._progress.complete
+        return at if complete is None else min(at, complete)
+
+    async def _with_message(self, news: News) -> News:
+        """Return news with its message, from the log where it is not loaded and somebody asks for it."""
+        if not news.needs_message or not self._dispatcher.hears(self._channel, news.kind):
+            return news
+        try:
+            return await fetched(self._context, news, self._context.user)
+        except ChatkitError as error:
+            self._context.observer.point("channel.fetch_failed", error=type(error).__name__)
+            self.gap("unread", self._place(self.told or news.fact.key, late=False), news.fact.key)
+            return news
+
+    # -- gaps and what is no fact -----------------------------------------------------------------------
+
+    def announce(
+        self,
+        reason: str,
+        after: OrderKey | None = None,
+        until: OrderKey | None = None,
+        *,
+        certain: bool = True,
+    ) -> None:
+        """Tell readers that messages may be missing (I6)."""
+        self._dispatcher.tell(self._discontinuity(reason, after, until, certain=certain))
+
+    def gap(self, reason: str, after: OrderKey | None, until: OrderKey | None) -> None:
+        """Tell readers of a range that they are not told; those that came from the log read it there (D19)."""
+        self._dispatcher.tell_gap(self._discontinuity(reason, after, until, certain=True), self._channel)
+
+    def custom(self, passing: Passing) -> None:
+        """Hand on an ephemeral event of the app's own."""
+        envelope = passing.envelope
+        data = (envelope.body or EMPTY).get("data")
+        self._dispatcher.tell(
+            CustomEvent(
+                event_id=envelope.id,
+                channel=self._channel,
+                at=self._context.server_time.now(),
+                own=passing.user == self._context.user,
+                name=envelope.kind[2:],
+                data=cast("dict[str, Any]", data) if isinstance(data, dict) else EMPTY,
+                sender=Sender(user=passing.user, device=envelope.sender.device),
+            )
+        )
+
+    def foreign(self, name: str | None, data: object, reason: str) -> None:
+        """Count a frame that is not believed, and hand it to readers that ask for such."""
+        self._context.counters[f"foreign:{reason}"] += 1
+        self._dispatcher.tell(
+            ForeignFrame(
+                event_id=self._new_id(),
+                channel=self._channel,
+                at=self._context.server_time.now(),
+                name=name,
+                data=data,
+                reason=reason,
+            )
+        )
+
+    def _discontinuity(
+        self, reason: str, after: OrderKey | None, until: OrderKey | None, *, certain: bool
+    ) -> Discontinuity:
+        return Discontinuity(
+            event_id=self._new_id(),
+            channel=self._channel,
+            at=self._context.server_time.now(),
+            reason=reason,
+            after=self._progress.cursor(after),
+            until=self._progress.cursor(until),
+            certain=certain,
+        )
+
+    def _new_id(self) -> str:
+        return new_message_id(self._context.server_time.now_ms(), self._context.random)
