@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chatkit.model.message import Attested
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import hiding
 
 if TYPE_CHECKING:
     from chatkit.model.envelope import Envelope
@@ -32,6 +33,8 @@ class Fact(NamedTuple):
     """The serial before it, where the sequencer tells (D17)."""
     suspect: bool = False
     """Its hybrid clock is too far ahead to be merged (D4)."""
+
+    __repr__ = hiding("data")
 
     @property
     def ident(self) -> Ident:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import hiding
 
 
 class Stamp(NamedTuple):
@@ -26,6 +27,7 @@ class Entry(NamedTuple):
 
     data: bytes
     stamp: Stamp
+    __repr__ = hiding("data")
 
 
 class Folded(NamedTuple):
@@ -46,3 +48,4 @@ class Folded(NamedTuple):
     last_reply: OrderKey | None
     reactions: Mapping[str, tuple[str, ...]]
     """Emoji to users, sorted."""
+    __repr__ = hiding("data", "edit")

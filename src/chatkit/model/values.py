@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -43,6 +43,16 @@ class Value:
 def value(cls: type[T]) -> type[T]:
     """Make a class a frozen, slotted, keyword-only dataclass."""
     return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
+def hiding(*names: str) -> Callable[[Any], str]:
+    """Return a `__repr__` for a named tuple that hides some fields: bodies and secrets show nowhere (I16)."""
+
+    def show(self: Any) -> str:
+        shown = (f"{name}={'...' if name in names else repr(item)}" for name, item in self._asdict().items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    return show
 
 
 def jsonable(item: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from chatkit.errors import ChatkitError
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import hiding
 
 Again: TypeAlias = Literal["never", "now", "later", "reauthenticate"]
 """What a close or a refusal asks for."""
@@ -26,6 +27,7 @@ class Outgoing(NamedTuple):
     """The frozen envelope (D7)."""
     not_after: datetime | None
     """Its deadline in server time; a log refuses it afterwards (D9)."""
+    __repr__ = hiding("data")
 
 
 class Batch(NamedTuple):

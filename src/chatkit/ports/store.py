@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from chatkit.model.entry import Folded
 from chatkit.model.message import Status
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import hiding
 from chatkit.ports.log import Register
 from chatkit.ports.outgoing import Batch
 
@@ -29,6 +30,7 @@ class StoreHeader(NamedTuple):
     """The last owner closed it; otherwise every unfinished entry counts as attempted (D6)."""
     hlc: str | None
     """Last reading of the hybrid clock (D4)."""
+    __repr__ = hiding("secret")
 
 
 class Row(NamedTuple):
@@ -65,6 +67,7 @@ class Row(NamedTuple):
     """With `announce="after"`: the trigger has answered too (D16)."""
     reason: str | None
     """Why it ended; no body, no secret."""
+    __repr__ = hiding("data")
 
 
 class LaneKey(NamedTuple):
