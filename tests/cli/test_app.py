@@ -19,9 +19,6 @@ from chatkit.cli.demo import story
 from chatkit.cli.demo.figures import Figures
 from chatkit.cli.demo.judge import Finding, Verdict
 from chatkit.cli.demo.story import Death, Look, Plan, Progress, Result
-from chatkit.core.continuity import Continuity
-from chatkit.core.continuity import Verdict as Judgement
-from chatkit.engine.receiver import Receiver
 from chatkit.errors import StoreError
 
 if TYPE_CHECKING:
@@ -98,17 +95,9 @@ def test_a_replay_with_a_death_prints_one_json_object() -> None:
     assert ran.stderr == ""
 
 
-def test_a_receiver_without_its_memory_of_duplicates_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("forgetful")
+def test_a_receiver_without_its_memory_of_duplicates_ends_with_1() -> None:
     """The check can fail: what is doubled is named by its ids."""
-    receive = Continuity.receive
-
-    def forgetful(self: Continuity, *args: Any) -> Judgement:
-        verdict = receive(self, *args)
-        return Judgement.NEXT if verdict is Judgement.KNOWN else verdict
-
-    monkeypatch.setattr(Continuity, "receive", forgetful)
-    monkeypatch.setattr(Receiver, "_remember", lambda _self, _ident: False)
-
     ran = chatkit("demo", "--messages", "30", "--faults", "none", "--json")
 
     found = json.loads(ran.stdout)

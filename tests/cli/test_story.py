@@ -12,9 +12,7 @@ from chatkit.adapters.memory import Faults
 from chatkit.cli.demo import corpus, story
 from chatkit.cli.demo.actor import CHANNEL, Actor
 from chatkit.cli.demo.story import Plan, Progress, Result, Story, play
-from chatkit.core.continuity import Continuity, Verdict
 from chatkit.core.release import Release, Released
-from chatkit.engine.receiver import Receiver
 from chatkit.errors import EventOverflow, RateLimited, StoreError, WaitTimeout
 from chatkit.model.events import Discontinuity
 from chatkit.testing.clock import VirtualClock, run
@@ -113,19 +111,9 @@ async def test_a_reply_names_what_its_sender_was_given(clock: VirtualClock, tmp_
 # -- what breaks is seen
 
 
-async def test_without_its_memory_of_duplicates_the_receiver_doubles(
-    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("forgetful")
+async def test_without_its_memory_of_duplicates_the_receiver_doubles(clock: VirtualClock) -> None:
     """Each acknowledgement and each replayed frame is then one message more."""
-    receive = Continuity.receive
-
-    def forgetful(self: Continuity, *args: Any) -> Verdict:
-        verdict = receive(self, *args)
-        return Verdict.NEXT if verdict is Verdict.KNOWN else verdict
-
-    monkeypatch.setattr(Continuity, "receive", forgetful)
-    monkeypatch.setattr(Receiver, "_remember", lambda _self, _ident: False)
-
     result = await play(plan(), unseen, clock=clock)
 
     assert result.verdict.broken
