@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from chatkit.adapters.memory import Hub, MemoryConfig, factory, new_hub
 from chatkit.core.connection import State as LinkState
@@ -23,21 +22,17 @@ from chatkit.model.ids import new_message_id
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey, clock_key
 from chatkit.model.values import EMPTY, format_time
-from chatkit.ports import Ack, Alive, Batch, Parts, Received, Row, SessionClosed, Signal
+from chatkit.ports import Ack, Batch, Found, LogState, Parts, Received, Row, Signal
 from chatkit.stores import MemoryStore, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from chatkit.core.fact import Fact
-    from chatkit.ports import Adapter, Log, Publisher, Session, Store
+    from chatkit.ports import Adapter, Again, Log, LogFeature, Outcome, Publisher, Scope, Session, Store
     from chatkit.testing.clock import VirtualClock
 
 ROOM = "room"
-
-
-class Crash(BaseException):
-    """The program dies here."""
 
 
 @dataclass
@@ -77,7 +72,9 @@ def keep_memory(clock: VirtualClock, *, seed: int = 1, limits: OutboxLimits | No
     return MemoryStore(limits=limits or OutboxLimits(), clock=clock, random=Random(seed))
 
 
-def keep_file(path: Path | str, clock: VirtualClock, *, seed: int = 1, limits: OutboxLimits | None = None) -> Any:
+def keep_file(
+    path: Path | str, clock: VirtualClock, *, seed: int = 1, limits: OutboxLimits | None = None
+) -> Any:
     """Return a store in a file or directory, which works inline."""
     return open_store(
         path,
@@ -108,7 +105,9 @@ class World:
         """Return a client that is not open yet; what `Client` does not know is `MemoryConfig`'s."""
         own = {name: options.pop(name) for name in ("window", "limits", "watcher", "echo") if name in options}
         self._made += 1
-        return Client(self.clock, self.adapter(user, **options), user=user, store=store, seed=self._made, **own)
+        return Client(
+            self.clock, self.adapter(user, **options), user=user, store=store, seed=self._made, **own
+        )
 
     def log(self, channel: str = ROOM) -> list[Envelope]:
         """Return what the hub's log holds, in order."""
@@ -156,6 +155,7 @@ class Client:
             reauthenticate=self._reauthenticate,
             origin_of=lambda channel: "origin",
         )
+        self._linked = asyncio.Event()
         self.echo = echo
         self.channels: set[str] = {ROOM}
         self.states: list[str] = []
@@ -188,7 +188,7 @@ class Client:
         left += await self.context.tasks.aclose(3.0)
         return left
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
@@ -196,7 +196,7 @@ class Client:
         assert await self.aclose() == ()
 
     def die(self) -> None:
-        """Let go of the store where it stands; to be raised out of by `CancelledError` or followed by `bury`."""
+        """Let go of store and network where they stand; then `bury`."""
         self.store.abandon()  # type: ignore[attr-defined]  # ours have it
         self.context.adapter._link.cut()  # type: ignore[attr-defined]  # nothing is heard of it any more
 
@@ -212,7 +212,8 @@ class Client:
         """Wait until the link is up."""
         async with asyncio.timeout(within):
             while self.link.live is None:
-                await asyncio.sleep(0.01)
+                self._linked.clear()
+                await self._linked.wait()
 
     async def drained(self, within: float = 600.0) -> None:
         """Wait until nothing waits."""
@@ -292,6 +293,7 @@ class Client:
 
     def _link_changed(self) -> None:
         self.states.append(self.link.state.public)
+        self._linked.set()
         self.publishing.changed()
         if self.link.state is LinkState.CONNECTED:
             self.outbox.wake()
@@ -333,6 +335,21 @@ def place_of(envelope: Envelope, signal: Received) -> OrderKey:
 
 
 # -- doubles
+
+
+class Fixed:
+    """Chance that is always the same."""
+
+    def __init__(self, chance: float) -> None:
+        self._chance = chance
+        self._bits = 0
+
+    def random(self) -> float:
+        return self._chance
+
+    def getrandbits(self, k: int, /) -> int:
+        self._bits += 1
+        return self._bits
 
 
 class FaultyStore(MemoryStore):
@@ -486,6 +503,49 @@ def accept(batch: Batch) -> list[Ack]:
     return [Ack(out.ident, "new") for out in batch.entries]
 
 
+def refuse(
+    error: ChatkitError | None = None,
+    *,
+    outcome: Outcome = "refused",
+    scope: Scope = "entry",
+    again: Again = "never",
+    after: float | None = None,
+    only: Iterable[str] | None = None,
+) -> Callable[[Batch], list[Ack]]:
+    """Return an answer that refuses: all entries, or `only` those with these texts, accepting the others."""
+    texts = None if only is None else set(only)
+
+    def answer(batch: Batch) -> list[Ack]:
+        return [
+            Ack(out.ident, outcome, error=error, scope=scope, again=again, after=after)
+            if texts is None or text_of(Envelope.parse(out.data)) in texts
+            else Ack(out.ident, "new")
+            for out in batch.entries
+        ]
+
+    return answer
+
+
+class FakeLog:
+    """A log that is asked for ids alone: what it has, how far it reaches back, what it raises."""
+
+    def __init__(self, *features: LogFeature) -> None:
+        self.capabilities = frozenset(features)
+        self.has: set[Ident] = set()
+        self.reaches: datetime | None = None
+        self.errors: list[ChatkitError] = []
+        self.asked: list[tuple[Ident, ...]] = []
+
+    async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
+        self.asked.append(tuple(idents))
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        state = LogState("log", 1, None, None, datetime(2026, 1, 1, tzinfo=UTC))
+        found = {ident: OrderKey(1, "7") for ident in idents if ident in self.has}
+        return Found(state, found, self.reaches)
+
+
 class Provider:
     """Answers publishes from a script; when it has come to its end, it accepts."""
 
@@ -507,8 +567,9 @@ class Provider:
             raise step
         if step is None:
             raise TransportError("no answer")
-        found = step(batch)  # type: ignore[operator]
-        return await found if asyncio.iscoroutine(found) else found
+        found: Any = step(batch)  # type: ignore[operator]
+        acks: Sequence[Ack] = await found if asyncio.iscoroutine(found) else found
+        return acks
 
     async def publish(self, batch: Batch, stamps: Sequence[object], /) -> Sequence[Ack]:
         """Be a `Publisher`."""
@@ -517,30 +578,5 @@ class Provider:
 
     def adapter(self, **options: Any) -> FakeAdapter:
         """Return an adapter that publishes here."""
-        capabilities = Capabilities(**{**_fields(CAPABLE), **options.pop("capable", {})})
+        capabilities = replace(CAPABLE, **options.pop("capable", {}))
         return FakeAdapter(capabilities, answer=self.answer, **options)
-
-
-def _fields(capabilities: Capabilities) -> dict[str, Any]:
-    return {name: getattr(capabilities, name) for name in capabilities.__slots__}
-
-
-__all__ = [
-    "CAPABLE",
-    "ROOM",
-    "Alive",
-    "Client",
-    "FakeAdapter",
-    "FakeSession",
-    "FaultyStore",
-    "Provider",
-    "SessionClosed",
-    "Watcher",
-    "World",
-    "accept",
-    "for_ever",
-    "json",
-    "keep_file",
-    "keep_memory",
-    "text_of",
-]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from chatkit.core import backoff
 from chatkit.core.connection import LOST, PROOF, SUSPEND_AFTER, TABLE, Effect, Input, State
 from chatkit.core.table import step
 from chatkit.engine.context import Context, bounded, foreign
+from chatkit.engine.liveness import LOOK, Liveness
 from chatkit.errors import (
     AuthenticationError,
     CapabilityError,
@@ -32,8 +33,6 @@ CLOSE_TIMEOUT: Final = 2.0
 """Seconds for a session to end cleanly before it is dropped."""
 TIME_TIMEOUT: Final = 5.0
 """Seconds for the provider to say what time it is."""
-LOOK: Final = 5.0
-"""Most seconds between two looks at the clocks, so that a machine that slept is noticed soon (D32)."""
 
 
 class Link:
@@ -66,8 +65,6 @@ class Link:
         self._retry_at: float | None = None
         self._after = 0.0
         self._reauthenticated = False
-        self._heard = 0.0
-        self._sleeps = 0
         self._timer: asyncio.TimerHandle | None = None
         self._absence: asyncio.TimerHandle | None = None
         self._proof: asyncio.TimerHandle | None = None
@@ -90,11 +87,6 @@ class Link:
     def live(self) -> Session | None:
         """The session, once it is connected."""
         return self.session if self.state is State.CONNECTED else None
-
-    @property
-    def quiet(self) -> float:
-        """Seconds since the last frame of the live session."""
-        return self._context.clock.monotonic() - self._heard
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -163,6 +155,8 @@ class Link:
                 _cancel(self._proof)
                 for task in self._tasks:
                     task.cancel()
+            case _:
+                assert_never(effect)
 
     def _count_loss(self, error: ChatkitError) -> None:
         _cancel(self._proof)
@@ -185,23 +179,20 @@ class Link:
             await self._end(session)  # it was not to be stopped in time: it must not stay (I12)
             return
         self.session = session  # known from here on, so that closing ends it
-        self._heard = self._context.clock.monotonic()
         await self._ask_time()  # before the first clock reading goes out (D4)
-        if self.session is not session:
-            return  # closed meanwhile
         self.reason, self._reauthenticated = None, False
-        self._sleeps = self._context.server_time.sleeps()
+        alive = Liveness(self._context, session, on_wake=self._on_wake)
         self._tasks = [
-            self._context.tasks.task(self._read(session), "read"),
-            self._context.tasks.task(self._watch(session), "liveness"),
+            self._context.tasks.task(self._read(session, alive), "read"),
+            self._context.tasks.task(self._watch(session, alive), "liveness"),
             self._context.tasks.task(self._watch_time(), "time"),
         ]
         self._feed(Input.OPENED)
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, session: Session, alive: Liveness) -> None:
         try:
             async for signal in session.signals():
-                self._heard = self._context.clock.monotonic()
+                alive.heard()
                 try:
                     self._on_signal(signal)
                 except Exception as error:  # noqa: BLE001  # a defect of ours in one frame, not of the session
@@ -211,37 +202,8 @@ class Link:
             ended = foreign(raised)
         self.lost(session, ended)
 
-    async def _watch(self, session: Session) -> None:
-        """Judge liveness by received frames; probe after half the time allowed, give up at its end (I11)."""
-        half = self._context.adapter.capabilities.liveness / 2
-        while True:
-            await asyncio.sleep(max(0.01, min(LOOK, half - self.quiet)))
-            sleeps = self._context.server_time.sleeps()
-            slept, self._sleeps = sleeps > self._sleeps, sleeps
-            if slept:
-                self._context.observer.point("connection.woke")
-                self._on_wake()
-            if slept or self.quiet >= half:
-                death = await self._probe(session, half)
-                if death is not None:
-                    self.lost(session, death)
-                    return
-
-    async def _probe(self, session: Session, within: float) -> ChatkitError | None:
-        """Make the peer answer; returns why the session counts as dead, or `None`: it lives."""
-        asked = self._context.clock.monotonic()
-        try:
-            await bounded(session.probe, within)
-        except SessionClosed as closed:
-            return closed
-        except Exception as error:  # noqa: BLE001  # whatever it was, the probe has no answer
-            if self._heard > asked:
-                return None  # other frames came: only its answer is missing
-            dead = SessionClosed("the connection gave no sign of life", again="now")
-            dead.__cause__ = foreign(error)
-            return dead
-        self._heard = self._context.clock.monotonic()
-        return None
+    async def _watch(self, session: Session, alive: Liveness) -> None:
+        self.lost(session, await alive.death())
 
     async def _watch_time(self) -> None:
         """Ask for the time until it is confirmed, and again after a sleep (D13)."""
