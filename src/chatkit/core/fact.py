@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chatkit.model.message import Attested
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import hiding
+from chatkit.model.values import hide
 
 if TYPE_CHECKING:
     from chatkit.model.envelope import Envelope
@@ -34,7 +34,8 @@ class Fact(NamedTuple):
     suspect: bool = False
     """Its hybrid clock is too far ahead to be merged (D4)."""
 
-    __repr__ = hiding("data")
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
     @property
     def ident(self) -> Ident:

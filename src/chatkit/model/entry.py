@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import hiding
+from chatkit.model.values import hide
 
 
 class Stamp(NamedTuple):
@@ -27,7 +27,9 @@ class Entry(NamedTuple):
 
     data: bytes
     stamp: Stamp
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class Folded(NamedTuple):
@@ -48,4 +50,6 @@ class Folded(NamedTuple):
     last_reply: OrderKey | None
     reactions: Mapping[str, tuple[str, ...]]
     """Emoji to users, sorted."""
-    __repr__ = hiding("data", "edit")
+
+    def __repr__(self) -> str:
+        return hide(self, "data", "edit")

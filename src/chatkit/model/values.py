@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar, cast, dataclass_transform
 
 from chatkit.errors import ChatkitError
 
@@ -45,14 +45,11 @@ def value(cls: type[T]) -> type[T]:
     return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
-def hiding(*names: str) -> Callable[[Any], str]:
-    """Return a `__repr__` for a named tuple that hides some fields: bodies and secrets show nowhere (I16)."""
-
-    def show(self: Any) -> str:
-        shown = (f"{name}={'...' if name in names else repr(item)}" for name, item in self._asdict().items())
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    return show
+def hide(carrier: NamedTuple, *names: str) -> str:
+    """Return the `repr` of a named tuple without fields that hold bodies or secrets (I16)."""
+    fields = carrier._asdict().items()
+    shown = (f"{name}={'...' if name in names else repr(item)}" for name, item in fields)
+    return f"{type(carrier).__name__}({', '.join(shown)})"
 
 
 def jsonable(item: Any) -> Any:

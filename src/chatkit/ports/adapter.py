@@ -13,7 +13,7 @@ from chatkit.model.entry import Stamp
 from chatkit.model.message import Attested
 from chatkit.model.options import Token
 from chatkit.model.order import OrderKey
-from chatkit.model.values import EMPTY, hiding
+from chatkit.model.values import EMPTY, hide
 from chatkit.ports.context import Clock, Observer, RandomSource
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Again, Batch
@@ -36,7 +36,9 @@ class Present(NamedTuple):
     user: str
     client: str
     data: Mapping[str, Any]
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class Alive(NamedTuple):
@@ -56,7 +58,9 @@ class Received(NamedTuple):
     stamp: Stamp | None
     unforgeable: bool
     """It came on a path that members cannot write to (D17)."""
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class Foreign(NamedTuple):
@@ -66,7 +70,9 @@ class Foreign(NamedTuple):
     name: str | None
     data: object
     reason: str
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class Lost(NamedTuple):

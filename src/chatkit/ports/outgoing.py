@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from chatkit.errors import ChatkitError
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import hiding
+from chatkit.model.values import hide
 
 Again: TypeAlias = Literal["never", "now", "later", "reauthenticate"]
 """What a close or a refusal asks for."""
@@ -27,7 +27,9 @@ class Outgoing(NamedTuple):
     """The frozen envelope (D7)."""
     not_after: datetime | None
     """Its deadline in server time; a log refuses it afterwards (D9)."""
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class Batch(NamedTuple):

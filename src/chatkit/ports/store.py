@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from chatkit.model.entry import Folded
 from chatkit.model.message import Status
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import hiding
+from chatkit.model.values import hide
 from chatkit.ports.log import Register
 from chatkit.ports.outgoing import Batch
 
@@ -30,7 +30,9 @@ class StoreHeader(NamedTuple):
     """The last owner closed it; otherwise every unfinished entry counts as attempted (D6)."""
     hlc: str | None
     """Last reading of the hybrid clock (D4)."""
-    __repr__ = hiding("secret")
+
+    def __repr__(self) -> str:
+        return hide(self, "secret")
 
 
 class Row(NamedTuple):
@@ -67,7 +69,9 @@ class Row(NamedTuple):
     """With `announce="after"`: the trigger has answered too (D16)."""
     reason: str | None
     """Why it ended; no body, no secret."""
-    __repr__ = hiding("data")
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
 
 class LaneKey(NamedTuple):
