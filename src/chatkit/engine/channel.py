@@ -243,14 +243,11 @@ class ChannelEngine:
                 async with self._folding:
                     if await self._sync.work():
                         self._on_change(self)
-                    if not self._sync.holding:
-                        await self.receiver.turn()
+                    await self.receiver.turn()
                 now = self._context.clock.monotonic()
                 self.progress.continuity.follow(now)
                 self._show()
-                waits = [self._attacher.wait(now), self._sync.wait(now)]
-                if not self._sync.holding:
-                    waits.append(self.receiver.wait())
+                waits = (self._attacher.wait(now), self._sync.wait(now), self.receiver.wait())
                 await doze(self._wake, min((wait for wait in waits if wait is not None), default=None))
         except asyncio.CancelledError:
             self._attacher.end()

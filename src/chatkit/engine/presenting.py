@@ -47,9 +47,7 @@ class Presenter:
         for middleware in reversed(tuple(self._middleware)):
             try:
                 async with asyncio.timeout(MIDDLEWARE_TIMEOUT):
-                    shown: object = await middleware.incoming(event)
-                if not isinstance(shown, Event | None):
-                    raise StateError(f"incoming() must return an event or None, not {type(shown).__name__}")
+                    shown = _checked(await middleware.incoming(event))
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
@@ -144,6 +142,12 @@ def log_handler_error(error: HandlerError) -> None:
         error.event.event_id,
         exc_info=None if isinstance(error.error, StateError) else error.error,
     )
+
+
+def _checked(shown: object) -> Event | None:
+    if shown is None or isinstance(shown, Event):
+        return shown
+    raise StateError(f"incoming() must return an event or None, not {type(shown).__name__}")
 
 
 def _mask(before: Message, shown: Message | None) -> Mask | None:

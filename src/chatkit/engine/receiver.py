@@ -141,9 +141,14 @@ class Receiver:
     # -- the channel's task -----------------------------------------------------------------------------
 
     async def turn(self) -> None:
-        """Deal with all that is there."""
-        while self._inbox:
+        """Deal with all that is there; frames wait while what was missed must come before them (D19)."""
+        while self._inbox and not self._teller.holding:
             await self._take(self._inbox.popleft())
+        proven = [item for item in self._inbox if isinstance(item, Proven)]
+        if proven:
+            self._inbox = deque(item for item in self._inbox if not isinstance(item, Proven))
+        for item in proven:
+            await self._prove(item)
         await self._teller.release()
         now = self._context.clock.monotonic()
         if self._hints.due(now):

@@ -72,8 +72,6 @@ class Sync:
         self._catch_up = CatchUp(parts, folder, receiver, loader, teller, ask=self._ask)
         self.caught_up = False
         """Whether the timeline shows all there is, as far as this client can know."""
-        self.holding = False
-        """Live facts wait: what was missed comes before them."""
         self.error: ChatkitError | None = None
         """Why the log cannot be read, where repeating does not help."""
         self._gap_possible = False
@@ -89,7 +87,7 @@ class Sync:
         """
         self._progress.continuity.broken()
         self._receiver.prompt_read(0.0)
-        self.holding, self._gap_possible = True, not fresh
+        self._teller.holding, self._gap_possible = True, not fresh
         self._failures, self._gap_told = 0, False
         self.caught_up = False
 
@@ -102,8 +100,8 @@ class Sync:
         """Live ended: what waited stands behind a gap that was not read; the next attach brings it all."""
         self.caught_up = False
         self._progress.continuity.broken()
-        if self.holding:
-            self.holding = False
+        if self._teller.holding:
+            self._teller.holding = False
             self._receiver.drop()
 
     def wait(self, now: float) -> float | None:
@@ -118,6 +116,7 @@ class Sync:
             return False
         self._not_before = now + AGAIN
         try:
+            await self._receiver.turn()  # what acknowledgements prove already comes first
             caught_up = await self._catch_up.run()
         except ChatkitError as error:
             self._context.observer.point(
@@ -130,7 +129,7 @@ class Sync:
             caught_up = False
         if caught_up:
             self._failures, self.error = 0, None
-            self.holding = self._gap_possible = self._gap_told = False
+            self._teller.holding = self._gap_possible = self._gap_told = False
             self.caught_up = True
         elif self._attached():
             self._failures += 1
@@ -145,13 +144,13 @@ class Sync:
 
     def _give_way(self) -> None:
         """Without an answer let live facts through, behind a word that something may be missing (I6)."""
-        self.holding = False
+        self._teller.holding = False
         if not self._gap_told and (self._gap_possible or self._progress.continuity.open):
             self._gap_told = True
             self._teller.announce("unread", self._progress.complete, certain=False)
 
     async def _ask(self, call: Callable[[], Awaitable[T]], /, *, hold: bool = False) -> T:
-        """Read the log once. Live facts go on meanwhile, unless what was missed must come before them."""
+        """Read the log once; live facts go on meanwhile as far as they may."""
         reading = asyncio.ensure_future(bounded(call, READ_TIMEOUT))
         reading.add_done_callback(lambda _: self._wake.set())
         try:
@@ -159,11 +158,11 @@ class Sync:
                 self._wake.clear()
                 if not self._attached():
                     raise TransportError("the channel was lost while its log was read", channel=self._name)
-                if not (hold or self.holding):
+                if not hold:
                     await self._receiver.turn()
                     self._show()
                 if not reading.done():
-                    await doze(self._wake, None if hold or self.holding else self._receiver.wait())
+                    await doze(self._wake, None if hold else self._receiver.wait())
             return reading.result()
         except Exception as raised:  # noqa: BLE001  # whatever a log raises, the channel goes on trying
             error = foreign(raised)

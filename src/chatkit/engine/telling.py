@@ -54,6 +54,8 @@ class Teller:
         self.event_from: OrderKey | None = None
         """Facts at or below this place were there before anybody listened in this life."""
         self._first_own: OrderKey | None = None
+        self.holding = False
+        """What was missed comes first: nothing beyond the mark is told meanwhile (D19)."""
         self.begun = asyncio.Event()
         """Set once it is settled from where on facts are told."""
 
@@ -108,21 +110,27 @@ class Teller:
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until something is to be told at the latest, or `None`."""
-        return self._release.wait(now)
+        return None if self.holding else self._release.wait(now)
 
     async def release(self) -> None:
         """Tell, in order, what need not wait for anything below it (D21)."""
-        await self._tell_to(self._progress.complete if self._progress.continuity.contiguous else None)
+        now = self._context.clock.monotonic()
+        if self.holding:
+            await self._tell_to(self._progress.complete, float("-inf"))
+        else:
+            await self._tell_to(
+                self._progress.complete if self._progress.continuity.contiguous else None, now
+            )
 
     async def reset(self) -> None:
         """Tell what waits; then places mean something else: another log numbers the channel (D18)."""
-        await self._tell_to(None)
+        await self._tell_to(None, self._context.clock.monotonic())
         self._release = Release()
         self.told = self.event_from = self._first_own = None
         self._dispatcher.forget(self._channel)
 
-    async def _tell_to(self, complete: OrderKey | None) -> None:
-        for pending, late in self._release.due(complete, self._context.clock.monotonic()):
+    async def _tell_to(self, complete: OrderKey | None, now: float) -> None:
+        for pending, late in self._release.due(complete, now):
             await self._tell(pending, late=late)
 
     async def _tell(self, pending: _Pending, *, late: bool) -> None:
@@ -181,7 +189,7 @@ class Teller:
         self._dispatcher.tell(self._discontinuity(reason, after, until, certain=certain))
 
     def gap(self, reason: str, after: OrderKey | None, until: OrderKey | None) -> None:
-        """Tell readers of a range that they are not told; those that came from the log read it there (D19)."""
+        """Tell readers of a range they are not told; those that came from the log read it there (D19)."""
         self._dispatcher.tell_gap(self._discontinuity(reason, after, until, certain=True), self._channel)
 
     def custom(self, passing: Passing) -> None:
