@@ -108,6 +108,21 @@ async def test_a_reply_names_what_its_sender_was_given(clock: VirtualClock, tmp_
     assert len(messages) == 2
 
 
+async def test_a_client_speaks_on_as_its_outbox_empties(
+    clock: VirtualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I10: what waits in one outbox is bounded, and with it what a death leaves behind."""
+    monkeypatch.setattr("chatkit.cli.demo.actor.AHEAD", 3)
+    depths: list[int] = []
+    tale = Story(plan(), tmp_path, lambda seen: depths.extend(one.depth for one in seen.clients), clock)
+    tale.hub.network.set_faults(Faults(delay=(0.1, 0.1)))
+
+    result = await told(tale)
+
+    assert max(depths) == 3
+    assert not result.verdict.broken
+
+
 # -- what breaks is seen
 
 
