@@ -27,7 +27,7 @@ from chatkit.ports import Alive, SessionClosed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
-    from chatkit.ports import Session, Signal
+    from chatkit.ports import Log, Session, Signal
 
 ATTACHES: Final = 10
 """Channels attached at once after a reconnect; the others wait their turn, busy ones first."""
@@ -148,7 +148,8 @@ class Engine:
 
         `origin`: who numbered that place, as far as whoever named it can say.
         """
-        reader = Subscription(kinds, None if channel is None else channel.name, buffer=buffer, overflow=overflow)
+        name = None if channel is None else channel.name
+        reader = Subscription(kinds, name, buffer=buffer, overflow=overflow)
         replays = Replays(self.context, self.channels, self.presenter, reader, viewer)
         if channel is not None:
             if since is not None or from_start:
@@ -227,7 +228,10 @@ class Engine:
     def _new_link(self) -> Link:
         """Make a link; each tells the channels that are received over it how it fares."""
         link = Link(
-            self.context, on_signal=self._signal, on_change=lambda: self._link_changed(link), on_wake=self._woke
+            self.context,
+            on_signal=self._signal,
+            on_change=lambda: self._link_changed(link),
+            on_wake=self._woke,
         )
         self.links.append(link)
         if self._opened:
@@ -235,10 +239,11 @@ class Engine:
         return link
 
     def _link_with_room(self) -> Link:
-        """Return the link for a new channel: a further one where the provider limits channels per connection."""
+        """Return the link for a new channel: a further one where a connection takes no more of them."""
         most = self.context.adapter.capabilities.channels_per_connection
         counts = Counter(map(id, self._link_of.values()))
-        return next((link for link in self.links if most is None or counts[id(link)] < most), None) or self._new_link()
+        room = (link for link in self.links if most is None or counts[id(link)] < most)
+        return next(room, None) or self._new_link()
 
     def _signal(self, signal: Signal) -> None:
         if isinstance(signal, Alive):
@@ -308,25 +313,25 @@ class Engine:
             return
         while True:
             await asyncio.sleep(context.staleness / 2 * (0.8 + 0.2 * context.random.random()))
-            now = context.clock.monotonic()
-            quiet = [
-                channel
-                for channel in self.channels.values()
-                if channel.state is AttachState.ATTACHED and now - channel.receiver.heard >= context.staleness / 2
-            ]
-            if not quiet:
-                continue
-            try:
-                heads = await context.read(lambda: log.heads([channel.name for channel in quiet]))
-            except ChatkitError as error:
-                context.observer.point("log.heads_failed", error=type(error).__name__)
-                continue
-            for channel in quiet:
-                state = heads.get(channel.name)
-                if state is None:
-                    continue
-                head = None if state.head is None else OrderKey(state.epoch, state.head)
-                if head != channel.receiver.continuity.complete:
-                    channel.receiver.prompt_read(0.0)
-                else:
-                    channel.receiver.heard = now
+            await self._compare(log)
+
+    async def _compare(self, log: Log) -> None:
+        now, half = self.context.clock.monotonic(), self.context.staleness / 2
+        quiet = {
+            name: channel
+            for name, channel in self.channels.items()
+            if channel.state is AttachState.ATTACHED and now - channel.receiver.heard >= half
+        }
+        if not quiet:
+            return
+        try:
+            heads = await self.context.read(lambda: log.heads(list(quiet)))
+        except ChatkitError as error:
+            self.context.observer.point("log.heads_failed", error=type(error).__name__)
+            return
+        for name, state in heads.items():
+            receiver = quiet[name].receiver
+            if OrderKey(state.epoch, state.head or "") == receiver.continuity.complete:
+                receiver.heard = now
+            else:
+                receiver.prompt_read(0.0)
