@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -528,7 +529,7 @@ async def test_the_air_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Stream(asyncio.get_running_loop())
     landed: list[int] = []
 
-    sent = [stream.send(1, lambda number=number: landed.append(number)) for number in range(3)]
+    sent = [stream.send(1, partial(landed.append, number)) for number in range(3)]
     await asyncio.sleep(2)
 
     assert (sent, landed) == ([True, True, False], [0, 1])

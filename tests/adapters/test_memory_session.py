@@ -181,7 +181,7 @@ async def test_a_reader_waits_and_is_woken(world: World) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await anext(signals)
-    reading = asyncio.create_task(anext(aiter(signals)))
+    reading = asyncio.ensure_future(anext(aiter(signals)))
     await settle()
 
     await (await world.session("bob")).publish(batch(wish(1, user="bob")), [None])

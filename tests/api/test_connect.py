@@ -43,7 +43,7 @@ def test_a_bad_set_up_is_refused_at_once(
     """`ConfigError` names what is wrong and says what to do, before any I/O."""
     monkeypatch.delenv("CHATKIT_URL", raising=False)
     with pytest.raises(chatkit.ConfigError, match=words) as caught:
-        chatkit.connect(source, user="ada", **options)
+        _ = chatkit.connect(source, user="ada", **options)
     assert caught.value.hint
 
 
@@ -52,7 +52,7 @@ def test_no_secret_shows_in_an_error_or_a_repr(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CHATKIT_SECRET", SECRET)
     for url in (f"nowhere://KEY:{SECRET}@eu/1", f"memory://KEY:{SECRET}@x", f"bad url {SECRET}"):
         with pytest.raises(chatkit.ConfigError) as caught:
-            chatkit.connect(url, user="ada")
+            _ = chatkit.connect(url, user="ada")
         assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value!r}"
     assert SECRET not in repr(Secrets("ada", SECRET, None))
 
@@ -61,7 +61,7 @@ def test_no_secret_shows_in_an_error_or_a_repr(monkeypatch: pytest.MonkeyPatch) 
 def test_a_bad_user_id_is_refused(user: str) -> None:
     """A user id is 1 to 128 bytes of UTF-8 and not the sign for everyone."""
     with pytest.raises(chatkit.InvalidMessage):
-        chatkit.connect("memory://x", user=user)
+        _ = chatkit.connect("memory://x", user=user)
 
 
 def test_a_networked_provider_needs_a_store_said_aloud(
@@ -70,7 +70,7 @@ def test_a_networked_provider_needs_a_store_said_aloud(
     """Nobody loses a queue by forgetting an argument; the environment may say it too."""
     adapter = stage.chat("ada")._setup.context.adapter
     with pytest.raises(chatkit.ConfigError, match="store="):
-        chatkit.connect(adapter, user="ada")
+        _ = chatkit.connect(adapter, user="ada")
     monkeypatch.setenv("CHATKIT_STORE", str(tmp_path / "ada.db"))
     assert chatkit.connect(adapter, user="ada").capabilities.support("durable") == "emulated"
 
@@ -112,10 +112,10 @@ def test_a_scheme_may_come_from_an_entry_point(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(
         chatkit.ConfigError, match="memory"
     ):  # the factory was asked, and refuses the credential
-        chatkit.connect("carrier://KEY@pigeon", user="ada", store=":memory:")
+        _ = chatkit.connect("carrier://KEY@pigeon", user="ada", store=":memory:")
     points[0] = Point(ModuleNotFoundError("no", name="pigeons"))
     with pytest.raises(chatkit.ConfigError, match="pigeons") as caught:
-        chatkit.connect("carrier://KEY@pigeon", user="ada", store=":memory:")
+        _ = chatkit.connect("carrier://KEY@pigeon", user="ada", store=":memory:")
     assert "chatkit-realtime[carrier]" in caught.value.hint
 
 
@@ -123,7 +123,7 @@ async def test_what_the_app_requires_is_checked_on_entry(stage: Stage) -> None:
     """`require=` refuses a set-up that cannot keep the promise, naming what is missing."""
     chat = stage.chat("ada", require=["durable", "history"])
     with pytest.raises(chatkit.CapabilityError, match="durable"):
-        await chat
+        _ = await chat
     assert chat.report is None
 
 

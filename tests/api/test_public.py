@@ -12,10 +12,12 @@ import pytest
 
 import chatkit
 
+HOME_OF: dict[str, str] = vars(chatkit)["_HOME_OF"]
+
 
 def test_every_public_name_resolves_and_is_sorted() -> None:
     """Each name of `__all__` is there, and none stands twice."""
-    assert sorted(chatkit.__all__) == sorted(chatkit._HOME_OF)
+    assert sorted(chatkit.__all__) == sorted(HOME_OF)
     for name in chatkit.__all__:
         assert getattr(chatkit, name) is not None
     assert set(chatkit.__all__) <= set(dir(chatkit))
@@ -30,7 +32,7 @@ def test_what_type_checkers_see_is_what_loads() -> None:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("chatkit.")
         for alias in node.names
     }
-    assert seen == {name: f"chatkit.{home}" for name, home in chatkit._HOME_OF.items()}
+    assert seen == {name: f"chatkit.{home}" for name, home in HOME_OF.items()}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -331,4 +331,4 @@ async def test_an_untrusted_credential_speaks_for_one_user(stage: Stage) -> None
     async with stage.chat("ada", config={"trusted": False}) as ada:
         assert ada.capabilities.support("as_user") == "none"
         with pytest.raises(chatkit.CapabilityError):
-            ada.as_user("bob")
+            _ = ada.as_user("bob")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,7 @@ async def test_a_late_attempt_of_a_lane_is_superseded(log: MemoryLog) -> None:
 
 
 @pytest.mark.parametrize("other", [{"device": "device2"}, {"user": "bob"}])
-async def test_lanes_of_other_devices_and_users_are_apart(log: MemoryLog, other: dict[str, str]) -> None:
+async def test_lanes_of_other_devices_and_users_are_apart(log: MemoryLog, other: dict[str, Any]) -> None:
     """The fence is per channel, user and device (D9)."""
     await log.append("support", [wish(5)])
 

@@ -65,16 +65,17 @@ def test_a_patient_lane_loses_nothing(data: st.DataObject) -> None:
     core = LogCore(VirtualClock(), Random(1), moderator=None, keep=1000)
     count = data.draw(st.integers(1, 12))
     flying: list[list[Outgoing]] = []
+    chances: st.SearchStrategy[bool] = st.booleans()
     done = 0
     while done < count:
         size = data.draw(st.integers(1, 4))
         entries = [entry(0, number) for number in range(done + 1, min(count, done + size) + 1)]
         for _ in range(data.draw(st.integers(0, 2))):  # attempts whose answers are lost, or that arrive later
-            if data.draw(st.booleans()):
+            if data.draw(chances):
                 core.append("support", entries)
             else:
                 flying.append(entries)
-        while flying and data.draw(st.booleans()):
+        while flying and bool(data.draw(chances)):
             core.append("support", flying.pop())
         answer, _ = core.append("support", entries)
         assert {ack.outcome for ack in answer.acks} <= {"new", "duplicate"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ async def test_entries_are_read_since_a_time(log: MemoryLog, clock: VirtualClock
 async def test_pages(
     log: MemoryLog,
     clock: VirtualClock,
-    places: dict[str, OrderKey],
+    places: dict[str, Any],
     shown: list[int],
     before: int | None,
     after: int | None,
