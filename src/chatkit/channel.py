@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
@@ -66,10 +67,21 @@ class Channel(Conversation):
         Raises:
             NotAllowed: The provider refused it.
             WaitTimeout: Not within `timeout` seconds; the wish stays.
+            ChatkitError: The connection failed for good, with its reason.
         """
         self._chat.check_use()
         self._channel_engine.want()
-        await self._channel_engine.wait_attached(timeout)
+        attached = asyncio.ensure_future(self._channel_engine.wait_attached(timeout))
+        broken = asyncio.ensure_future(self._chat.connection.wait("failed"))
+        try:
+            _ = await asyncio.wait({attached, broken}, return_when=asyncio.FIRST_COMPLETED)
+            reason = self._chat.connection.reason
+            if not attached.done() and reason is not None:
+                raise reason
+            await attached
+        finally:
+            attached.cancel()
+            broken.cancel()
 
     async def detach(self) -> None:
         """Stop receiving."""

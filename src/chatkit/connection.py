@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from chatkit.core.connection import PublicState, State
-from chatkit.errors import ConfigError
+from chatkit.errors import ChatkitError, ConfigError
+from chatkit.ports import SessionClosed
 from chatkit.stream import Stream, Watched, within
 
 if TYPE_CHECKING:
     from chatkit.engine.link import Link
-    from chatkit.errors import ChatkitError
     from chatkit.model.views import ConnectionView
 
 STATES: Final = frozenset(get_args(PublicState))
@@ -26,7 +27,7 @@ class Connection:
 
     def __init__(self, link: Callable[[], Link]) -> None:
         self._link = link
-        self._watched: Watched[ConnectionView] = Watched(lambda: link().view)
+        self._watched: Watched[ConnectionView] = Watched(self._view)
 
     @property
     def state(self) -> PublicState:
@@ -36,7 +37,7 @@ class Connection:
     @property
     def reason(self) -> ChatkitError | None:
         """Why it is not connected; `None` while it is."""
-        return self._link().reason
+        return reason_of(self._link())
 
     async def wait(self, state: str = "connected", *, timeout: float | None = None) -> None:
         """Wait for a state.
@@ -68,8 +69,19 @@ class Connection:
         """End a backoff and try at once; after a failure, try again."""
         self._link().retry_now()
 
+    def _view(self) -> ConnectionView:
+        link = self._link()
+        return replace(link.view, reason=reason_of(link))
+
     def changed(self) -> None:
         """Tell readers; called by the client."""
         self._watched.changed()
         if self._link().state is State.CLOSED:
             self._watched.close()
+
+
+def reason_of(link: Link) -> ChatkitError | None:
+    """Return why a link is down: behind the end of a session, what ended it."""
+    reason = link.reason
+    cause = reason.__cause__ if isinstance(reason, SessionClosed) else None
+    return cause if isinstance(cause, ChatkitError) else reason

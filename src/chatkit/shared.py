@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from chatkit.connection import Connection
+from chatkit.connection import Connection, reason_of
 from chatkit.core.connection import State
 from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
@@ -199,7 +199,7 @@ class Shared:
         for timeline in self.timelines.values():
             timeline.changed()
         if engine.link.state is State.FAILED:
-            engine.dispatcher.close(engine.link.reason)
+            engine.dispatcher.close(self._failure())
             for delivery in list(self._deliveries):
                 delivery.changed()
 
@@ -242,7 +242,7 @@ class Shared:
     def _failure(self) -> ChatkitError | None:
         """Return why the connection failed for good, if it did."""
         link = self.engine.link
-        return link.reason if link.state is State.FAILED else None
+        return reason_of(link) if link.state is State.FAILED else None
 
     def _new_id(self) -> str:
         context = self.engine.context

@@ -86,15 +86,17 @@ async def test_wait_closed_keeps_a_program_alive_and_tells_a_failure(stage: Stag
         events = bob.events()
         delivery = await bob.channel("support").send("into the void")
         sending = asyncio.ensure_future(delivery.wait(timeout=3_600))
-        with pytest.raises(chatkit.ChatkitError):
+        with pytest.raises(chatkit.AuthenticationError):
+            await bob.channel("support").attach(timeout=3_600)
+        with pytest.raises(chatkit.AuthenticationError):
             await bob.wait_closed()
-        with pytest.raises(chatkit.ChatkitError):
+        with pytest.raises(chatkit.AuthenticationError):
             await sending
         assert stage.clock.monotonic() < 60
         assert delivery.status == "queued"
-        with pytest.raises(chatkit.ChatkitError):
+        with pytest.raises(chatkit.AuthenticationError):
             await bob.connection.wait(timeout=5)
-        with pytest.raises(chatkit.ChatkitError):
+        with pytest.raises(chatkit.AuthenticationError):
             async for _ in events:
                 pass
         assert bob.connection.state == "failed"
