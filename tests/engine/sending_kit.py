@@ -103,7 +103,8 @@ class World:
 
     def client(self, user: str = "ada", *, store: Store | None = None, **options: Any) -> Client:
         """Return a client that is not open yet; what `Client` does not know is `MemoryConfig`'s."""
-        own = {name: options.pop(name) for name in ("window", "limits", "watcher", "echo") if name in options}
+        known = ("window", "limits", "watcher", "echo", "offline")
+        own = {name: options.pop(name) for name in known if name in options}
         self._made += 1
         return Client(
             self.clock, self.adapter(user, **options), user=user, store=store, seed=self._made, **own
@@ -133,6 +134,7 @@ class Client:
         limits: OutboxLimits | None = None,
         watcher: Watcher | None = None,
         echo: bool = False,
+        offline: bool = False,
     ) -> None:
         self.clock = clock
         self.user = user
@@ -155,6 +157,7 @@ class Client:
             reauthenticate=self._reauthenticate,
             origin_of=lambda channel: "origin",
         )
+        self.offline = offline
         self._linked = asyncio.Event()
         self.echo = echo
         self.channels: set[str] = {ROOM}
@@ -170,12 +173,13 @@ class Client:
     # -- life
 
     async def open(self) -> list[OutboxEntry]:
-        """Take the store, take up what it holds, begin to connect."""
+        """Take the store, take up what it holds, begin to connect unless `offline`."""
         header = await self.store.open(self.user, self.context.adapter.realm, rebind=False)
         entries = await self.outbox.load(header.device)
         entries += await self.outbox.adopt()
         self.outbox.start()
-        self.link.start()
+        if not self.offline:
+            self.link.start()
         return entries
 
     async def aclose(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.core.delivery import State
+from chatkit.core.message import build_pending
+from chatkit.core.overlay import Wish
 from chatkit.engine.answers import REFUSALS, REFUSED_FOR
 from chatkit.engine.lane import PAUSE
 from chatkit.engine.tasks import RESTART
@@ -25,7 +27,7 @@ from chatkit.errors import (
 )
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
-from chatkit.ports import Ack, Batch
+from chatkit.ports import Ack, Batch, SessionClosed
 from chatkit.testing.clock import settle
 from tests.engine.sending_kit import (
     Client,
@@ -35,11 +37,14 @@ from tests.engine.sending_kit import (
     Provider,
     accept,
     for_ever,
+    keep_file,
     refuse,
     text_of,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chatkit.testing.clock import VirtualClock
 
 SILENCE = None
@@ -234,18 +239,18 @@ async def test_in_doubt_the_identical_batch_goes_out_again(clock: VirtualClock) 
 
 
 async def test_doubt_backs_off_and_silence_never_gives_up(clock: VirtualClock) -> None:
-    """A day without an answer costs nothing but time (D12)."""
+    """Hours without an answer cost nothing but time (D12)."""
     provider = Provider(*[SILENCE] * 3_000)
     async with client(clock, provider, chance=1.0) as ada:
         entry = await ada.send("1")
-        await asyncio.sleep(86_400)
+        await asyncio.sleep(3 * REFUSED_FOR)
         provider.script.clear()
         await ada.drained()
 
         waits = [later - earlier for earlier, later in zip(provider.at, provider.at[1:], strict=False)]
         assert waits[:8] == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30])
         assert entry.state is State.SENT
-        assert entry.row.attempts > 2_000
+        assert entry.row.attempts > 300
 
 
 async def test_lanes_do_not_sit_out_their_backoff_when_the_path_is_back(clock: VirtualClock) -> None:
@@ -278,6 +283,23 @@ async def test_a_wrong_number_of_answers_is_no_answer(clock: VirtualClock) -> No
         await ada.drained()
 
         assert provider.texts == [["1", "2"]] * 2
+
+
+async def test_a_session_that_goes_while_a_lane_waits_its_turn_stops_it(clock: VirtualClock) -> None:
+    """Nothing is recorded or written before there is one again (D15)."""
+    provider = Provider()
+    async with client(clock, provider, capable={"publish_rate": 1.0, "batch": 1}) as ada:
+        await ada.send_all("12")
+        await asyncio.sleep(0.5)
+        session = ada.link.live
+        assert session is not None
+        ada.context.adapter.script = [SessionClosed("no", again="later", after=10.0)]  # type: ignore[attr-defined]
+        ada.link.lost(session, TransportError("gone"))
+        await asyncio.sleep(5)
+        assert (provider.texts, ada.watcher.count("outbox.attempted")) == ([["1"]], 1)
+        await ada.drained()
+
+        assert provider.texts == [["1"], ["2"]]
 
 
 async def test_a_session_that_goes_before_the_write_leaves_no_doubt(clock: VirtualClock) -> None:
@@ -341,6 +363,22 @@ async def test_an_echo_before_the_answer_counts_once(clock: VirtualClock) -> Non
         assert (ada.outbox.totals, ada.outbox.size) == ({"sent": 2}, 0)
         assert [entry for entry, _ in ada.sent] == entries
         assert await ada.store.rows() == ()
+
+
+async def test_an_echo_before_the_answer_is_lost_is_enough(clock: VirtualClock) -> None:
+    """It is there: nobody asks for it again (D6)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+
+        async def echo_first(batch: Batch) -> list[Ack]:
+            ada.outbox.seen("room", batch.entries[0].ident, OrderKey(1, "5"))
+            raise TransportError("lost")
+
+        provider.script.append(echo_first)
+        entry = await ada.send("1")
+        await asyncio.sleep(60)
+
+        assert (entry.state, len(provider.batches)) == (State.SENT, 1)
 
 
 async def test_a_batch_is_not_sent_for_those_that_ended(clock: VirtualClock) -> None:
@@ -418,6 +456,49 @@ async def test_a_fence_makes_a_refusal_certain(clock: VirtualClock) -> None:
         await ada.drained()
 
         assert (entry.state, entry.row.certain) == (State.FAILED, True)
+
+
+async def test_a_conflict_is_sent_and_proves_nothing_of_our_bytes(clock: VirtualClock) -> None:
+    """The first create stands: ours is not what the channel shows at that place (D1)."""
+    place = OrderKey(1, "5")
+    provider = Provider(lambda batch: [Ack(batch.entries[0].ident, "conflict", place)])
+    async with client(clock, provider) as ada:
+        entry = await ada.send("1")
+        await ada.drained()
+
+        assert (entry.state, entry.row.stamp, ada.sent) == (State.SENT, place, [(entry, None)])
+        assert ada.context.counters["conflict"] == 1
+
+
+async def test_an_acknowledgement_proves_what_was_sent(clock: VirtualClock) -> None:
+    """With place, time and who numbered it: the fact that the timeline folds, and the message of the wish."""
+    place, at = OrderKey(1, "5"), clock.wall()
+    provider = Provider(lambda batch: [Ack(batch.entries[0].ident, "new", place, at)])
+    async with client(clock, provider) as ada:
+        entry = await ada.send("1")
+        await ada.drained()
+
+        [(_, fact)] = ada.sent
+        assert fact is not None
+        assert (fact.key, fact.data, fact.sent_at) == (place, provider.batches[0].entries[0].data, at)
+        assert (entry.sent_at, entry.origin) == (at, "origin")
+        wish = Wish(entry.row.entry_id, fact.ident, fact.envelope, 1, "sent")
+        message = entry.placed(build_pending([wish], channel="room", viewer="ada"), "realm")
+        assert (message.key, message.sent_at, message.origin) == (place, at, "origin")
+
+
+async def test_an_acknowledgement_with_its_time_is_a_contact(clock: VirtualClock) -> None:
+    """Where nobody else tells the time, deadlines count from then on (D13)."""
+    at = clock.wall() + timedelta(hours=1)
+    provider = Provider(lambda batch: [Ack(batch.entries[0].ident, "new", sent_at=at)])
+    adapter = provider.adapter(publisher=provider)
+    adapter.script = [for_ever]
+    async with Client(clock, adapter) as ada:
+        await ada.send("1")
+        await ada.drained()
+
+        assert ada.context.server_time.confirmed
+        assert ada.context.server_time.now() == at
 
 
 # -- past the provider's memory
@@ -960,6 +1041,22 @@ async def test_what_could_not_be_recorded_as_sent_is_recorded_later(clock: Virtu
         assert await store.rows() == ()
 
 
+async def test_what_was_put_off_keeps_its_bytes_over_a_restart(clock: VirtualClock, tmp_path: Path) -> None:
+    """It waits in the queue again, and is not numbered anew (D5, D7)."""
+    put_off = Provider(refuse(**LATER, scope="lane", after=60.0))
+    async with client(clock, put_off, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.send_all("12")
+        await asyncio.sleep(1)
+    provider = Provider()
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.send("3")
+        await ada.drained()
+
+    assert provider.texts == [["1", "2", "3"]]
+    assert provider.batches[0].entries[:2] == put_off.batches[0].entries
+    assert numbers(provider) == [[(1, 0), (2, 1), (3, 2)]]
+
+
 # -- another device
 
 
@@ -1051,6 +1148,38 @@ async def test_a_store_that_cannot_take_note_of_the_new_device_loses_nothing(clo
             [True],
             [False],
         ]
+
+
+async def test_a_lane_that_backs_off_hands_over_what_waits(clock: VirtualClock) -> None:
+    """Its device was left meanwhile: nothing more goes out under it (D27)."""
+    provider, store = Provider(), FaultyStore(clock)
+    async with client(clock, provider, store=store, log=FakeLog("fence")) as ada:
+        store.failing["attempt"] = 1
+        await ada.send("1")
+        await settle()
+        await ada.outbox.lanes.renew(ada.outbox.device)
+        await ada.drained()
+
+        assert [batch.entries[0].device for batch in provider.batches] == [ada.outbox.device]
+
+
+async def test_a_copy_of_an_adopted_file_leaves_the_own_device_alone(clock: VirtualClock) -> None:
+    """Each device has its own successor, and that one its own again (D27)."""
+    provider = Provider()
+    async with client(clock, provider, log=FakeLog("fence")) as ada:
+        own = ada.outbox.device
+        await ada.send("own", send_in=1.0)
+        adopted = await ada.outbox.add(ada.row("adopted", "hall", device="adopted01"))
+        await ada.outbox.lanes.renew("adopted01")
+        await ada.outbox.lanes.renew(ada.outbox.lanes.current("adopted01"))
+        await ada.drained()
+
+        assert ada.outbox.device == own
+        assert adopted.row.device == ada.outbox.lanes.current("adopted01")
+        assert {batch.channel: batch.entries[0].device for batch in provider.batches} == {
+            "hall": adopted.row.device,
+            "room": own,
+        }
 
 
 async def test_a_device_that_is_left_takes_no_new_lane(clock: VirtualClock) -> None:

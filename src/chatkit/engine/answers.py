@@ -67,7 +67,7 @@ def take_answers(
             case "superseded":
                 outbox.move(entry, Input.ABSENT)
                 outcome.superseded.append(entry)
-            case "refused" | "unsent":
+            case _:
                 _refuse(outbox, outcome, entry, ack, vague=vague)
     return outcome
 

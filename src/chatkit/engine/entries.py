@@ -256,4 +256,5 @@ class Entries:
 
     def _unlist(self, entry: OutboxEntry) -> None:
         self._entries.pop(entry.row.entry_id, None)
-        self._idents.pop((entry.row.channel, entry.row.ident), None)
+        if self.for_ident(entry.row.channel, entry.row.ident) is entry:  # two may have been made from one key (D14)
+            del self._idents[entry.row.channel, entry.row.ident]
