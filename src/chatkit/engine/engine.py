@@ -166,6 +166,7 @@ class Engine:
         for channel in self.channels.values():
             await channel.receiver.flush()
         endings = (
+            ("outbox", self.outbox.settle),
             *(("session", link.aclose) for link in self.links),
             ("adapter", self.context.adapter.aclose),
             ("store", self.context.store.aclose),
@@ -292,8 +293,9 @@ class Engine:
 
     async def _reauthenticate(self) -> None:
         session = self.session
-        if session is not None:
-            await bounded(session.reauthenticate, CLOSING)
+        if session is None:
+            raise unreachable(self.link.reason)  # nothing was refreshed: no entry may fail for it (D12)
+        await bounded(session.reauthenticate, CLOSING)
 
     def _origin_of(self, channel: str) -> str:
         known = self.channels.get(channel)
