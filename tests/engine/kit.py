@@ -236,6 +236,13 @@ def odd_log(chat: chatkit.Chat) -> OddLog:
     return log
 
 
+async def ready(*chats: chatkit.Chat) -> None:
+    """Attach the channel of each client, and let all be caught up and quiet."""
+    for chat in chats:
+        await chat.channel(C).attach(timeout=10)
+    await asyncio.sleep(3)
+
+
 def engine(chat: chatkit.Chat, name: str = C) -> ChannelEngine:
     """Return the engine of a client's channel."""
     return chat._shared.engine.channels[name]

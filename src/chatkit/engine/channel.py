@@ -160,7 +160,7 @@ class ChannelEngine:
         if count is None:  # the oldest one fell out meanwhile
             async with self._folding:
                 count = await self._loader.older(limit)
-        self.on_view()
+        self._loaded()
         return count or 0
 
     async def jump(self, place: Place | None) -> None:
@@ -173,7 +173,7 @@ class ChannelEngine:
         await self._ready()
         async with self._folding:
             await self._loader.jump(place)
-        self.on_view()
+        self._loaded()
 
     # -- told by the client -----------------------------------------------------------------------------
 
@@ -232,6 +232,11 @@ class ChannelEngine:
         self._start()
         await self._restored.wait()
 
+    def _loaded(self) -> None:
+        """What a page brought may have to be told and written, too."""
+        self._wake.set()
+        self.on_view()
+
     async def _run(self) -> None:
         try:
             if not self._restored.is_set():
@@ -245,7 +250,7 @@ class ChannelEngine:
                         self._on_change(self)
                     await self.receiver.turn()
                 now = self._context.clock.monotonic()
-                self.progress.continuity.follow(now)
+                self.progress.follow()
                 self._show()
                 waits = (self._attacher.wait(now), self._sync.wait(now), self.receiver.wait())
                 await doze(self._wake, min((wait for wait in waits if wait is not None), default=None))

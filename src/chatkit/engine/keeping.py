@@ -69,6 +69,7 @@ class Keeper:
         messages that are not kept, and what is loaded when the newest show again is noted anew.
         """
         self._due = self._context.clock.monotonic() + FLUSH
+        self._progress.follow()
         newest = not self._timeline.window.has_newer
         dirty, ids = self._dirty, self._ids
         self._dirty, self._ids = {}, {}

@@ -36,11 +36,22 @@ class Progress:
         self.continuity = Continuity(contiguous=contiguous)
         self.log_id: str | None = None
         self.holes: tuple[Hole, ...] = ()
+        self.gap = False
+        """Something is missing below what comes next, or may be, until the log was read."""
 
     @property
     def complete(self) -> OrderKey | None:
         """Up to where everything is applied, but for recorded holes."""
         return self.continuity.complete
+
+    def follow(self) -> None:
+        """Let the mark follow what came, where frames do not say what comes before them."""
+        self.continuity.follow(self._context.clock.monotonic())
+
+    def lose(self) -> None:
+        """Frames may be lost from now on: the mark stays where it may be by now, until somebody vouches."""
+        self.follow()
+        self.continuity.broken()
 
     def cursor(self, key: OrderKey | None) -> Cursor | None:
         """Return the cursor of a place in this channel, where there is a log to come back to."""

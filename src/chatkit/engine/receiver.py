@@ -184,10 +184,12 @@ class Receiver:
                 await self._receive(item)
 
     def _lost(self, reason: str) -> None:
-        """Frames are known to be lost: the log has them, or readers are told (D19, D30)."""
-        self.continuity.broken()
-        self.prompt_read(0.0)
-        if self._context.log is None:
+        """Frames are known to be lost: the log has them, and comes first; or readers are told (D19, D30)."""
+        self._progress.lose()
+        if self._context.log is not None:
+            self._teller.holding = self._progress.gap = True
+            self.prompt_read(0.0)
+        else:
             self.gap_announced()
             self._teller.announce(reason)
 

@@ -74,7 +74,6 @@ class Sync:
         """Whether the timeline shows all there is, as far as this client can know."""
         self.error: ChatkitError | None = None
         """Why the log cannot be read, where repeating does not help."""
-        self._gap_possible = False
         self._gap_told = False
         self._failures = 0
         self._not_before = float("-inf")
@@ -85,9 +84,9 @@ class Sync:
         Args:
             fresh: The channel was never seen here, so that nothing was missed.
         """
-        self._progress.continuity.broken()
+        self._progress.lose()
         self._receiver.prompt_read(0.0)
-        self._teller.holding, self._gap_possible = True, not fresh
+        self._teller.holding, self._progress.gap = True, not fresh
         self._failures, self._gap_told = 0, False
         self.caught_up = False
 
@@ -99,7 +98,7 @@ class Sync:
     def stop(self) -> None:
         """Live ended: what waited stands behind a gap that was not read; the next attach brings it all."""
         self.caught_up = False
-        self._progress.continuity.broken()
+        self._progress.lose()
         if self._teller.holding:
             self._teller.holding = False
             self._receiver.drop()
@@ -129,7 +128,7 @@ class Sync:
             caught_up = False
         if caught_up:
             self._failures, self.error = 0, None
-            self._teller.holding = self._gap_possible = self._gap_told = False
+            self._teller.holding = self._progress.gap = self._gap_told = False
             self.caught_up = True
         elif self._attached():
             self._failures += 1
@@ -145,7 +144,7 @@ class Sync:
     def _give_way(self) -> None:
         """Without an answer let live facts through, behind a word that something may be missing (I6)."""
         self._teller.holding = False
-        if not self._gap_told and (self._gap_possible or self._progress.continuity.open):
+        if not self._gap_told and (self._progress.gap or self._progress.continuity.open):
             self._gap_told = True
             self._teller.announce("unread", self._progress.complete, certain=False)
 
