@@ -198,6 +198,27 @@ async def test_what_cannot_be_read_any_more_fails_alone(clock: VirtualClock) -> 
         assert await ada.store.rows(status="failed") != ()
 
 
+async def test_what_the_adapter_chokes_on_fails_alone(clock: VirtualClock) -> None:
+    """A defect of its own in measuring one message holds up no other; its text stays out (I11, I16)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+        adapter: Any = ada.context.adapter
+
+        def choke(channel: str, data: bytes) -> int:
+            if b"bad" in data:
+                raise ValueError("secret")
+            return len(data)
+
+        adapter.measure = choke
+        entries = await ada.send_all(["1", "bad", "2"])
+        await ada.drained()
+
+        assert [entry.state for entry in entries] == [State.SENT, State.FAILED, State.SENT]
+        assert provider.texts == [["1", "2"]]
+        assert "ValueError" in (entries[1].row.reason or "")
+        assert "secret" not in (entries[1].row.reason or "")
+
+
 async def test_a_window_gives_up_order_and_numbers(clock: VirtualClock) -> None:
     """Publishes made at once arrive in any order: a fence would refuse the late ones by number (D8)."""
     provider = Provider(lambda batch: for_ever(), lambda batch: for_ever())
@@ -272,9 +293,12 @@ async def test_lanes_do_not_sit_out_their_backoff_when_the_path_is_back(clock: V
         assert ada.outbox.depth == 0
 
 
-async def test_a_wrong_number_of_answers_is_no_answer(clock: VirtualClock) -> None:
+@pytest.mark.parametrize(
+    "wrong", [lambda batch: accept(batch)[:1], lambda batch: list(reversed(accept(batch)))]
+)
+async def test_answers_to_other_entries_are_no_answer(clock: VirtualClock, wrong: Any) -> None:
     """Nobody can say which entry an answer belongs to."""
-    provider = Provider(lambda batch: accept(batch)[:1])
+    provider = Provider(wrong)
     async with client(clock, provider) as ada:
         entries = await ada.send_all("12")
         await settle()
@@ -1082,6 +1106,25 @@ async def test_numbers_used_by_a_copy_make_a_new_device(clock: VirtualClock) -> 
         assert envelope_of(provider.batches[1].entries[0]).sender.device == new
         assert ada.context.counters["device_renewed"] == 1
         assert entries[0].row.attempts == 2
+
+
+async def test_what_is_numbered_anew_keeps_its_order(clock: VirtualClock) -> None:
+    """Also where only some of a batch were overtaken and others put off (D27, I4)."""
+
+    def answer(batch: Batch) -> list[Ack]:
+        outcomes: list[Any] = ["unsent", "superseded", "unsent", "superseded"]
+        return [Ack(out.ident, what) for out, what in zip(batch.entries, outcomes, strict=True)]
+
+    provider = Provider(answer)
+    async with client(clock, provider, log=FakeLog("fence")) as ada:
+        await ada.send_all("1234")
+        await settle()
+        await ada.send("5")
+        await ada.drained()
+
+        assert provider.texts == [["1", "2", "3", "4"], ["1", "2", "3", "4", "5"]]
+        assert numbers(provider)[1] == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)]
+        assert {out.device for out in provider.batches[1].entries} == {ada.outbox.device}
 
 
 async def test_all_channels_of_a_copied_store_go_on_as_the_new_device(clock: VirtualClock) -> None:

@@ -622,6 +622,18 @@ async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualCl
 # -- after a restart
 
 
+async def test_what_refers_to_one_message_is_let_go_one_by_one(clock: VirtualClock) -> None:
+    """An edit that was sent leaves the others to their fate (D7)."""
+    async with client(clock) as ada:
+        message = await ada.send("message", send_in=60.0)
+        first = await ada.send("first", kind="message.update", of=message)
+        later = await ada.send("later", kind="message.update", of=message, send_in=90.0)
+        await asyncio.sleep(1)
+        await ada.outbox.discard(message)
+
+        assert (first.state, later.state) == (State.SENT, State.FAILED)
+
+
 async def test_what_waited_is_taken_up_in_order(clock: VirtualClock, tmp_path: Path) -> None:
     """Under the same ids, deadlines and numbers (I3, D5)."""
     path = tmp_path / "a.db"

@@ -32,8 +32,8 @@ class Outcome:
     """Entries to be sent again, in order."""
     split: bool = False
     """Each of them on its own: the answer was about entries, not about the batch as such (D10)."""
-    superseded: list[OutboxEntry] = field(default_factory=list["OutboxEntry"])
-    """Entries whose numbers somebody else has used (D27)."""
+    overtaken: bool = False
+    """Somebody else has used the numbers of this lane (D27)."""
     stale: list[OutboxEntry] = field(default_factory=list["OutboxEntry"])
     """Entries that a fresh credential may help."""
     pause: ChatkitError | None = None
@@ -66,7 +66,7 @@ def take_answers(
                 outbox.move(entry, Input.TOO_LATE)
             case "superseded":
                 outbox.move(entry, Input.ABSENT)
-                outcome.superseded.append(entry)
+                outcome.overtaken = True
             case _:
                 _refuse(outbox, outcome, entry, ack, vague=vague)
     return outcome

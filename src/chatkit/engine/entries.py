@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakValueDictionary
 
 from chatkit.core.delivery import TABLE, Effect, Input, State
@@ -47,30 +47,32 @@ class Entries:
         self._on_change = on_change
         self._on_sent = on_sent
         self._entries: dict[str, OutboxEntry] = {}
+        self._unfinished: dict[OutboxEntry, None] = {}
+        self._dependants: dict[str, dict[OutboxEntry, None]] = {}
         self._idents: dict[tuple[str, Ident], OutboxEntry] = {}
         self._known: WeakValueDictionary[str, OutboxEntry] = WeakValueDictionary()
         """One object for each row, as long as anybody holds it: those that were sent and forgotten too."""
         self._unsettled: dict[OutboxEntry, None] = {}
         self._settling_soon = False
         self._changed = asyncio.Event()
-        self.depth = 0
-        """How many entries still have a fate to meet."""
         self.size = 0
-        """Bytes of their envelopes."""
+        """Bytes of the envelopes that still have a fate to meet."""
+        self.failed = 0
+        """How many are kept as dead letters."""
         self.totals: Counter[str] = Counter()
         """How many entries have ended in this process, by their first final status."""
 
     # -- looking ----------------------------------------------------------------------------------------
 
     @property
-    def oldest(self) -> datetime | None:
-        """When the oldest unfinished entry was queued."""
-        return min((e.row.queued_at for e in self._entries.values() if e.unfinished), default=None)
+    def depth(self) -> int:
+        """How many entries still have a fate to meet."""
+        return len(self._unfinished)
 
     @property
-    def failed(self) -> int:
-        """How many are kept as dead letters."""
-        return sum(entry.state in KEPT for entry in self._entries.values())
+    def oldest(self) -> datetime | None:
+        """When the first of them was queued."""
+        return next((entry.row.queued_at for entry in self._unfinished), None)
 
     def get(self, entry_id: str) -> OutboxEntry | None:
         """Return an entry by its own id."""
@@ -92,7 +94,7 @@ class Entries:
     def edits_of(self, channel: str, target: Ident, user: str) -> list[OutboxEntry]:
         """Return a user's edits of a message that were never attempted."""
         found: list[OutboxEntry] = []
-        for entry in self._entries.values():
+        for entry in self._unfinished:
             row = entry.row
             if row.kind == "update" and (row.channel, row.ident.user) == (channel, user) and entry.untried:
                 ref = Envelope.parse(row.data).ref
@@ -123,24 +125,25 @@ class Entries:
         if entry.state is State.SENT or entry.row.entry_id in self._entries:
             return
         self._list(entry)
-        if entry.unfinished:
-            self.depth += 1
-            self.size += len(entry.row.data)
-        else:
+        if entry.state.done:
             entry.ended_at = self.context.server_time.now()
         self._changed.set()
 
     def requeue(self, entry: OutboxEntry, given: Input) -> None:
         """Move a dead letter back to the living, at the end of the queue."""
-        self._entries.pop(entry.row.entry_id, None)
+        self._unlist(entry)
         self._list(entry)
         self.move(entry, given)
 
     def move(self, entry: OutboxEntry, given: Input, error: ChatkitError | None = None) -> None:
         """Put an entry into its next state, and tell; a final failure takes its dependants along (D7)."""
         before = entry.state
-        entry.state, effects = step(TABLE, entry.state, given)
-        done, late = entry.state.done, Effect.LATE in effects
+        state, effects = step(TABLE, before, given)
+        done, late = state.done, Effect.LATE in effects
+        listed = self.get(entry.row.entry_id) is entry
+        if listed:
+            self._count(entry, -1)
+        entry.state = state
         reason = None if error is None else f"{type(error).__name__}: {error}"
         entry.error = error
         entry.row = entry.row._replace(
@@ -148,22 +151,17 @@ class Entries:
             certain=Effect.UNCERTAIN not in effects,
             reason=reason if done else None,
         )
-        if done is not before.done:
-            sign = -1 if done else 1
-            self.depth += sign
-            self.size += sign * len(entry.row.data)
-            self.totals[entry.state.status] += done
+        if listed:
+            self._count(entry, 1)
         if given not in (Input.ATTEMPT, Input.SILENCE):  # these two the store knows
             self.unsettled(entry)
-        if entry.state is not before and done:
-            entry.ended_at = self.context.server_time.now()
-            self.settle_soon()
-        if entry.state is State.SENT:
-            self._unlist(entry)
-        if entry.state.status != before.status:
+        if done and state is not before:
+            self.totals[state.status] += not before.done
+            self._end(entry)
+        if state.status != before.status:
             self._tell(entry, late=late, reason=reason)
-        if entry.state is not before and done and entry.state is not State.SENT:
-            for other in [e for e in self._entries.values() if e.row.depends_on == entry.row.entry_id]:
+        if done and state is not State.SENT:
+            for other in tuple(self._dependants.get(entry.row.entry_id, ())):
                 self.fail_orphan(other)
         self._changed.set()
 
@@ -244,6 +242,20 @@ class Entries:
 
     # -- inside -----------------------------------------------------------------------------------------
 
+    def _end(self, entry: OutboxEntry) -> None:
+        entry.ended_at = self.context.server_time.now()
+        self.settle_soon()
+        if entry.state is State.SENT:
+            self._unlist(entry)
+
+    def _count(self, entry: OutboxEntry, times: Literal[1, -1]) -> None:
+        self.failed += times * (entry.state in KEPT)
+        if entry.unfinished:
+            self.size += times * len(entry.row.data)
+            self._unfinished.setdefault(entry)  # one that is counted anew keeps its place
+        else:
+            self._unfinished.pop(entry, None)
+
     def _tell(self, entry: OutboxEntry, *, late: bool, reason: str | None) -> None:
         try:
             self._on_change(entry, late, reason)
@@ -253,8 +265,20 @@ class Entries:
     def _list(self, entry: OutboxEntry) -> None:
         self._entries[entry.row.entry_id] = self._known[entry.row.entry_id] = entry
         self._idents[entry.row.channel, entry.row.ident] = entry
+        if entry.row.depends_on is not None:
+            self._dependants.setdefault(entry.row.depends_on, {})[entry] = None
+        self._count(entry, 1)
 
     def _unlist(self, entry: OutboxEntry) -> None:
-        self._entries.pop(entry.row.entry_id, None)
-        if self.for_ident(entry.row.channel, entry.row.ident) is entry:  # two may have been made from one key (D14)
+        if self._entries.pop(entry.row.entry_id, None) is None:
+            return
+        self._count(entry, -1)
+        self._unfinished.pop(entry, None)
+        if (
+            self.for_ident(entry.row.channel, entry.row.ident) is entry
+        ):  # two may have one, from one key (D14)
             del self._idents[entry.row.channel, entry.row.ident]
+        siblings = self._dependants.get(entry.row.depends_on or "", {})
+        siblings.pop(entry, None)
+        if not siblings:
+            self._dependants.pop(entry.row.depends_on or "", None)

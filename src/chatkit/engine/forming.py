@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from chatkit.core.delivery import Input
-from chatkit.errors import InvalidMessage
+from chatkit.engine.context import foreign
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
 from chatkit.ports import LaneKey, LaneMark, Row
@@ -47,9 +47,9 @@ def form(outbox: Outbox, key: LaneKey, mark: LaneMark, queue: deque[OutboxEntry]
             if not entry.frozen:
                 row = _freeze(outbox.context, row, key, (seq + 1, pred) if outbox.in_order else None)
             size += outbox.context.adapter.measure(key.channel, row.data)
-        except InvalidMessage as error:
+        except Exception as error:  # noqa: BLE001  # a row or an adapter that breaks must not hold the lane (I11)
             queue.popleft()
-            outbox.move(entry, Input.REFUSED, error)
+            outbox.move(entry, Input.REFUSED, foreign(error))
             continue
         if entries and size > capabilities.frame_bytes:
             break

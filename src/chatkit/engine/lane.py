@@ -180,8 +180,8 @@ class Lane:
         began = self._context.clock.monotonic()
         try:
             acks = await self._outbox.publishing.publish(batch)
-            if acks is not None and len(acks) != len(entries):
-                raise TransportError(f"the adapter answered {len(acks)} of {len(entries)} entries")
+            if acks is not None and [ack.ident for ack in acks] != [out.ident for out in batch.entries]:
+                raise TransportError("the adapter's answers are not one for each entry, in order")
         except Exception as raised:  # noqa: BLE001  # whatever an adapter raises, the outcome is unknown
             self._silence(entries, foreign(raised))
             return
@@ -199,18 +199,7 @@ class Lane:
         self._context.observer.point("outbox.answered", channel=self.key.channel, entries=len(entries))
         outcome = take_answers(self._outbox, batch, entries, acks)
         self._note_named(entries)
-        if outcome.split:
-            for entry in entries:
-                entry.batch = ()
-        if outcome.split and len(entries) > 1:
-            for entry in outcome.again:
-                entry.row = entry.row._replace(batch_id=None)  # another one from now on
-            self._parcels.extendleft((entry,) for entry in reversed(outcome.again))
-        elif outcome.again:
-            self._put_back(entries)
-        for entry in reversed(outcome.superseded):
-            entry.thaw()
-            self._queue.appendleft(entry)
+        self._sort(entries, outcome)
         self._pause(outcome)
         await self._outbox.settle()
         if outcome.stale:
@@ -220,12 +209,30 @@ class Lane:
             outcome.incurable |= not fresh
         if outcome.pause is not None and outcome.incurable:
             self._outbox.publishing.pause(outcome.pause, outcome.after)
-        if outcome.superseded:
+        if outcome.overtaken:
             try:
                 await self._outbox.lanes.renew(self.key.device)
             except ChatkitError as error:
                 self._outbox.store_failed(error)  # numbered anew all the same: the copy may use them again
                 self._delay()
+
+    def _sort(self, entries: tuple[OutboxEntry, ...], outcome: Outcome) -> None:
+        """Give what is to be sent again its place in the lane."""
+        if outcome.split:
+            for entry in entries:
+                entry.batch = ()
+        if outcome.overtaken:  # whatever is certainly not there is numbered anew, in order
+            absent = [entry for entry in entries if entry.state is State.QUEUED]
+            outcome.again = [entry for entry in outcome.again if entry not in absent]
+            for entry in absent:
+                entry.thaw()
+            self._queue.extendleft(reversed(absent))
+        if outcome.split and len(entries) > 1:
+            for entry in outcome.again:
+                entry.row = entry.row._replace(batch_id=None)  # another one from now on
+            self._parcels.extendleft((entry,) for entry in reversed(outcome.again))
+        elif outcome.again:
+            self._put_back(entries)
 
     def _pause(self, outcome: Outcome) -> None:
         if outcome.passed:

@@ -63,9 +63,7 @@ class Outbox(Entries):
         self.origin_of = origin_of
         self.refresh = Refresh(context, reauthenticate)
         self.lanes = Lanes(self)
-        self._timetable = Timetable(
-            context, self._entries.values, on_due=self.lanes.put, on_late=self._expire
-        )
+        self._timetable = Timetable(context, self._unfinished, on_due=self.lanes.put, on_late=self._expire)
 
     @property
     def device(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,7 @@ class Timetable:
 
     Args:
         context: The client's parts.
-        entries: Returns all entries, ended ones too.
+        entries: All that are unfinished, as they come and go.
         on_due: Given each entry whose time to be sent has come.
         on_late: Given each entry past its deadline.
     """
@@ -32,7 +32,7 @@ class Timetable:
     def __init__(
         self,
         context: Context,
-        entries: Callable[[], Iterable[OutboxEntry]],
+        entries: Collection[OutboxEntry],
         *,
         on_due: Callable[[OutboxEntry], None],
         on_late: Callable[[OutboxEntry], None],
@@ -85,7 +85,7 @@ class Timetable:
                 self._on_due(entry)
         moments = list(self._waiting.values())
         if self._context.server_time.confirmed:
-            for entry in tuple(self._entries()):
+            for entry in tuple(self._entries):
                 deadline = entry.row.expires_at
                 if deadline is None or not entry.unfinished:
                     continue
