@@ -1118,12 +1118,10 @@ async def test_what_is_numbered_anew_keeps_its_order(clock: VirtualClock) -> Non
     provider = Provider(answer)
     async with client(clock, provider, log=FakeLog("fence")) as ada:
         await ada.send_all("1234")
-        await settle()
-        await ada.send("5")
         await ada.drained()
 
-        assert provider.texts == [["1", "2", "3", "4"], ["1", "2", "3", "4", "5"]]
-        assert numbers(provider)[1] == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)]
+        assert provider.texts == [["1", "2", "3", "4"]] * 2
+        assert numbers(provider)[1] == [(1, 0), (2, 1), (3, 2), (4, 3)]
         assert {out.device for out in provider.batches[1].entries} == {ada.outbox.device}
 
 
