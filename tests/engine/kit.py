@@ -279,6 +279,19 @@ def texts(events: list[Any]) -> list[str]:
     return [e.message.text if isinstance(e, chatkit.MessageEvent) else type(e).__name__ for e in events]
 
 
+def in_order(events: list[Any]) -> bool:
+    """Whether every message that is not late stands above all that were told before it."""
+    highest = None
+    for event in events:
+        key = event.message.key
+        if highest is not None and key < highest:
+            if not event.late:
+                return False
+        else:
+            highest = key
+    return True
+
+
 def shown(chat: chatkit.Chat, name: str = C) -> list[str]:
     """Return the texts that a client's timeline shows."""
     return [message.text for message in chat.channel(name).timeline.view.messages]

@@ -18,6 +18,7 @@ from tests.engine.kit import (
     Stage,
     counters,
     engine,
+    in_order,
     later,
     reader,
     shown,
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
     from chatkit.testing.clock import VirtualClock
 
 ROUGH = Faults(delay=(0.0, 0.1), drop=0.15, duplicate=0.2, reorder=0.2)
-
-
-def in_order(events: list[Any]) -> bool:
-    """Whether every message that is not late stands above all that were told before it."""
-    highest = None
-    for event in events:
-        key = event.message.key
-        if highest is not None and key < highest:
-            if not event.late:
-                return False
-        else:
-            highest = key
-    return True
 
 
 @pytest.mark.parametrize("seed", range(4))
