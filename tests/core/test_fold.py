@@ -172,6 +172,27 @@ def test_a_weaker_delete_does_not_erase_for_good_what_a_stronger_creation_brings
     assert (made.deleted, text(made.edit), made.version) == (False, "edit 2", 2)
 
 
+def test_a_weaker_edit_does_not_push_out_a_stronger_one_for_good() -> None:
+    """It wins while the message itself is not attested more strongly (D2, I5)."""
+    forged = create(1, text="Hello", attested="none")
+    made = fold(change(2, "update", forged), change(3, "update", forged, attested="none"), of=forged)
+    before = text(made.edit)
+
+    made.yield_to(HELLO, PROVIDER)
+
+    assert (before, text(made.edit), made.version) == ("edit 3", "edit 2", 2)
+
+
+def test_an_edit_older_than_a_weaker_delete_does_not_show_after_a_restore() -> None:
+    """It is kept for the case that the delete was forged, and erased until then (D2, D26)."""
+    forged = create(1, text="Hello", attested="none")
+    words = [change(3, "delete", forged, attested="none"), change(4, "restore", forged, attested="none")]
+
+    made = fold(change(2, "update", forged), *words, of=forged)
+
+    assert (made.deleted, made.edit) == (False, None)
+
+
 # -- copies of the creation
 
 

@@ -175,6 +175,33 @@ def test_a_wish_that_comes_true_leaves_newer_ones_alone() -> None:
     assert [(message.text, message.status) for message in room.messages] == [("edit 3", "queued")]
 
 
+def test_a_failure_after_a_wish_that_comes_true_still_marks_the_message() -> None:
+    """It is the newer of the two (D23)."""
+    mine = create(1, "ada")
+    good, failed = change(2, "update", mine), change(3, "update", mine)
+    room = Room(mine)
+    room.wish(good, failed)
+    room.overlay.status(failed.envelope.id, "failed", MUTED)
+
+    room.confirm(good)
+
+    assert [(message.text, message.status) for message in room.messages] == [("edit 2", "failed")]
+
+
+def test_an_older_failure_that_is_sent_again_is_the_newest_change() -> None:
+    """It goes to the end of the lane (D7)."""
+    mine = create(1, "ada")
+    failed, good = change(2, "update", mine), change(3, "update", mine)
+    room = Room(mine)
+    room.wish(failed, good)
+    room.overlay.status(failed.envelope.id, "failed", MUTED)
+    room.confirm(good)
+
+    room.overlay.status(failed.envelope.id, "queued")
+
+    assert [(message.text, message.status) for message in room.messages] == [("edit 2", "queued")]
+
+
 def test_a_failed_message_goes_to_the_end_of_the_lane_when_it_is_sent_again() -> None:
     """Its old number would be refused for ever (D7)."""
     first, second = create(1, "ada", "first"), create(2, "ada", "second")

@@ -176,6 +176,19 @@ def test_a_reply_counts_once_for_its_root_before_or_after_it_shows() -> None:
     assert [message.replies for message in room] == [2, 0, 0]
 
 
+@pytest.mark.parametrize("order", [(2, 5), (5, 2)])
+def test_copies_of_a_reply_count_once_at_the_lowest_place(order: tuple[int, int]) -> None:
+    """As the reply itself stands there (D10)."""
+    root = create(1)
+    thread = {"id": root.ident.id, "user": "ada"}
+    room = timeline(root, *(create(serial, number=7, text="x", thread=thread) for serial in order))
+
+    folded = room.folded(root.ident)
+
+    assert folded is not None
+    assert (folded.replies, folded.last_reply) == (1, key(2))
+
+
 def test_replies_newer_than_a_page_add_to_what_it_counted() -> None:
     """The log's count includes all up to its place (D24)."""
     root = create(1)
@@ -193,6 +206,17 @@ def test_replies_newer_than_a_page_add_to_what_it_counted() -> None:
 
 def in_thread(root: Fact, serial: int, **fields: Any) -> Fact:
     return create(serial, "bob", thread={"id": root.ident.id, "user": root.user}, **fields)
+
+
+def test_replies_that_a_log_counted_are_not_remembered_one_by_one() -> None:
+    """Its number stands for them (I10)."""
+    root = create(1)
+    facts = [root, in_thread(root, 2), in_thread(root, 3)]
+    room = timeline(*facts)
+
+    room.load(page(facts, 5), as_of=key(5))
+
+    assert (replies(room, root), room._replies._threads, room._replies._known) == (2, {}, 0)
 
 
 def replies(room: Timeline, root: Fact) -> int:
@@ -309,3 +333,24 @@ def test_a_reset_forgets_held_changes_and_counted_replies() -> None:
 
     assert [one.outcome for one in applied] == ["created"]
     assert [message.replies for message in room if message.ident == root.ident] == [0]
+
+
+def test_what_was_dropped_under_the_numbers_of_another_log_casts_no_doubt() -> None:
+    """Marks of a log go with it (D18, D22)."""
+    hello = create(1)
+    room = timeline(hello, change(500, "add", hello), create(501), keep=1)
+
+    room.reset(another=True)
+    room.load(page([hello], 2), as_of=key(2), extend=True)
+
+    assert room.lacking == frozenset()
+
+
+def test_a_message_that_falls_out_of_the_window_is_not_looked_for_any_more() -> None:
+    """What is to be told again is never more than the window (I10)."""
+    room = timeline(create(1), keep=1)
+
+    room.reset(another=False)
+    room.apply(create(2))
+
+    assert room.former == frozenset()

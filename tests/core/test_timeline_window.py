@@ -123,14 +123,16 @@ def test_a_shrunk_window_returns_to_its_bound_with_the_next_message() -> None:
     assert len(room) == 2
 
 
-def test_an_emptied_window_takes_what_is_loaded_next() -> None:
+def test_an_emptied_window_takes_what_is_loaded_next_up_to_its_bound() -> None:
     """A jump starts anew."""
+    older = [create(serial) for serial in range(1, 5)]
     room = timeline(create(5), create(6), create(7), keep=2)
+    room.load(page(older, 9), as_of=key(9), extend=True)
 
     room.unload()
-    loaded = room.load(page([create(1)], 9), as_of=key(9), has_newer=True)
+    loaded = room.load(page(older, 9), as_of=key(9), has_newer=True)
 
-    assert (loaded.messages, len(room)) == (1, 1)
+    assert (loaded.messages, len(room)) == (2, 2)
 
 
 # -- memory

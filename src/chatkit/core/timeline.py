@@ -62,6 +62,7 @@ class Timeline(Kept):
             has_newer: Likewise for newer ones.
             extend: Somebody reads further up: the window may grow for it.
         """
+        told: list[MessageFold] = []
         fresh: list[MessageFold] = []
         applied: list[Applied] = []
         vouched = attested or ("provider" if self._rights else "none")
@@ -83,6 +84,8 @@ class Timeline(Kept):
                 applied += self._bring(fold, as_of)
             else:
                 self._merge(fold, folded, voucher, as_of=as_of, provisional=provisional)
+            told.append(fold)
+        for fold in told:
             self._replies.settle(fold)
         if has_older is not None:
             self.window.has_older = has_older
