@@ -18,6 +18,10 @@ class Dirty:
     def __init__(self) -> None:
         self._idents: set[Ident] | None = None
 
+    def __bool__(self) -> bool:
+        """Return whether any message may look different."""
+        return self._idents is None or bool(self._idents)
+
     def add(self, ident: Ident) -> None:
         """Note that a message may look different."""
         if self._idents is not None:
