@@ -109,7 +109,10 @@ def test_a_receiver_without_its_memory_of_duplicates_ends_with_1() -> None:
 
 def test_ctrl_c_ends_it_cleanly_with_what_there_is() -> None:
     """Exit 130, the table of so far, no traceback."""
-    command = [sys.executable, "-c", "from chatkit.cli import main; main()", "demo", "--messages", "20000"]
+    # A shell starts what runs in the background deaf to SIGINT, and a child inherits that.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hear}; from chatkit.cli import main; main()"
+    command = [sys.executable, "-c", program, "demo", "--messages", "20000"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **PLAIN}
     ) as running:
