@@ -116,6 +116,20 @@ def face(message: Message) -> tuple[Any, ...]:
     return message.body, message.deleted, message.edited, message.reactions
 
 
+@given(st.permutations(range(3)))
+def test_which_of_two_creations_at_one_place_stands_does_not_depend_on_when_they_were_erased(
+    order: list[int],
+) -> None:
+    """A delete between the two copies changes nothing (I5, D26)."""
+    copies = [create(1, text=text, meta={"of": of}) for text, of in (("a", "z"), ("b", "y"))]
+    facts = [*copies, change(2, "delete", copies[0])]
+
+    room = timeline(*(facts[at] for at in order))
+
+    assert state(room) == state(timeline(*facts))
+    assert [message.meta for message in room] == [{"of": "y"}]
+
+
 # -- outcomes of a creation
 
 
