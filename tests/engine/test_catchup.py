@@ -1,4 +1,4 @@
-"""What was missed is read, in order and before what follows; what cannot be read is told (D17-D19, D22, I6)."""
+"""What was missed is read, before what follows; what cannot be read is told (D17-D19, D22, I6)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def away(stage: Stage, seconds: float = 1.0, user: str = "ada") -> None:
 
 @pytest.mark.parametrize("like", NUMBERED)
 async def test_what_was_missed_comes_before_what_follows(clock: VirtualClock, like: Like) -> None:
-    """After a reconnect live messages wait until the missed ones were read, and all come in order (D19, I6)."""
+    """After a reconnect live messages wait until the missed ones were read: all in order (D19, I6)."""
     stage = Stage(clock, like=like)
     chat = stage.chat("ada")
     log = odd_log(chat)
@@ -146,7 +146,7 @@ async def test_without_a_log_each_reconnect_is_a_gap(clock: VirtualClock) -> Non
 
 
 async def test_beyond_the_cap_the_newest_show_and_a_hole_is_recorded(stage: Stage) -> None:
-    """More than 1,000 missed: the newest page, a hole in `gaps`, a `Discontinuity` before what follows (D19)."""
+    """The newest page shows, `gaps` holds the hole, a `Discontinuity` precedes what follows (D19)."""
     async with stage.chat("ada") as ada:
         channel = ada.channel(C)
         stream = channel.events(*GAPS, buffer=10_000)
@@ -224,7 +224,7 @@ async def test_the_cap_leaves_alone_who_looks_elsewhere(stage: Stage) -> None:
         peer = stage.peer("cleo")
         first, *_ = peer.say(*numbers(0, 200))
         await ready(ada)
-        await channel.timeline.jump((await channel.get(first.id)))
+        await channel.timeline.jump(await channel.get(first.id))
         before = [m.text for m in channel.timeline.view.messages]
         stage.cut("ada")
         peer.say(*numbers(200, 3_000))
@@ -264,7 +264,7 @@ def test_holes_are_bounded(stage: Stage) -> None:
 
 
 async def test_while_the_log_is_silent_live_messages_come_behind_a_word(stage: Stage) -> None:
-    """Missed messages that cannot be read are announced; live ones go on, the missed ones follow as late (I6)."""
+    """Missed messages that cannot be read are announced; live ones go on, the missed follow late (I6)."""
     chat = stage.chat("ada")
     log = odd_log(chat)
     async with chat as ada:
@@ -444,7 +444,7 @@ async def test_entries_that_cannot_be_believed_are_counted(clock: VirtualClock) 
 
 
 async def test_a_replica_that_lags_is_no_restored_log(stage: Stage) -> None:
-    """Heads below the mark for a moment: nothing is told anew, nothing is lost, the log is asked again (D18)."""
+    """Heads below the mark for a moment: nothing is told anew or lost, the log is asked again (D18)."""
     chat = stage.chat("ada")
     log = odd_log(chat)
     async with chat as ada:
@@ -503,7 +503,7 @@ async def test_a_replica_that_has_not_what_frames_have_shown_is_asked_ever_less_
 
 @pytest.mark.parametrize("another", [False, True])
 async def test_a_restored_log_is_told_and_read_anew(stage: Stage, another: bool) -> None:
-    """Its numbers mean something else: told once, what it lacks stays flagged, what follows is heard (D18)."""
+    """Its numbers mean something else: it is told, what it lacks is flagged, what follows heard (D18)."""
     chat = stage.chat("ada")
     log = odd_log(chat)
     async with chat as ada:
@@ -579,7 +579,7 @@ async def test_a_channel_opens_with_the_newest_messages(stage: Stage) -> None:
 
 
 async def test_a_message_of_mine_from_before_the_attach_leaves_no_silent_gap(clock: VirtualClock) -> None:
-    """What was sent before a channel was ever received does not stand beside the newest page with a gap between."""
+    """What was sent before the first attach does not stand beside the newest page, a gap between (I6)."""
     stage = Stage(clock, like="supabase")
     peer = stage.peer("cleo")
     async with stage.chat("ada") as ada:
@@ -615,7 +615,7 @@ async def test_what_was_sent_while_nobody_listened_is_not_told_to_who_listens_la
 
 
 async def test_a_change_of_a_message_that_is_not_loaded_is_told(stage: Stage) -> None:
-    """An edit, delete or reaction of an older message reaches readers; the message is read from the log (D22)."""
+    """An edit, delete or reaction of an older message reaches readers; the log tells the rest (D22)."""
     peer = stage.peer("cleo")
     old, gone, *_ = peer.say(*numbers(0, 100))
     async with stage.chat("ada") as ada:
@@ -695,7 +695,7 @@ async def test_a_change_that_was_undone_since_is_not_told(stage: Stage) -> None:
 
 
 async def test_without_a_projection_a_change_waits_for_its_message(clock: VirtualClock) -> None:
-    """Where no message can be fetched an edit is told once its message turns up; a reaction at once (D22, D24)."""
+    """Where nothing can be fetched an edit is told once its message is here; a reaction at once (D22)."""
     stage = Stage(clock, like="ably")
     async with stage.chat("ada") as ada:
         stream = ada.channel(C).events(chatkit.MessageEvent, chatkit.ReactionChanged)
@@ -729,7 +729,7 @@ async def test_a_change_that_waited_is_told_when_a_page_brings_its_message(clock
 
 
 async def test_the_mark_of_an_ably_like_stream_follows_behind(clock: VirtualClock) -> None:
-    """A lower serial may come after a higher one: cursors stay 30 s behind, nothing is taken for a repeat (D17)."""
+    """A lower serial may come after a higher one: cursors stay behind, it is no repeat (D17)."""
     stage = Stage(clock, like="ably")
     async with stage.chat("ada") as ada:
         stream = ada.channel(C).events(chatkit.MessageCreated)

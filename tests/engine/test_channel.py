@@ -1,4 +1,4 @@
-"""A channel is attached while it is wanted, whatever becomes of the link, the provider and the wish (D12, D32)."""
+"""A channel is attached while it is wanted, whatever becomes of link, provider and wish (D12, D32)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import pytest
 import chatkit
 from chatkit.core.attachment import State
 from chatkit.engine.attaching import ATTACH_TIMEOUT
-from chatkit.errors import AuthenticationError, NotAllowed, RateLimited, StateError, TransportError
+from chatkit.errors import (
+    AuthenticationError,
+    NotAllowed,
+    ProviderError,
+    RateLimited,
+    StateError,
+    TransportError,
+)
+from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Attachment, Lost, SessionClosed
 from tests.engine.kit import (
     C,
@@ -26,6 +34,8 @@ from tests.engine.kit import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chatkit.testing.clock import VirtualClock
 
 GAPS = (chatkit.MessageCreated, chatkit.Discontinuity)
@@ -41,7 +51,7 @@ class OddSession:
     def __init__(self, session: Any) -> None:
         self.calls: list[str] = []
         self.attaching: list[Any] = []
-        """What the next attaches do: raise, wait for ever (`None`) or for an event; else they come through."""
+        """What the next attaches do: raise, wait for ever (`None`) or for an event, or come through."""
         attach, detach = session.attach, session.detach
 
         async def attaching(channel: str, after: Any, *, presence: bool) -> Attachment:
@@ -71,7 +81,7 @@ def live(chat: chatkit.Chat) -> Any:
 
 
 async def connected(chat: chatkit.Chat) -> None:
-    while live(chat) is None:
+    while live(chat) is None:  # noqa: ASYNC110  # virtual time
         await asyncio.sleep(0.01)
 
 
@@ -132,7 +142,11 @@ async def test_a_refusal_for_good_is_raised_and_ends_the_streams(stage: Stage) -
         with pytest.raises(NotAllowed):
             await stream.next(timeout=5)
         assert refused.value.channel == C
-        assert (channel.state, channel.error, channel.timeline.view.state) == ("failed", refused.value, "failed")
+        assert (channel.state, channel.error, channel.timeline.view.state) == (
+            "failed",
+            refused.value,
+            "failed",
+        )
         await channel.attach(timeout=5)
         assert channel.error is None
         stage.peer("cleo").say("one")
@@ -214,18 +228,19 @@ async def test_whatever_an_adapter_raises_the_channel_goes_on_trying(stage: Stag
 
 async def test_an_answer_of_a_session_that_is_gone_means_nothing(stage: Stage) -> None:
     """An attach that ends, well or not, after its session was replaced is not this one's (D17)."""
-    for late in (True, TransportError("too late")):
+    answer = Attachment(C, resumed=False, start=OrderKey(1, ""), may_publish=True)
+    for late in (answer, TransportError("too late")):
         async with stage.chat("ada") as ada:
-            session = await odd_session(ada)
+            await connected(ada)
             gate = asyncio.Event()
-            session.attaching = [gate]
-            if isinstance(late, Exception):
 
-                async def attach(*_: Any, late: Exception = late, gate: asyncio.Event = gate, **__: Any) -> None:
-                    await gate.wait()
+            async def attach(*_: Any, late: Any = late, gate: asyncio.Event = gate, **__: Any) -> Any:
+                await gate.wait()
+                if isinstance(late, Exception):
                     raise late
+                return late
 
-                live(ada).attach = attach
+            live(ada).attach = attach
             ada.channel(C).events()
             await asyncio.sleep(1)
             stage.cut("ada")
@@ -362,6 +377,7 @@ async def test_a_detach_that_fails_or_has_nobody_to_tell_is_one(stage: Stage) ->
         assert ada.channel(C).state == "detached"
         stage.cut("ada")
         await asyncio.sleep(1)
+        ada.channel("other").events()
         await ada.channel("other").detach()
 
         assert ada.channel("other").state == "detached"
@@ -436,7 +452,7 @@ async def test_while_live_messages_wait_my_own_are_shown_as_sent(stage: Stage) -
 
 
 async def test_an_echo_before_its_answer_leaves_no_wish_behind(stage: Stage) -> None:
-    """A pending edit whose answer is lost is dropped by its echo, and no longer hides newer edits (D6, D23)."""
+    """A pending edit whose answer is lost is dropped by its echo and hides no newer edit (D6, D23)."""
     async with stage.chat("ada") as ada:
         await ready(ada)
         delivery = await ada.channel(C).send("one")
@@ -476,3 +492,141 @@ async def test_a_message_without_a_place_waits_for_its_frame(clock: VirtualClock
         await ada.channel(C).send("echoed first")
         await asyncio.sleep(1)
         assert len(engine(ada).overlay) == 0
+
+
+async def test_a_word_about_a_message_that_came_back_already_leaves_no_wish(stage: Stage) -> None:
+    """An answer without a place after the echo, or to a repeat, drops the pending wish (D1, D23)."""
+    async with stage.chat("ada") as ada:
+        await ready(ada)
+        elsewhere = stage.peer("ada")
+        one = elsewhere.envelope(text="one")
+        elsewhere.publish(one)
+        await asyncio.sleep(1)
+        channel = engine(ada)
+        channel.overlay.add("entry", one)
+        channel.confirm("entry", Ident("ada", one.id))
+
+        assert len(channel.overlay) == 0
+
+
+async def test_a_pending_edit_outlives_the_word_on_its_message(stage: Stage) -> None:
+    """Each wish is dropped by its own word (D23)."""
+    async with stage.chat("ada") as ada:
+        await ready(ada)
+        stage.cut("ada")
+        delivery = await ada.channel(C).send("one")
+        await ada.channel(C).edit(delivery, "two")
+        ident = delivery.message.ident
+        sent = stage.peer("ada", "elsewhere")
+        with stage.lost():
+            sent.publish(sent.envelope(text="one", id=ident.id))
+        stage.hub.network.refuse("ada", ProviderError("busy"), calls={"publish"})
+        stage.heal("ada")
+        await asyncio.sleep(20)
+
+        assert [wish.envelope.kind for wish in engine(ada).overlay.of(ident)] == ["message.update"]
+        assert shown(ada) == ["two"]
+        stage.hub.network.refuse("ada", None)
+
+
+async def test_a_message_of_an_earlier_life_begins_no_stream(stage: Stage, tmp_path: Path) -> None:
+    """An answer to what was sent, and received, before this life tells no reader of what was there (D15)."""
+    async with stage.chat("ada", store=tmp_path / "ada.db") as ada:
+        await ready(ada)
+        delivery = await ada.channel(C).send("old")
+        message = await delivery.wait(timeout=5)
+        stage.peer("cleo").say("also old")
+        await asyncio.sleep(2)
+    async with stage.chat("ada", store=tmp_path / "ada.db") as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await asyncio.sleep(0)
+        assert message.key is not None
+        engine(ada).began(message.key)
+        await ready(ada)
+        stage.peer("dora").say("new")
+
+        assert texts(await later(stream, 1)) == ["new"]
+
+
+# -- defects and idleness -------------------------------------------------------------------------------
+
+
+async def test_a_defect_of_ours_stops_the_channel_for_a_moment_only(stage: Stage) -> None:
+    """The task is run again, restores nothing twice, and is named in health (I11)."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await ready(ada)
+        receiver: Any = engine(ada).receiver
+        turn = receiver.turn
+
+        async def broken() -> None:
+            receiver.turn = turn
+            raise ZeroDivisionError
+
+        receiver.turn = broken
+        stage.peer("cleo").say("one")
+
+        assert texts(await later(stream, 5)) == ["one"]
+        assert "channel:room" in str(ada.health().checks["defects"])
+
+
+async def test_who_watches_is_not_woken_for_nothing(stage: Stage) -> None:
+    """A view is told when it may look different, not whenever the channel has something to do."""
+    async with stage.chat("ada") as ada:
+        watched = ada.channel(C).timeline.watch()
+        await ready(ada)
+        stage.peer("cleo").say("one")
+        await asyncio.sleep(3)
+        while (await watched.next(timeout=1)).changes:
+            pass
+        while await changed(watched):
+            pass
+        stage.peer("dora").publish(stage.peer("dora").envelope("poll.vote"))
+
+        assert not await changed(watched)
+
+
+async def changed(watched: chatkit.Stream[Any]) -> bool:
+    """Say whether a view changes within some seconds."""
+    try:
+        await watched.next(timeout=5)
+    except chatkit.WaitTimeout:
+        return False
+    return True
+
+
+async def test_a_timer_may_outlive_its_connection(stage: Stage) -> None:
+    """A channel that is asked for where there is no session waits for the next one."""
+    async with stage.chat("ada") as ada:
+        await ready(ada)
+        attacher: Any = engine(ada)._attacher
+        session, attacher._session = attacher._session, lambda: None
+        attacher.disconnected(overdue=False)
+        attacher.connected()
+        await asyncio.sleep(1)
+        assert ada.channel(C).state == "attaching"
+        attacher._session = session
+        attacher.connected()
+
+        await ada.channel(C).attach(timeout=5)
+
+
+async def test_a_provider_without_numbers_and_with_a_log_begins_at_what_is_read(stage: Stage) -> None:
+    """Where an attach does not say where live begins, the first page does (D15)."""
+    async with stage.chat("ada") as ada:
+        await connected(ada)
+        session = live(ada)
+        attach = session.attach
+
+        async def attaching(*args: Any, **kwargs: Any) -> Attachment:
+            found: Attachment = await attach(*args, **kwargs)
+            return found._replace(start=None)
+
+        session.attach = attaching
+        stage.peer("cleo").say("old")
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        stage.peer("dora").say("new")
+
+        assert texts(await later(stream, 1)) == ["new"]
+        assert shown(ada) == ["old", "new"]

@@ -82,8 +82,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("like", PROFILES)
-async def test_a_restart_shows_what_was_kept_before_any_network(clock: VirtualClock, path: Path, like: Like) -> None:
-    """Offline the timeline comes from the store, own pending messages at its end; then it is caught up (I2, D23)."""
+async def test_a_restart_shows_what_was_kept_before_any_network(
+    clock: VirtualClock, path: Path, like: Like
+) -> None:
+    """Offline the timeline is the kept one, pending messages at its end; then it catches up (I2, D23)."""
     stage = Stage(clock, like=like)
     peer = stage.peer("cleo")
     async with stage.chat("ada", store=path) as ada:
@@ -201,7 +203,7 @@ async def test_a_hole_is_kept_and_nothing_shows_across_it(stage: Stage, path: Pa
 
 
 async def test_a_jump_never_moves_the_kept_mark_past_what_is_kept(stage: Stage, path: Path) -> None:
-    """While another stretch shows the mark stands; after the return what was not kept is not shown as kept (D17)."""
+    """While another stretch shows the mark stands; afterwards only what was kept shows as kept (D17)."""
     peer = stage.peer("cleo")
     first, *_ = peer.say(*numbers(0, 300))
     async with stage.chat("ada", store=path) as ada:
@@ -246,7 +248,7 @@ async def test_a_channel_that_was_read_whole_is_whole_in_the_next_life(stage: St
 
 
 async def test_what_another_log_told_stays_flagged_in_the_next_life(stage: Stage, path: Path) -> None:
-    """After the log was replaced the old messages are orphans, restart or not, and stand before the new ones (D18)."""
+    """After the log was replaced the old messages are orphans, before the new ones, restart or not (D18)."""
     chat = stage.chat("ada", store=path)
     log = odd_log(chat)
     core: Any = stage.hub.log.core
@@ -413,7 +415,7 @@ async def test_replies_count_with_their_root_in_the_next_life(stage: Stage, path
 
 
 async def test_my_echo_of_an_earlier_life_is_not_told_again(clock: VirtualClock, path: Path) -> None:
-    """Sent, echoed, and in doubt when the process died: the answer to the second attempt tells nothing new (D20)."""
+    """Sent, echoed, in doubt when the process died: a second attempt tells nothing new (D20)."""
     stage = Stage(clock, like="pusher")
     stage.hub.network.lose_ack("ada", 100)
     with stage.captured() as frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,9 @@ class Filter:
 
 def hides(*words: str) -> Callable[[chatkit.Event], Any]:
     """Hide messages that say one of these."""
-    return lambda event: None if isinstance(event, chatkit.MessageEvent) and event.message.text in words else event
+    return lambda event: (
+        None if isinstance(event, chatkit.MessageEvent) and event.message.text in words else event
+    )
 
 
 def shouts(event: chatkit.Event) -> chatkit.Event:
@@ -65,7 +68,7 @@ async def test_what_middleware_hides_no_reader_and_no_view_shows(stage: Stage) -
 
 
 async def test_what_middleware_changes_readers_and_views_show(stage: Stage) -> None:
-    """A reaction or a reply to it changes nothing of that, and shows; a delete shows; an edit passes it again (D21)."""
+    """A reaction changes nothing of that, and shows; a delete shows; an edit passes it again (D21)."""
     async with stage.chat("ada") as ada:
         ada.use(Filter(shouts))
         stream = ada.channel(C).events(chatkit.MessageEvent)
@@ -122,8 +125,10 @@ async def test_my_own_pending_edit_shows_over_what_middleware_changed(stage: Sta
 
 
 @pytest.mark.parametrize("like", ["memory", "ably"])
-async def test_no_view_shows_what_middleware_has_not_seen(clock: VirtualClock, like: Like, tmp_path: Path) -> None:
-    """Neither a live message that waits, nor a page, nor what was kept shows unseen; middleware may take its time."""
+async def test_no_view_shows_what_middleware_has_not_seen(
+    clock: VirtualClock, like: Like, tmp_path: Path
+) -> None:
+    """Neither a live message that waits, nor a page, nor what was kept shows unseen (D21)."""
     stage = Stage(clock, like=like)
     peer = stage.peer("cleo")
     peer.say(*(f"{n}" for n in range(60)), "secret")
@@ -185,7 +190,9 @@ async def test_an_edit_shows_the_old_text_until_middleware_has_seen_the_new_one(
         assert shown(ada) == ["TWO"]
 
 
-async def test_messages_of_an_earlier_time_pass_middleware_without_being_told(stage: Stage, tmp_path: Path) -> None:
+async def test_messages_of_an_earlier_time_pass_middleware_without_being_told(
+    stage: Stage, tmp_path: Path
+) -> None:
     """What a catch-up brings that nobody is told of is filtered for the view all the same (D15, D21)."""
     peer = stage.peer("cleo")
     async with stage.chat("ada", store=tmp_path / "ada.db") as ada:
@@ -235,7 +242,9 @@ async def _cancel(_: chatkit.Event) -> None:
     ],
     ids=["raises", "hangs", "cancels itself", "returns no event"],
 )
-async def test_a_broken_middleware_is_reported_and_passed_over(stage: Stage, act: Any, error: type[BaseException]) -> None:
+async def test_a_broken_middleware_is_reported_and_passed_over(
+    stage: Stage, act: Any, error: type[BaseException]
+) -> None:
     """A filter that breaks loses no message, stops no channel and no other filter (I13)."""
     errors: list[chatkit.HandlerError] = []
     async with stage.chat("ada", on_error=errors.append) as ada:
@@ -256,7 +265,11 @@ async def test_middleware_runs_newest_first(stage: Stage) -> None:
         order: list[str] = []
 
         def note(name: str) -> Filter:
-            return Filter(lambda event: order.append(name) or event)
+            def act(event: chatkit.Event) -> chatkit.Event:
+                order.append(name)
+                return event
+
+            return Filter(act)
 
         ada.use(note("first"), note("second"))
         ada.use(note("third"))
@@ -299,7 +312,11 @@ async def test_a_late_message_may_become_another_event(stage: Stage) -> None:
     def other(event: chatkit.Event) -> chatkit.Event:
         if isinstance(event, chatkit.MessageCreated):
             return chatkit.CustomEvent(
-                event_id=event.event_id, channel=event.channel, at=event.at, name="made", sender=event.message.sender
+                event_id=event.event_id,
+                channel=event.channel,
+                at=event.at,
+                name="made",
+                sender=event.message.sender,
             )
         return event
 
@@ -333,3 +350,38 @@ async def test_a_restored_log_shows_nothing_unseen_either(stage: Stage) -> None:
         await asyncio.sleep(3)
 
         assert shown(ada) == ["one", "two"]
+
+
+async def test_what_on_error_raises_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """The app's last resort may break too; nothing stops for it (I13)."""
+
+    def broken(_: chatkit.HandlerError) -> None:
+        raise KeyError
+
+    async with stage.chat("ada", on_error=broken) as ada:
+        ada.use(Filter(_raise))
+        stream = ada.channel(C).events(chatkit.MessageEvent)
+        await ready(ada)
+        with caplog.at_level(logging.ERROR, "chatkit"):
+            stage.peer("cleo").say("one")
+            assert texts(await later(stream, 1)) == ["one"]
+
+        assert [record.message for record in caplog.records] == ["on_error raised"]
+
+
+async def test_by_default_an_error_is_logged_without_the_message(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler and the event are named; what the message says is not (I16)."""
+    async with stage.chat("ada") as ada:
+        ada.use(Filter(_raise))
+        ada.channel(C).events(chatkit.MessageEvent)
+        await ready(ada)
+        with caplog.at_level(logging.ERROR, "chatkit"):
+            stage.peer("cleo").say("a private word")
+            await asyncio.sleep(1)
+
+        (record,) = caplog.records
+        assert "Filter" in record.message
+        assert "MessageCreated" in record.message
+        assert "private" not in caplog.text

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_later_message_waits_a_moment_for_the_one_before_it(stage: Stage) -> None:
-    """A frame that was overtaken for less than 300 ms still comes in order; nothing is read for it (D17, D21)."""
+    """A frame overtaken for less than 300 ms still comes in order; nothing is read for it (D17, D21)."""
     chat = stage.chat("ada")
     log = odd_log(chat)
     async with chat as ada:
@@ -128,7 +128,7 @@ async def test_a_quiet_channel_that_lacks_nothing_is_not_read(stage: Stage) -> N
 
 
 async def test_my_own_message_shows_that_something_below_it_is_missing(clock: VirtualClock) -> None:
-    """An acknowledgement above the mark opens a range as a frame does, though it names nobody before it (D17)."""
+    """An acknowledgement above the mark opens a range, though it names nobody before it (D17)."""
     stage = Stage(clock, like="supabase")
     async with stage.chat("ada") as ada:
         stream = ada.channel(C).events(chatkit.MessageCreated)
@@ -284,7 +284,7 @@ async def test_signals_that_have_no_reader_yet_are_counted(stage: Stage) -> None
 
 
 async def test_kinds_that_nobody_reads_yet_are_counted_and_move_the_mark(stage: Stage) -> None:
-    """An unknown kind of the log class is stored and ignored, never dropped; a register has no reader yet (D25)."""
+    """An unknown kind of the log class is stored and ignored; a register has no reader yet (D25)."""
     async with stage.chat("ada") as ada:
         stream = ada.channel(C).events()
         await ready(ada)
@@ -326,7 +326,7 @@ async def test_an_apps_own_event_passes_by(stage: Stage) -> None:
 
 @pytest.mark.parametrize("like", NUMBERED)
 async def test_what_a_full_inbox_drops_is_read_from_the_log(clock: VirtualClock, like: Like) -> None:
-    """Frames that wait are bounded; beyond the bound the log is read instead, and nothing is missing (D19, I10)."""
+    """Frames that wait are bounded; beyond that the log is read, and nothing is missing (D19, I10)."""
     stage = Stage(clock, like=like)
     chat = stage.chat("ada")
     log = odd_log(chat)
@@ -420,7 +420,7 @@ async def test_after_shed_frames_the_mark_waits_for_the_read(clock: VirtualClock
 
 
 async def test_a_missing_predecessor_is_hinted_at_after_five_seconds(clock: VirtualClock) -> None:
-    """Without a log an unseen `pred` is all that tells of a lost message: uncertain, once, before what follows (D5)."""
+    """Without a log an unseen `pred` is all that tells of a lost message: uncertainly, once (D5)."""
     stage = Stage(clock, like="pusher")
     async with stage.chat("ada") as ada:
         stream = ada.channel(C).events(chatkit.MessageCreated, chatkit.Discontinuity)
@@ -496,7 +496,7 @@ async def test_with_a_log_a_missing_predecessor_is_looked_up(clock: VirtualClock
 
 
 async def test_repeats_are_known_over_restarts_by_the_stores_ids(clock: VirtualClock, tmp_path: Path) -> None:
-    """Without a log the store remembers what was shown: an old frame shows in its place and is not told (D20)."""
+    """Without a log the store knows what was shown: an old frame shows in its place, untold (D20)."""
     stage = Stage(clock, like="pusher")
     with stage.captured() as frames:
         stage.peer("cleo").say("one", "two")

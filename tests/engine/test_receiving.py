@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -37,7 +37,7 @@ ROUGH = Faults(delay=(0.0, 0.1), drop=0.15, duplicate=0.2, reorder=0.2)
 async def test_a_rough_network_costs_no_message_and_doubles_none(
     clock: VirtualClock, like: Like, seed: int
 ) -> None:
-    """Frames lost, doubled, overtaken, delayed: with a log each reader gets each message once (I2, D17, D21)."""
+    """Frames lost, doubled, overtaken: with a log each reader gets each message once (I2, D17, D21)."""
     stage = Stage(clock, like=like)
     stage.hub.network._random = chance = Random(seed)
     async with stage.chat("ada") as ada, stage.chat("bob") as bob:
@@ -207,7 +207,7 @@ async def test_a_second_copy_with_another_body_is_counted(clock: VirtualClock) -
 
 @pytest.mark.parametrize("like", PROFILES)
 async def test_a_stream_begins_with_the_send_that_follows_it(clock: VirtualClock, like: Like) -> None:
-    """A stream registered before a send starts no later than its place, though the attach comes later (D15)."""
+    """A stream registered before a send starts no later than its place, though it attaches later (D15)."""
     stage = Stage(clock, like=like)
     peer = stage.peer("cleo")
     peer.say("before")

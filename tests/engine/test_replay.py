@@ -1,11 +1,11 @@
-"""From a place in the log on, then live: no hole, no double, whoever writes meanwhile (D15, D17-D19, I6, I14)."""
+"""From a place in the log on, then live: no hole, no double, whoever writes (D15, D17-D19, I6, I14)."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -116,8 +116,7 @@ async def test_an_empty_log_has_a_start_too(stage: Stage) -> None:
 
 @pytest.mark.parametrize("like", NUMBERED)
 async def test_a_saved_cursor_gives_what_follows_in_a_new_life(clock: VirtualClock, like: Like) -> None:
-    """Saved with each effect and come back with, a cursor loses nothing; with a contiguous log it repeats nothing
-    either (D17)."""
+    """A cursor saved with each effect loses nothing; on a contiguous log it repeats nothing either (D17)."""
     stage = Stage(clock, like=like)
     peer = stage.peer("cleo")
     chance = Random(3)
@@ -166,7 +165,7 @@ async def test_a_cursor_of_another_log_is_refused_even_if_the_log_was_never_read
 
 
 async def test_a_cursor_from_before_the_log_was_known_is_good(clock: VirtualClock) -> None:
-    """A message that was sent before the log had said its id carries a cursor of the provider's realm (D17)."""
+    """A message sent before the log had said its id carries a cursor of the provider's realm (D17)."""
     stage = Stage(clock, like="supabase")
     async with stage.chat("ada") as ada:
         delivery = await ada.channel(C).send("0")
@@ -247,13 +246,13 @@ async def _join(stage: Stage, chance: Random, *, cut: bool) -> None:
     sent = chance.randrange(12)
     peer.say(*numbers(0, sent))
     async with stage.chat("ada", seed=chance.randrange(1_000)) as ada:
-        streams = []
+        streams: list[tuple[chatkit.Stream[Any], list[Any]]] = []
         for turn in range(12):
             if turn in (1, 5):
                 streams.append((ada.channel(C).events(*GAPS, since=chatkit.START, buffer=50), []))
             for stream, got in streams:
                 if chance.random() < 0.5:
-                    got += await taken(stream)
+                    got.extend(await taken(stream))
             if cut and turn == 7:
                 stage.cut("ada")
             for _ in range(chance.randrange(3)):
@@ -264,7 +263,7 @@ async def _join(stage: Stage, chance: Random, *, cut: bool) -> None:
                 stage.heal("ada")
         for stream, got in streams:
             await asyncio.sleep(80)
-            got += await taken(stream)
+            got.extend(await taken(stream))
 
             assert sorted(texts(got), key=int) == numbers(0, sent)
             assert in_order(got)
@@ -296,7 +295,7 @@ async def test_facts_between_the_last_page_and_the_attach_are_not_lost(
 
 
 async def test_a_busy_channel_joins_though_it_never_rests(stage: Stage) -> None:
-    """Facts that pass by while the log is read are kept, so that a reader need not catch a quiet moment (D17)."""
+    """Facts that pass by while the log is read are kept: a reader need not catch a quiet moment (D17)."""
     chat = stage.chat("ada")
     log = odd_log(chat)
     peer = stage.peer("cleo")
@@ -339,7 +338,7 @@ async def test_what_passes_by_is_bounded_and_then_read(stage: Stage) -> None:
 
 
 async def test_a_slow_reader_is_waited_for(stage: Stage) -> None:
-    """The log is read into a queue with room; a reader that catches up does not overflow at the join (D21)."""
+    """The log is read into a queue with room; who catches up does not overflow at the join (D21)."""
     peer = stage.peer("cleo")
     peer.say(*numbers(0, 100))
     async with stage.chat("ada") as ada:
@@ -473,7 +472,7 @@ async def test_changes_come_with_their_messages(stage: Stage) -> None:
 
 
 async def test_raw_history_tells_what_it_can(clock: VirtualClock) -> None:
-    """Where no message can be fetched an edit of one from before the place is passed over, a reaction is not (D24)."""
+    """Where nothing can be fetched an edit of an older message is passed over, a reaction is not (D24)."""
     stage = Stage(clock, like="ably")
     peer = stage.peer("cleo")
     async with stage.chat("ada") as ada:
@@ -522,7 +521,7 @@ async def test_a_message_that_cannot_be_fetched_ends_the_stream_or_is_tried_agai
         async with chat as ada:
             found = await ada.channel(C).get(place.id)
             stream = ada.channel(C).events(chatkit.MessageEvent, since=found)
-            fails = [error] * 6
+            fails: list[Exception] = [error] * 6
 
             def fail(fails: list[Exception] = fails) -> None:
                 if fails:
@@ -600,7 +599,7 @@ async def test_a_plain_reader_that_was_kept_something_comes_back_before_it(stage
 
 
 async def test_retention_that_overtakes_a_slow_reader_is_told(clock: VirtualClock) -> None:
-    """A place that was good once and was trimmed while the reader was slow is a gap, not an error (D18, I6)."""
+    """A place that was good and was trimmed while the reader was slow is a gap, no error (D18, I6)."""
     stage = Stage(clock, keep=300)
     peer = stage.peer("cleo")
     peer.say(*numbers(0, 250))
@@ -608,7 +607,7 @@ async def test_retention_that_overtakes_a_slow_reader_is_told(clock: VirtualCloc
         stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=10)
         await asyncio.sleep(1)
         peer.say(*numbers(250, 1_000))
-        got = []
+        got: list[Any] = []
         while len(got) < 1_000:
             try:
                 got.append(await stream.next(timeout=5))
@@ -663,6 +662,42 @@ async def test_a_replay_ends_where_the_channel_begins_anew(stage: Stage) -> None
 
         assert texts(await later(stream, 3)) == ["new"]
         assert reader(stream).track(C).follows
+
+
+async def test_a_page_that_comes_after_the_channel_began_anew_is_not_given(stage: Stage) -> None:
+    """Its places are those of a log that is gone (D18)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    stage.peer("cleo").say(*numbers(0, 500))
+    async with chat as ada:
+        await ready(ada)
+        gate = log.gate = asyncio.Event()
+        stream = ada.channel(C).events(chatkit.MessageCreated, since=chatkit.START)
+        await asyncio.sleep(0.1)
+        await engine(ada).teller.reset()
+        log.gate = None
+        gate.set()
+
+        assert await later(stream, 5) == []
+        assert reader(stream).track(C).given is None
+
+
+async def test_a_reader_is_given_what_it_asked_for(stage: Stage) -> None:
+    """Nothing is fetched or filtered for events of other types (D22)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    peer = stage.peer("cleo")
+    (old,) = peer.say("old")
+    peer.say("place")
+    peer.edit(old, "edited")
+    peer.say("new")
+    async with chat as ada:
+        since = encode_cursor(Spot(stage.hub.log.core.log_id, C, OrderKey(1, f"{2:020d}")))
+        stream = ada.channel(C).events(chatkit.MessageCreated, since=since)
+        await ready(ada)
+
+        assert texts(await taken(stream)) == ["new"]
+        assert log.count("get") == 0
 
 
 async def test_readers_of_all_channels_are_kept_apart_by_channel(stage: Stage) -> None:

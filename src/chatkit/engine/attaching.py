@@ -97,17 +97,14 @@ class Attacher:
         """
         try:
             async with asyncio.timeout(timeout):
-                while self.state is not State.ATTACHED:
-                    if self.state is State.FAILED and self.error is not None:
-                        raise self.error
-                    if self._ended:
-                        raise StateError("the client was closed", channel=self._name)
+                while self.state not in (State.ATTACHED, State.FAILED) and not self._ended:
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError as error:
-            if isinstance(error, ChatkitError):
-                raise
+        except TimeoutError:
             raise WaitTimeout("the channel is not attached yet", channel=self._name) from None
+        if self.state is not State.ATTACHED:
+            refusal = self.error if self.state is State.FAILED else None
+            raise refusal or StateError("the client was closed", channel=self._name)
 
     # -- told -------------------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ class Replay:
                 continue
             await self._reader.room(half=True)  # so that live facts find room behind what was read
             await self._teller.begun.wait()
-            if self._joins(place):
+            if not self._goes_on or self._joins(place):
                 return
             if not got.items:
                 await asyncio.sleep(PAUSE)

@@ -160,8 +160,7 @@ class Sync:
                 if not hold:
                     await self._receiver.turn()
                     self._show()
-                if not reading.done():
-                    await doze(self._wake, None if hold else self._receiver.wait())
+                await doze(self._wake, None if hold else self._receiver.wait())
             return reading.result()
         except Exception as raised:  # noqa: BLE001  # whatever a log raises, the channel goes on trying
             error = foreign(raised)
