@@ -15,7 +15,7 @@ from chatkit.engine.context import Context
 from chatkit.engine.link import Link
 from chatkit.engine.outbox import Outbox, OutboxEntry
 from chatkit.engine.publishing import Publishing
-from chatkit.errors import ChatkitError, StoreError, TransportError
+from chatkit.errors import ChatkitError, InvalidMessage, StoreError, TransportError
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
@@ -198,6 +198,7 @@ class Client:
 
     async def __aexit__(self, *exc: object) -> None:
         assert await self.aclose() == ()
+        assert self.context.defects == {}
 
     def die(self) -> None:
         """Let go of store and network where they stand; then `bury`."""
@@ -317,7 +318,11 @@ class Client:
         self.wakes += 1
 
     def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:
-        self.changes.append((text_of(Envelope.parse(entry.row.data)), entry.state.status, late, reason))
+        try:
+            text = text_of(Envelope.parse(entry.row.data))
+        except InvalidMessage:
+            text = "unreadable"
+        self.changes.append((text, entry.state.status, late, reason))
 
     async def _reauthenticate(self) -> None:
         self.refreshes += 1
@@ -365,8 +370,8 @@ class FaultyStore(MemoryStore):
         """How many of the next calls fail, by the name of the call."""
         self.during: dict[str, Callable[[], Awaitable[None]]] = {}
         """What happens while a call is carried out."""
-        self.attempted: list[tuple[Batch, tuple[Row, ...]]] = []
-        self.settled: list[tuple[Row, ...]] = []
+        self.left: tuple[Row, ...] = ()
+        """What a dead process left."""
 
     async def _call(self, name: str) -> None:
         if name in self.during:
@@ -381,17 +386,24 @@ class FaultyStore(MemoryStore):
 
     async def attempt(self, batch: Batch, rows: Sequence[Row], /, *, hlc: str) -> None:
         await self._call("attempt")
-        self.attempted.append((batch, tuple(rows)))
         await super().attempt(batch, rows, hlc=hlc)
 
     async def settle(self, rows: Sequence[Row], /) -> None:
         await self._call("settle")
-        self.settled.append(tuple(rows))
         await super().settle(rows)
 
     async def renew_device(self, old: str, new: str, /) -> None:
         await self._call("renew_device")
         await super().renew_device(old, new)
+
+    async def adopt(self) -> Sequence[Row]:
+        await self._call("adopt")
+        adopted, self.left = self.left, ()
+        return adopted
+
+    async def batches(self) -> Mapping[str, tuple[Ident, ...]]:
+        await self._call("batches")
+        return await super().batches()
 
     async def prune(self, before: datetime, /) -> int:
         await self._call("prune")

@@ -285,9 +285,15 @@ async def test_lanes_do_not_sit_out_their_backoff_when_the_path_is_back(clock: V
         await settle()
         assert len(provider.batches) == 8
 
-        session = ada.link.live
-        assert session is not None
-        ada.link.lost(session, TransportError("gone"))
+        def cut(batch: Batch) -> list[Ack]:
+            session = ada.link.live
+            assert session is not None
+            ada.link.lost(session, TransportError("gone"))
+            raise TransportError("gone")
+
+        provider.script = [cut]
+        ada.outbox.wake()
+        await settle()
         await ada.connected()
         await settle()
         assert ada.outbox.depth == 0
@@ -373,7 +379,7 @@ async def test_an_echo_before_the_answer_counts_once(clock: VirtualClock) -> Non
 
         async def echo_first(batch: Batch) -> list[Ack]:
             ada.outbox.seen("room", batch.entries[0].ident, OrderKey(1, "5"))
-            return [Ack(out.ident, "new", OrderKey(1, "5")) for out in batch.entries]
+            return accept(batch)
 
         provider.script.append(echo_first)
         entries = await ada.send_all("12")
@@ -386,6 +392,7 @@ async def test_an_echo_before_the_answer_counts_once(clock: VirtualClock) -> Non
         ]
         assert (ada.outbox.totals, ada.outbox.size) == ({"sent": 2}, 0)
         assert [entry for entry, _ in ada.sent] == entries
+        assert entries[0].row.stamp == OrderKey(1, "5")
         assert await ada.store.rows() == ()
 
 
@@ -874,6 +881,17 @@ async def test_a_fresh_token_may_help(clock: VirtualClock) -> None:
         assert provider.at[1] < 1.0
 
 
+async def test_each_refusal_of_a_right_has_a_refresh_of_its_own(clock: VirtualClock) -> None:
+    """Another answer between two of them: the token may have expired meanwhile (D12)."""
+    refused = refuse(NotAllowed("not a member"), **MEMBER)
+    provider = Provider(refused, refuse(ProviderError("500"), **LATER), refused)
+    async with client(clock, provider) as ada:
+        entry = await ada.send("1")
+        await ada.drained()
+
+        assert (entry.state, ada.refreshes) == (State.SENT, 2)
+
+
 async def test_a_token_that_cannot_be_refreshed_fails_nothing(clock: VirtualClock) -> None:
     """The app's token server is down: that says nothing of membership (D12)."""
     provider = Provider(*[refuse(NotAllowed("not a member"), **MEMBER)] * 5)
@@ -1189,6 +1207,7 @@ async def test_a_store_that_cannot_take_note_of_the_new_device_loses_nothing(clo
             [True],
             [False],
         ]
+        assert provider.at[1] > provider.at[0]  # not at once again: the store may fail for long
 
 
 async def test_a_lane_that_backs_off_hands_over_what_waits(clock: VirtualClock) -> None:
@@ -1276,6 +1295,7 @@ async def test_a_lane_whose_worker_meets_a_defect_goes_on(clock: VirtualClock) -
 
         assert provider.texts == [["1", "2"]]
         assert ada.context.defects == {"lane:room": 1}
+        ada.context.defects.clear()
 
 
 async def test_a_defect_after_the_answer_was_read_repeats_nothing(clock: VirtualClock) -> None:
@@ -1294,6 +1314,25 @@ async def test_a_defect_after_the_answer_was_read_repeats_nothing(clock: Virtual
         await asyncio.sleep(10)
 
         assert provider.texts == [["1"], ["1"]]
+        ada.context.defects.clear()
+
+
+async def test_a_defect_after_a_batch_was_split_leaves_it_split(clock: VirtualClock) -> None:
+    """Its parts have their places: the whole does not come back beside them (D10)."""
+    provider = Provider(refuse(Rejected("a batch of it was bad")))
+    async with client(clock, provider) as ada:
+        await ada.connected()
+
+        def defect() -> None:
+            ada.watcher.at.clear()
+            raise RuntimeError("a broken observer")
+
+        ada.watcher.at["outbox.settled"] = defect
+        await ada.send_all("12")
+        await ada.drained()
+
+        assert provider.texts == [["1", "2"], ["1"], ["2"]]
+        ada.context.defects.clear()
 
 
 async def test_who_listens_cannot_break_a_lane(clock: VirtualClock) -> None:
@@ -1311,6 +1350,7 @@ async def test_who_listens_cannot_break_a_lane(clock: VirtualClock) -> None:
 
         assert (entry.state, len(provider.batches)) == (State.SENT, 1)
         assert ada.context.defects == {"on_change": 2, "on_sent": 1}
+        ada.context.defects.clear()
 
 
 # -- bounds

@@ -424,6 +424,7 @@ async def test_a_frame_that_breaks_us_does_not_cost_the_connection(clock: Virtua
 
         assert (len(taken), ada.link.state) == (2, State.CONNECTED)
         assert ada.context.defects == {"signal": 1}
+        ada.context.defects.clear()
 
 
 # -- sleep and time

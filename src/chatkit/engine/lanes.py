@@ -45,7 +45,6 @@ class Lanes:
         lane = self._leaving.get(key) or self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(self._outbox, key, self._marks.get(key, LaneMark(0, 0)))
-            lane.successor = self._successors.get(key.device)
         lane.append(entry)
 
     def release(self, entry: OutboxEntry) -> None:

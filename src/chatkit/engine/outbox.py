@@ -15,7 +15,7 @@ from chatkit.engine.lanes import Lanes
 from chatkit.engine.lookup import look_up
 from chatkit.engine.publishing import Publishing, Refresh
 from chatkit.engine.timetable import Timetable
-from chatkit.errors import StoreError
+from chatkit.errors import ChatkitError
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Row
 
@@ -63,6 +63,8 @@ class Outbox(Entries):
         self.origin_of = origin_of
         self.refresh = Refresh(context, reauthenticate)
         self.lanes = Lanes(self)
+        self._adopted: list[Row] = []
+        """What is ours by now and not yet taken over."""
         self._timetable = Timetable(context, self._unfinished, on_due=self.lanes.put, on_late=self._expire)
 
     @property
@@ -90,9 +92,18 @@ class Outbox(Entries):
         return await self._take_over(rows)
 
     async def adopt(self) -> list[OutboxEntry]:
-        """Take over what processes that died have left in a store directory (D27)."""
-        rows = await self.context.store.adopt()
-        return await self._take_over(rows) if rows else []
+        """Take over what processes that died have left in a store directory (D27).
+
+        What the store cannot do now is done at the next call.
+        """
+        try:
+            self._adopted += await self.context.store.adopt()
+            entries = await self._take_over(self._adopted) if self._adopted else []
+        except ChatkitError as error:
+            self.store_failed(error)
+            return []
+        self._adopted = []
+        return entries
 
     def start(self) -> None:
         """Begin to watch deadlines and to sweep."""
@@ -220,5 +231,5 @@ class Outbox(Entries):
             await self.settle()
             try:
                 await self.context.store.prune(before)
-            except StoreError as error:
+            except ChatkitError as error:
                 self.store_failed(error)
