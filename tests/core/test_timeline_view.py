@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chatkit.core.fact import Fact
 from chatkit.core.overlay import Overlay
 from chatkit.core.timeline import Timeline
+from chatkit.core.timeline_dirty import Dirty
 from chatkit.core.timeline_view import Reader, ViewFeed
 from chatkit.errors import NotAllowed
 from chatkit.model.bodies import Text
@@ -245,6 +246,19 @@ def test_two_bounded_sets_of_changes_may_be_too_many_together() -> None:
 
     assert screen.follow() is None
     assert len(screen.messages) == 2 * 699
+
+
+def test_whether_there_is_anything_to_draw_can_be_asked_without_drawing() -> None:
+    """At first all is; then what was folded since."""
+    dirty = Dirty()
+    states = [bool(dirty)]
+    dirty.take()
+    states.append(bool(dirty))
+
+    dirty.add(create(1).ident)
+    states.append(bool(dirty))
+
+    assert states == [True, False, True]
 
 
 # -- masks
