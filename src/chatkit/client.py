@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from chatkit.channel import Channel
-from chatkit.errors import CapabilityError, ChatkitError, ConfigError, StateError
+from chatkit.errors import CapabilityError, ChatkitError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
 from chatkit.model.events import Event, MessageEvent, MessageUpdated
@@ -217,7 +218,8 @@ class Chat(Source):
         """Discard edits of the same message that were never attempted: the newer one replaces them."""
         for entry in self.engine.outbox.edits_of(delivery.channel, target, self._user.id):
             if entry.row.entry_id != delivery.id:
-                _ = await self.engine.outbox.discard(entry)
+                with suppress(StoreError):  # at worst a later life sends it too, before the newer one
+                    _ = await self.engine.outbox.discard(entry)
 
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""
@@ -235,7 +237,8 @@ class Chat(Source):
         except ChatkitError:
             return
         self._shared.show(entry)
-        _ = await self.engine.outbox.discard(entry)
+        with suppress(StoreError):  # counted; nobody is left to hear it
+            _ = await self.engine.outbox.discard(entry)
 
     # -- as a source ------------------------------------------------------------------------------------
 
