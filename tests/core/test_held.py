@@ -136,3 +136,15 @@ def test_a_new_log_starts_with_nothing_held() -> None:
 
     assert (len(held), held.mark, held.evicted) == (0, None, 1)
     assert hold(held, change(2, "update", BOB)) == [True]
+
+
+def test_what_waits_shows_no_body_when_it_is_printed() -> None:
+    """A traceback or a log line may print it (I16)."""
+    held = Held()
+    hold(held, change(2, "update", ADA, body={"type": "text", "text": "secret"}))
+
+    released = held.release(ADA)
+
+    assert released is not None
+    assert "secret" not in repr(released.steps())
+    assert "'ada'" in repr(released.steps())

@@ -18,6 +18,7 @@ from chatkit.core.timeline_bytes import reparse
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import STRENGTH, Attested
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import hide
 
 Word: TypeAlias = Literal["update", "delete", "restore"]
 Register: TypeAlias = "Word | tuple[str, str]"
@@ -53,6 +54,9 @@ class Unparsed(NamedTuple):
     prev: str | None
     suspect: bool
 
+    def __repr__(self) -> str:
+        return hide(self, "data")
+
     @classmethod
     def of(cls, fact: Fact) -> Unparsed:
         """Return a fact without its envelope."""
@@ -73,6 +77,9 @@ class Change(NamedTuple):
     """How strongly its sender is vouched for (D2)."""
     held: Unparsed | None = None
     """Its fact, while its message is unseen."""
+
+    def __repr__(self) -> str:
+        return hide(self, "value")
 
     @property
     def given(self) -> bool:
