@@ -75,7 +75,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """All of the pure code, nearly all of the engine, nine tenths elsewhere; `-- --reuse` takes the last run's data."""
+    """All of the pure code, most of the engine, nine tenths elsewhere; `-- --reuse`: of the last run."""
     install(session, "-e", ".[dev]")
     if "--reuse" not in session.posargs:
         session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=")

@@ -81,7 +81,7 @@ def live(chat: chatkit.Chat) -> Any:
 
 
 async def connected(chat: chatkit.Chat) -> None:
-    while live(chat) is None:  # noqa: ASYNC110  # virtual time
+    while live(chat) is None:  # virtual time
         await asyncio.sleep(0.01)
 
 

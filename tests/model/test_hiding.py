@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 
+from chatkit.core.fact import Fact
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Foreign, Outgoing, Present, Received, Row, StoreHeader
@@ -19,6 +20,7 @@ SECRET = b"a body or a secret"
 CARRIERS: list[NamedTuple] = [
     Entry(SECRET, STAMP),
     Folded(IDENT, SECRET, STAMP, SECRET, 1, KEY, False, 0, None, {}),
+    Fact(cast("Any", None), SECRET, "ada", KEY, True, AT, "provider", "log"),
     Outgoing(IDENT, "device", 1, SECRET, None),
     StoreHeader("ada", "memory://x", "device", SECRET, 1, 1, True, None),
     Row(

@@ -7,15 +7,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.stores.contract_attempts import AttemptsContract
-from tests.stores.contract_life import DurableContract, LifeContract
-from tests.stores.contract_outbox import OutboxContract
-from tests.stores.contract_timeline import TimelineContract
 
 from chatkit.model.options import OutboxLimits
 from chatkit.stores import open_store
 from chatkit.testing.clock import VirtualClock
 from tests.stores.contract import Kit
+from tests.stores.contract_attempts import AttemptsContract
+from tests.stores.contract_life import DurableContract, LifeContract
+from tests.stores.contract_outbox import OutboxContract
+from tests.stores.contract_timeline import TimelineContract
 
 
 def kit_of(spec: str | None, clock: VirtualClock, **options: Any) -> Kit:

@@ -500,7 +500,7 @@ async def test_an_abandoned_store_forgets_what_waits(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     abandoning = asyncio.create_task(asyncio.to_thread(store.abandon))
     async with asyncio.timeout(10):
-        while store._worker._queue.qsize() < 2:  # type: ignore[attr-defined]  # noqa: ASYNC110  # what waits, and the end
+        while store._worker._queue.qsize() < 2:  # type: ignore[attr-defined]  # what waits, and the end
             await asyncio.sleep(0)
     go_on.set()
     await abandoning
