@@ -206,6 +206,22 @@ async def test_who_waits_hears_of_every_change(clock: VirtualClock) -> None:
         await asyncio.gather(*waiting)
 
 
+async def test_the_oldest_is_the_first_that_still_waits(clock: VirtualClock) -> None:
+    """However often it was tried."""
+    provider = Provider(*[SILENCE] * 50)
+    async with client(clock, provider) as ada:
+        queued = clock.wall()
+        await ada.send("1")
+        await asyncio.sleep(5)
+        await ada.send("2")
+        await asyncio.sleep(5)
+        assert ada.outbox.oldest == queued
+        provider.script.clear()
+        await ada.drained()
+
+        assert ada.outbox.oldest is None
+
+
 async def test_counts_tell_what_waits_and_what_failed(clock: VirtualClock) -> None:
     """Withdrawn entries are neither; what failed and was sent by hand is no failure any more."""
     provider = Provider(refuse(Rejected("no"), only=["bad"]))

@@ -274,10 +274,9 @@ class Entries:
             return
         self._count(entry, -1)
         self._unfinished.pop(entry, None)
-        if (
-            self.for_ident(entry.row.channel, entry.row.ident) is entry
-        ):  # two may have one, from one key (D14)
-            del self._idents[entry.row.channel, entry.row.ident]
+        ident = entry.row.channel, entry.row.ident
+        if self._idents.get(ident) is entry:  # two may have the same, made from one key (D14)
+            del self._idents[ident]
         siblings = self._dependants.get(entry.row.depends_on or "", {})
         siblings.pop(entry, None)
         if not siblings:
