@@ -73,6 +73,16 @@ class Folder:
                 "channel.received", channel=self._parts.name, kind=envelope.kind
             )
 
+    def show(self, fact: Fact) -> None:
+        """Show a fact that will come again, and be told then; a change of what is not loaded waits till then."""
+        target = target_of(fact.envelope, fact.user)
+        if fact.envelope.kind != "message.create" and target not in self._parts.timeline:
+            return
+        before = self._teller.before(target)
+        for applied in self._parts.timeline.apply(fact):
+            self._note(applied)
+            self._teller.freeze(applied, before)
+
     def settle_own(self, fact: Fact) -> None:
         """Take note that an own envelope came back: it is there, whatever we thought (D6, D23)."""
         if fact.user in self._parts.context.users:

@@ -44,7 +44,11 @@ class Dropped(NamedTuple):
     """Frames were dropped here, since the inbox was full."""
 
 
-Item: TypeAlias = Received | Foreign | Shed | Proven | Dropped
+class Left(NamedTuple):
+    """The channel ceased to be received here."""
+
+
+Item: TypeAlias = Received | Foreign | Shed | Proven | Dropped | Left
 
 
 class Receiver:
@@ -110,7 +114,17 @@ class Receiver:
 
     def drop(self) -> None:
         """Throw away the frames that wait: the log is to be read, which has them all (D19)."""
-        self._inbox = deque(item for item in self._inbox if isinstance(item, Proven))
+        self._inbox = deque(item for item in self._inbox if isinstance(item, Proven | Left))
+
+    def leave(self) -> None:
+        """Take note that nothing is received from now on: what follows waits for what is missed (D19)."""
+        if self._context.log is not None:
+            self._inbox.append(Left())
+            self._wake()
+
+    def back(self) -> None:
+        """Take note that the channel is received again; what was missed is somebody else's to say."""
+        self._inbox = deque(item for item in self._inbox if not isinstance(item, Left))
 
     def prompt_read(self, delay: float) -> None:
         """Have the log read soon: something says that it holds what we lack."""
@@ -166,14 +180,19 @@ class Receiver:
             if verdict is Verdict.AHEAD and not quiet:
                 self._prompt_range()
         passed = fact.stamped and complete is not None and fact.key <= complete
-        # What moved the mark past it had it, and told it; unless live began with it.
-        self._folder.fold(fact, quiet=quiet or (passed and not self._teller.expects(fact.key)))
+        if self._teller.holding and not passed:
+            self._folder.show(fact)  # told in its turn, when what was missed is read
+        else:
+            # What moved the mark past it had it, and told it; unless live began with it.
+            self._folder.fold(fact, quiet=quiet or (passed and not self._teller.expects(fact.key)))
         self._overlay.confirm(item.entry_id)
 
     async def _take(self, item: Item) -> None:
         match item:
             case Proven():
                 await self._prove(item)
+            case Left():
+                self._teller.holding = self._progress.gap = True
             case Dropped():
                 self._lost("overflow")
             case Shed():

@@ -84,6 +84,7 @@ class Sync:
         Args:
             fresh: The channel was never seen here, so that nothing was missed.
         """
+        self._receiver.back()
         self._progress.lose()
         self._receiver.prompt_read(0.0)
         self._teller.holding, self._progress.gap = True, not fresh
@@ -91,17 +92,20 @@ class Sync:
         self.caught_up = False
 
     def resume(self) -> None:
-        """The provider vouches that nothing was missed."""
+        """The provider vouches that nothing was missed since the mark."""
+        self._receiver.back()
+        self._receiver.reading()
         self._progress.continuity.resumed()
-        self.caught_up = self._receiver.read_due is None
+        self._teller.holding = self._progress.gap = False
+        self.caught_up = True
 
     def stop(self) -> None:
-        """Live ended: what waited stands behind a gap that was not read; the next attach brings it all."""
+        """Live ended: what follows stands behind what is missed from now on, and waits for it."""
         self.caught_up = False
         self._progress.lose()
         if self._teller.holding:
-            self._teller.holding = False
-            self._receiver.drop()
+            self._receiver.drop()  # what waits was not told, and will be read
+        self._receiver.leave()
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until `work` has something to do, or `None`."""

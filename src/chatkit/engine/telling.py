@@ -101,12 +101,22 @@ class Teller:
         key = news.fact.key
         if self.event_from is not None and key <= self.event_from and not self.expects(key):
             wanted = False
-        fresh = news.message is not None and applied.outcome != "duplicate"
-        seen_first = self._presenter.active and fresh and issubclass(news.kind, MessageEvent)
-        if seen_first:
-            self._masks.freeze(news.target, before)
-        if wanted or seen_first:
+        frozen = self.freeze(applied, before)
+        if wanted or frozen:
             self._release.add(key, _Pending(news, wanted), self._context.clock.monotonic())
+
+    def freeze(self, applied: Applied, before: Message | None) -> bool:
+        """Show a message as it was until middleware has seen what became of it; returns whether it must."""
+        shows = applied.message is not None and applied.outcome in {
+            "created",
+            "updated",
+            "deleted",
+            "restored",
+        }
+        if shows and self._presenter.active:
+            self._masks.freeze(applied.target, before)
+            return True
+        return False
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until something is to be told at the latest, or `None`."""
