@@ -10,6 +10,7 @@ import pytest
 import chatkit
 from chatkit.engine.dispatcher import Dispatcher
 from chatkit.engine.subscription import Subscription
+from chatkit.engine.track import Told
 from chatkit.errors import NotAllowed
 from chatkit.model.order import Ident, OrderKey
 
@@ -93,10 +94,10 @@ def test_a_fact_goes_to_who_has_it_not() -> None:
     joined.track("a").after = OrderKey(1, "5")
     for serial in ("5", "6"):
         event = chatkit.ChannelChanged(event_id=serial, channel="a", at=NOW, state="attached")
-        dispatcher.tell_fact(event, "a", Ident("cleo", serial), OrderKey(1, serial))
+        dispatcher.tell_fact("a", Told(event, Ident("cleo", serial), OrderKey(1, serial), None))
     assert heard(live, joined) == [["5", "6"], ["6"]]
     dispatcher.forget("a")
-    dispatcher.tell_fact(state("a"), "a", Ident("cleo", "1"), OrderKey(1, "1"))
+    dispatcher.tell_fact("a", Told(state("a"), Ident("cleo", "1"), OrderKey(1, "1"), None))
     assert heard(joined) == [["6", "a"]]
 
 

@@ -273,6 +273,39 @@ async def test_what_another_log_told_stays_flagged_in_the_next_life(stage: Stage
         ]
 
 
+async def test_what_was_acknowledged_before_the_log_said_its_id_is_no_orphan(
+    clock: VirtualClock, path: Path
+) -> None:
+    """A message of mine that was sent before anything was read stands in its place in the next life (D18)."""
+    stage = Stage(clock, like="supabase")
+    async with stage.chat("ada", store=path) as ada:
+        stage.peer("cleo").say("0")
+        delivery = await ada.channel(C).send("1")
+        await delivery.wait(timeout=5)
+        await ready(ada)
+        stage.peer("dora").say("2")
+        await asyncio.sleep(2)
+    async with stage.chat("ada", store=path) as ada:
+        await ready(ada)
+
+        view = ada.channel(C).timeline.view.messages
+        assert [(m.text, "orphaned" in m.flags) for m in view] == [("0", False), ("1", False), ("2", False)]
+
+
+async def test_what_was_kept_without_a_mark_does_not_hide_what_follows_it(stage: Stage, path: Path) -> None:
+    """A page that was loaded before any attach is kept without a mark: the next life reads the newest anew (D17)."""
+    stage.peer("cleo").say(*numbers(0, 5))
+    async with stage.chat("ada", store=path) as ada:
+        await ada.channel(C).timeline.jump("newest")
+        await asyncio.sleep(2)
+    stage.peer("dora").say(*numbers(5, 100))
+    async with stage.chat("ada", store=path) as ada:
+        await ready(ada)
+
+        assert shown(ada) == numbers(50, 100)
+        assert ada.channel(C).timeline.view.has_older
+
+
 # -- what is written ------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import pytest
 import chatkit
 from chatkit.adapters.memory import Like
 from chatkit.engine.subscription import MAX_BUFFER, Subscription
-from chatkit.engine.track import PASSED, RECENT, Passed, Track
+from chatkit.engine.track import PASSED, RECENT, Told, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
 from chatkit.model.cursor import Cursor
 from chatkit.model.order import Ident, OrderKey
@@ -48,18 +48,20 @@ def passing(number: int) -> chatkit.CustomEvent:
     return chatkit.CustomEvent(event_id=f"p{number}", channel=C, at=NOW, name="wave", sender=SENDER)
 
 
-def fact(number: int) -> tuple[chatkit.Event, str, Ident, OrderKey]:
+def fact(number: int, at: int | None = None) -> tuple[str, Told]:
     event = chatkit.ReactionChanged(
         event_id=f"{number}",
         channel=C,
         at=NOW,
-        cursor=Cursor(f"after {number}"),
+        cursor=Cursor(f"after {number if at is None else at}"),
         message_id="m",
         user="cleo",
         emoji="👍",
         added=True,
     )
-    return event, C, Ident("cleo", f"{number}"), OrderKey(1, f"{number:020d}")
+    key = OrderKey(1, f"{number:020d}")
+    place = key if at is None else OrderKey(1, f"{at:020d}")
+    return C, Told(event, Ident("cleo", f"{number}"), key, place)
 
 
 def gap(after: int | None = None) -> chatkit.Discontinuity:
@@ -207,6 +209,14 @@ async def test_behind_a_gap_no_cursor_leads_past_what_was_dropped() -> None:
     assert event.cursor == "after 2"
 
 
+async def test_a_readers_cursor_never_goes_back() -> None:
+    """What it was given below a place stays given, though a later event's place lies below (D17)."""
+    sub = subscription(buffer=10)
+    for number, at in ((7, 7), (9, 6), (8, 9), (10, 10)):
+        sub.offer_fact(*fact(number, at))
+    assert [event.cursor for event in sub._queue] == ["after 7", "after 7", "after 9", "after 10"]
+
+
 async def test_a_gap_that_nobody_is_told_of_shows_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """A reader that does not take `Discontinuity` loses events with a warning (D21)."""
     sub = subscription(chatkit.ReactionChanged, overflow="gap")
@@ -284,16 +294,15 @@ def test_a_track_remembers_within_bounds() -> None:
     track = Track()
     track.recent = {}
     for number in range(RECENT + 5):
-        _, _, ident, key = fact(number)
-        track.note(ident, key)
+        _, told = fact(number)
+        track.note(told.ident, told.key)
     assert len(track.recent) == RECENT
     assert not track.has(Ident("cleo", "4"), OrderKey(1, ""))
     assert track.has(Ident("cleo", "5"), OrderKey(1, ""))
     track.note(Ident("cleo", "late"), OrderKey(1, "0"))
     assert track.given == OrderKey(1, f"{RECENT + 4:020d}")
     for number in range(PASSED + 2):
-        event, _, ident, key = fact(number)
-        track.pass_by(Passed(event, ident, key))
+        track.pass_by(fact(number)[1])
     assert len(track.passed) == PASSED
     assert track.unkept == OrderKey(1, f"{1:020d}")
 
@@ -408,12 +417,12 @@ async def test_a_handler_that_fell_behind_before_any_attach_loses_and_hears_it(
         assert (mine.gaps, mine.dropped) == (2, 1)
 
 
-def _created() -> tuple[chatkit.Event, str, Ident, OrderKey]:
+def _created() -> tuple[str, Told]:
     message = chatkit.Message(
         message_id="m", channel=C, sender=SENDER, body=chatkit.Text(text="x"), own=False, at=NOW
     )
     event = chatkit.MessageCreated(event_id="e", channel=C, at=NOW, message=message)
-    return event, C, Ident("cleo", "e"), OrderKey(1, "1")
+    return C, Told(event, Ident("cleo", "e"), OrderKey(1, "1"), None)
 
 
 async def test_an_overflow_while_the_log_is_read_anew_reads_once(stage: Stage) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from chatkit.engine.subscription import Subscription
 from chatkit.engine.system import logger
+from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError
 from chatkit.model.events import Discontinuity, Event
-from chatkit.model.order import Ident, OrderKey
 
 
 class Dispatcher:
@@ -51,10 +51,10 @@ class Dispatcher:
         if not taken:
             _warn(gap)
 
-    def tell_fact(self, event: Event, channel: str, ident: Ident, key: OrderKey) -> None:
+    def tell_fact(self, channel: str, told: Told) -> None:
         """Hand on a durable fact to readers that do not have it from the log."""
         for reader in self.readers(channel):
-            reader.offer_fact(event, channel, ident, key)
+            reader.offer_fact(channel, told)
 
     def forget(self, channel: str) -> None:
         """Places in a channel mean something else now (D18)."""

@@ -74,7 +74,7 @@ class Folder:
             )
 
     def show(self, fact: Fact) -> None:
-        """Show a fact that will come again, and be told then; a change of what is not loaded waits till then."""
+        """Show a fact that will come again, to be told then; a change of what is not loaded waits, too."""
         target = target_of(fact.envelope, fact.user)
         if fact.envelope.kind != "message.create" and target not in self._parts.timeline:
             return

@@ -110,10 +110,12 @@ class Keeper:
         self._progress.log_id = mark.log_id
         self._progress.holes = tuple(hole for hole in mark.holes if hole[0] != BOTTOM)
         floor = max((above for _, above in mark.holes), default=BOTTOM)
-        mine = [folded for folded in cached if folded.stamp.log_id in (mark.log_id, None)]
+        # What was acknowledged before the log had said its id stands under the provider's name.
+        present = {mark.log_id, self._context.origin, None}
+        mine = [folded for folded in cached if folded.stamp.log_id in present]
         return Kept(
             messages=tuple(folded for folded in mine if folded.stamp.key >= floor),
-            former=tuple(folded for folded in cached if folded.stamp.log_id not in (mark.log_id, None)),
+            former=tuple(folded for folded in cached if folded.stamp.log_id not in present),
             as_of=mark.key,
             has_older=bool(mark.holes),
         )

@@ -37,14 +37,15 @@ class Loader:
         self._keeper = keeper
         self._teller = teller
         self.restored = False
-        """Whether the store held messages of the channel."""
+        """Whether the store held messages of the channel that what follows joins on to."""
 
     async def restore(self) -> None:
         """Show what the store holds, before any network."""
         kept = await self._keeper.restore()
         timeline = self._timeline
         if kept is not None:
-            self.restored = bool(kept.messages)
+            # Without a mark nobody can say what follows them: they show until the newest page replaces them.
+            self.restored = bool(kept.messages) and (kept.as_of is not None or self._context.log is None)
             if kept.former and not len(timeline):  # D18: what the present log lacks stays, flagged
                 _ = timeline.load(kept.former, as_of=None)
                 timeline.reset(another=True)

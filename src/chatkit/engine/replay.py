@@ -12,6 +12,7 @@ from chatkit.core.timeline import Timeline
 from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
 from chatkit.engine.progress import LAG
 from chatkit.engine.reading import Refused, from_log
+from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError, CursorInvalid
 from chatkit.model.cursor import Cursor, Spot, encode_cursor
 from chatkit.model.events import Discontinuity, Event
@@ -181,8 +182,8 @@ class Replay:
             return False
         track.passed.clear()
         track.replaying = False
-        for event, ident, key in fresh:
-            self._reader.give(event, self._name, ident, key)
+        for told in fresh:
+            self._reader.give(self._name, told)
         return True
 
     # -- facts ------------------------------------------------------------------------------------------
@@ -202,29 +203,31 @@ class Replay:
             news = news_of(applied, fact, fetches=can_fetch(self._context))
             if known or news is None:
                 continue
-            event = await self._event(news)
+            at = self._place(news.fact.key)
+            event = await self._event(news, at)
             if event is not None:
                 await self._reader.room()
             if self._goes_on:
-                self._reader.give(event, self._name, news.fact.ident, news.fact.key)
+                self._reader.give(self._name, Told(event, news.fact.ident, news.fact.key, at))
         if self._goes_on:
             self._track.note(fact.ident, fact.key)
 
-    async def _event(self, news: News) -> Event | None:
+    async def _event(self, news: News, at: OrderKey) -> Event | None:
         """Return the event of a fact as the reader gets it; `None`: it shows nothing, or is not asked for."""
         if not self._reader.hears(news.kind):
             return None
         found: News | None = news
         if news.needs_message:
             found = await self._insist(lambda: fetched(self._context, news, self._viewer))
-        event = None if found is None else event_of(found, self._viewer, self._cursor(news.fact.key))
+        event = None if found is None else event_of(found, self._viewer, self._cursor(at))
         return None if event is None else await self._presenter.present(event)
 
-    def _cursor(self, place: OrderKey) -> Cursor:
-        """Return the cursor of a place, never beyond what may still turn up below it (D17)."""
+    def _place(self, key: OrderKey) -> OrderKey:
+        """Return the place to come back to after a fact: never beyond what may turn up below it (D17)."""
         complete = self._progress.complete
-        if not self._contiguous and complete is not None:
-            place = min(place, complete)
+        return key if self._contiguous or complete is None else min(key, complete)
+
+    def _cursor(self, place: OrderKey) -> Cursor:
         return encode_cursor(Spot(self._log_id or self._context.origin, self._name, place))
 
 

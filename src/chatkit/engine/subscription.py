@@ -6,15 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from chatkit.engine.system import logger
-from chatkit.engine.track import Passed, Track
+from chatkit.engine.track import Told, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
 from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame
-
-if TYPE_CHECKING:
-    from chatkit.model.order import Ident, OrderKey
 
 Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
@@ -73,7 +70,7 @@ class Subscription:
     @property
     def free(self) -> int:
         """How many more events it takes."""
-        return self._buffer - len(self._queue)
+        return max(0, self._buffer - len(self._queue))
 
     def takes(self, event: Event) -> bool:
         """Whether it asked for events of this type."""
@@ -109,27 +106,31 @@ class Subscription:
         track.behind = track.behind or gap.after
         return self.offer(gap)
 
-    def offer_fact(self, event: Event, channel: str, ident: Ident, key: OrderKey) -> None:
+    def offer_fact(self, channel: str, told: Told) -> None:
         """Queue a durable fact, unless it has it from the log, or will have."""
         track = self.track(channel)
-        if self.closed or track.has(ident, key):
+        if self.closed or track.has(told.ident, told.key):
             return
         if track.replaying:
-            track.pass_by(Passed(event, ident, key))
-        elif self.takes(event) and len(self._queue) >= self._buffer:
-            self._overrun(event, channel)
+            track.pass_by(told)
+        elif told.event is not None and self.takes(told.event) and not self.free:
+            self._overrun(told.event, channel)
         else:
-            self.give(event, channel, ident, key)
+            self.give(channel, told)
 
-    def give(self, event: Event | None, channel: str, ident: Ident, key: OrderKey) -> None:
-        """Queue a fact, and remember it; `None`: it shows nothing, or is hidden."""
+    def give(self, channel: str, told: Told) -> None:
+        """Queue a fact, and remember it."""
         track = self.track(channel)
-        track.note(ident, key)
-        if event is not None and self.takes(event):
-            track.cursor = event.cursor
-            if track.behind is not None and event.cursor is not None:
-                event = replace(event, cursor=track.behind)
-            self._push(event)
+        track.note(told.ident, told.key)
+        event = told.event
+        if event is None or not self.takes(event):
+            return
+        if told.at is not None:
+            if track.at is None or told.at > track.at:
+                track.at, track.cursor = told.at, event.cursor
+            cursor = track.behind or track.cursor
+            event = event if event.cursor == cursor else replace(event, cursor=cursor)
+        self._push(event)
 
     # -- reading ----------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from chatkit.core.release import Release
 from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
 from chatkit.engine.presenting import message_in
+from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError
 from chatkit.model.events import CustomEvent, Discontinuity, ForeignFrame, MessageCreated, MessageEvent
 from chatkit.model.ids import new_message_id
@@ -148,8 +149,8 @@ class Teller:
         fact = news.fact
         if pending.wanted:
             news = await self._with_message(news)
-        cursor = self._progress.cursor(self._place(fact.key, late=late))
-        event = event_of(news, self._context.user, cursor)
+        at = self._place(fact.key, late=late)
+        event = event_of(news, self._context.user, self._progress.cursor(at))
         if event is None:
             return
         shown: Event | None = event
@@ -166,10 +167,12 @@ class Teller:
             return
         if late and isinstance(shown, MessageCreated):
             shown = replace(shown, late=True)
-        self._dispatcher.tell_fact(shown, self._channel, fact.ident, fact.key)
+        self._dispatcher.tell_fact(self._channel, Told(shown, fact.ident, fact.key, at))
 
-    def _place(self, key: OrderKey, *, late: bool) -> OrderKey:
+    def _place(self, key: OrderKey, *, late: bool) -> OrderKey | None:
         """Return the place to come back to after a fact: never beyond what may be missing (D17)."""
+        if self._context.log is None:
+            return None
         at = self.told if late and self.told is not None else key
         complete = self._progress.complete
         return at if complete is None else min(at, complete)

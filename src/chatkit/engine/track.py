@@ -16,12 +16,15 @@ RECENT: Final = 2_000
 """Facts remembered as given from a log whose order is not settled at once."""
 
 
-class Passed(NamedTuple):
-    """A live fact that waits until the log was read up to it."""
+class Told(NamedTuple):
+    """A durable fact as readers get it."""
 
-    event: Event
+    event: Event | None
+    """`None`: it shows nothing, or is hidden."""
     ident: Ident
     key: OrderKey
+    at: OrderKey | None
+    """The place that the event's cursor stands for."""
 
 
 class Track:
@@ -30,7 +33,18 @@ class Track:
     While the log is read to it, live facts pass by; at the end it gets of them what the log had not.
     """
 
-    __slots__ = ("after", "behind", "cursor", "follows", "given", "passed", "recent", "replaying", "unkept")
+    __slots__ = (
+        "after",
+        "at",
+        "behind",
+        "cursor",
+        "follows",
+        "given",
+        "passed",
+        "recent",
+        "replaying",
+        "unkept",
+    )
 
     def __init__(self) -> None:
         self.replaying = False
@@ -44,10 +58,12 @@ class Track:
         self.recent: dict[Ident, None] | None = None
         """Facts it had from a log in which a lower place may still turn up: there `after` says nothing."""
         self.cursor: Cursor | None = None
-        """Cursor of the newest event it was given."""
+        """The furthest cursor that it was given: a later event's may lie below, while a range is open."""
+        self.at: OrderKey | None = None
+        """The place of that."""
         self.behind: Cursor | None = None
         """Below here something was kept from it that the log has: no cursor of it goes beyond (D17)."""
-        self.passed: deque[Passed] = deque()
+        self.passed: deque[Told] = deque()
         self.unkept: OrderKey | None = None
         """Newest fact that passed and is not kept: the log must be read at least so far."""
 
@@ -66,9 +82,9 @@ class Track:
             if len(self.recent) > RECENT:
                 del self.recent[next(iter(self.recent))]
 
-    def pass_by(self, fact: Passed) -> None:
+    def pass_by(self, told: Told) -> None:
         """Keep a live fact until the log was read."""
-        self.passed.append(fact)
+        self.passed.append(told)
         if len(self.passed) > PASSED:
             lost = self.passed.popleft().key
             self.unkept = lost if self.unkept is None else max(lost, self.unkept)
