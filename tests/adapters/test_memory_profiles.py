@@ -27,8 +27,9 @@ from chatkit.errors import (
 from chatkit.logs.memory import MemoryLog
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.order import OrderKey
+from chatkit.model.registers import Register
 from chatkit.ports.adapter import Publisher, Received
-from chatkit.ports.log import Log, Register
+from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Outgoing
 from chatkit.testing.clock import VirtualClock
 from tests.adapters.world import World, attached, parts, received

@@ -11,7 +11,8 @@ import pytest
 from chatkit.errors import CapabilityError, ConfigError
 from chatkit.logs.memory import MemoryLog
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Messages, Register
+from chatkit.model.registers import Register
+from chatkit.ports.log import Messages
 from chatkit.testing.clock import VirtualClock
 from tests.logs.wishes import change, message_id, text_of, wish
 

@@ -9,7 +9,7 @@ import pytest
 from chatkit.errors import OutboxFull, StateError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register
 from chatkit.ports.store import LaneKey, LaneMark, Mark
 from tests.stores.contract import Kit, ids, send
 from tests.stores.values import DEVICE, NOON, attempted, batch_of, message, row

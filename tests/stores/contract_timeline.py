@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register
 from chatkit.ports.store import Mark
 from tests.stores.contract import Kit
 from tests.stores.values import message

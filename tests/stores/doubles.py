@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from chatkit.stores.connection import Connection, Mode, connect
+from chatkit.sqlite.connection import Connection, Mode, connect
 
 Fault = Callable[[str], BaseException | None]
 """Says for each statement whether it fails, and how."""

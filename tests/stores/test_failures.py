@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from chatkit.errors import ChatkitError, StoreError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register
 from chatkit.ports.store import Mark, Store
 from chatkit.stores import MemoryStore
 from chatkit.testing.clock import VirtualClock

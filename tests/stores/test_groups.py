@@ -12,7 +12,7 @@ import pytest
 
 from chatkit.errors import OutboxFull, StateError, StoreError
 from chatkit.model.options import OutboxLimits
-from chatkit.stores.connection import Connection
+from chatkit.sqlite.connection import Connection
 from tests.stores.contract import ids
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error
 from tests.stores.kits import file_store, opened

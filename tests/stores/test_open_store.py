@@ -13,11 +13,10 @@ import pytest
 from chatkit.errors import ConfigError, StateError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register, merged
+from chatkit.sqlite.worker import ThreadWorker, run_calls
 from chatkit.stores import DirectoryStore, MemoryStore, SqliteStore, open_store
 from chatkit.stores.location import Location, make_directory
-from chatkit.stores.rules import merged
-from chatkit.stores.worker import ThreadWorker, run_calls
 from chatkit.testing.clock import VirtualClock
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from chatkit.errors import StateError, StoreError, StoreLocked
+from chatkit.sqlite.connection import Durability, connect
 from chatkit.stores import schema
-from chatkit.stores.connection import Durability, connect
 from chatkit.stores.schema import APPLICATION_ID, MIGRATIONS
 from tests.stores.contract import ids
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error

@@ -8,9 +8,10 @@ from typing import NoReturn
 from chatkit.errors import CapabilityError
 from chatkit.logs.core import LogCore, Moderator
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.registers import Register
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
-from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, Register
+from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
 
 

@@ -12,6 +12,7 @@ Sending by `capabilities.announce`: stream = `publish()`; transactional = `log.a
 from __future__ import annotations
 
 from chatkit.model.entry import Entry, Folded, Stamp
+from chatkit.model.registers import Register
 from chatkit.ports.adapter import (
     Adapter,
     AdapterFactory,
@@ -40,7 +41,8 @@ from chatkit.ports.log import (
     LogFeature,
     LogState,
     Messages,
-    Register,
+    SearchMark,
+    SearchPage,
 )
 from chatkit.ports.outgoing import Ack, Again, Batch, Outcome, Outgoing, Scope
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, Store, StoreHeader
@@ -83,6 +85,8 @@ __all__ = [
     "Roster",
     "Row",
     "Scope",
+    "SearchMark",
+    "SearchPage",
     "Session",
     "SessionClosed",
     "Shed",

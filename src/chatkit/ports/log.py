@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from chatkit.model.entry import Entry, Folded
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.registers import Register
 from chatkit.model.views import Unread
 from chatkit.ports.outgoing import Ack, Outgoing
 
@@ -65,21 +66,30 @@ class Found(NamedTuple):
     reaches: datetime | None
 
 
-class Register(NamedTuple):
-    """A last-value cell keyed (channel, user, name): marks, mutes, roles (D25)."""
+class SearchMark(NamedTuple):
+    """Where a search goes on: hits stand newest first, by time, channel and serial (as bytes)."""
 
+    at: datetime
     channel: str
-    user: str
-    name: str
-    value: str
-    merge: Literal["greatest", "newest"]
-    key: OrderKey | None
+    serial: str
+
+
+class SearchPage(NamedTuple):
+    """Hits, newest first; an envelope names its channel. `next`: older ones lie strictly before it."""
+
+    items: tuple[Folded, ...]
+    next: SearchMark | None
 
 
 class Log(Protocol):
     """A shared log. What `capabilities` lacks raises `CapabilityError`, no answer `TransportError`.
 
-    Calls are safe to repeat: an append answers `duplicate` for what it already has.
+    Calls are safe to repeat: an append answers `duplicate` for what it already has. `append`, `heads`,
+    `entries`, `messages` and `find` every log has (but raw history no `append`); of the features, `fence` is
+    what D9 asks of an append, `fold` `get`, `versions` and threads, `registers` `put`, `registers`, `unread`
+    and roles, `search` `search`, `erase` `trim` and the erasing of deleted text, `notify` `changes`.
+
+    A log trusts its caller to be whom the idents name: what attests them stands before it.
     """
 
     @property
@@ -88,7 +98,12 @@ class Log(Protocol):
         ...
 
     async def append(self, channel: str, entries: Sequence[Outgoing], /) -> Appended:
-        """Number and keep entries, in one transaction and in order (D9). A bad row fails alone."""
+        """Number and keep entries, in one transaction and in order (D9). A bad row fails alone.
+
+        Acks of what the log has, duplicates too, carry place, time and `prev` (`None` for a duplicate whose
+        entry was trimmed). Rights: an edit is its author's, a delete or restore also a moderator's: whoever
+        has a `ROLE` register in the channel that says so (D2).
+        """
         ...
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
@@ -118,7 +133,10 @@ class Log(Protocol):
         ...
 
     async def versions(self, channel: str, ident: Ident, /) -> Entries:
-        """Return the creation and every change of one message, oldest first."""
+        """Return the creation and every edit, delete and restore of one message, oldest first.
+
+        Of what was erased the envelopes stay, without their bodies (D26). No error if there is none.
+        """
         ...
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
@@ -126,17 +144,23 @@ class Log(Protocol):
         ...
 
     async def put(self, registers: Sequence[Register], /) -> None:
-        """Merge registers; a value never goes back."""
+        """Merge registers as `chatkit.model.registers.merged` says, in one transaction; safe to repeat."""
         ...
 
     async def registers(
         self, channel: str, names: Sequence[str], /, *, users: Sequence[str] | None = None
     ) -> Sequence[Register]:
-        """Return registers of a channel by name, of some users or of all."""
+        """Return registers of a channel by name, of some users or of all; by name, then user, as bytes."""
         ...
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
-        """Count what a user has not read."""
+        """Count what a user has not read, from their `READ` and `UNREAD` registers alone.
+
+        Counted are messages of others that are not deleted and stand in the channel itself (no thread, or
+        also shown in the channel): those above the `READ` mark, and those from the `UNREAD` place on.
+        `mentions`: those of them that mention the user or everyone. `first`: the id of the oldest. Without a
+        mark: all that is kept. `exact=False`: the floor lies above the mark.
+        """
         ...
 
     async def search(
@@ -144,16 +168,43 @@ class Log(Protocol):
         text: str,
         /,
         *,
-        channels: Sequence[str] | None,
-        sender: str | None,
-        before: OrderKey | None,
+        channels: Sequence[str] | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
         limit: int,
-    ) -> Messages:
-        """Return messages that hold the words, newest first."""
+    ) -> SearchPage:
+        """Return messages that hold all words of a text, newest first.
+
+        `chatkit.model.search` says what is searched of a body and what a word is; a text without a word finds
+        nothing. Searched is what shows: of an edited message the edit, of a deleted one nothing.
+
+        Args:
+            text: The words.
+            channels: Only these; `None`: all of the log.
+            sender: Only this user's.
+            since: Only what the log took in at or after this.
+            until: Only what it took in before this.
+            before: Where an earlier page ended.
+            limit: 1 to 1,000.
+        """
         ...
 
     async def trim(self, channel: str, before: Place, /) -> LogState:
-        """Forget what lies before a place; the floor rises (D26)."""
+        """Forget entries and messages that lie before a place, for good; the floor rises, never falls (D26).
+
+        Ids and lanes are remembered for longer (D20). What was a thread's root may be gone: its replies stay.
+        """
+        ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield the name of each channel that another process appended to; `""`: any may have changed.
+
+        A hint: may repeat, name one's own appends, and miss some; it prompts a look at `heads`. The first
+        item, `""`, says that listening has begun. Ends by raising `TransportError` where the connection is
+        lost; call again.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -56,3 +56,5 @@ class Ack(NamedTuple):
     again: Again = "never"
     after: float | None = None
     """Seconds to wait, as asked for (`Retry-After`)."""
+    prev: str | None = None
+    """The serial before it, where the sequencer tells; "" for the first (D17)."""

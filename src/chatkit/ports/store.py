@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 from chatkit.model.entry import Folded
 from chatkit.model.message import Status
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.registers import Register
 from chatkit.model.values import hide
-from chatkit.ports.log import Register
 from chatkit.ports.outgoing import Batch
 
 

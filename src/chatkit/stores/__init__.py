@@ -8,12 +8,12 @@ from pathlib import Path
 from chatkit.model.options import OutboxLimits
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.store import Store
-from chatkit.stores.connection import ConnectionFactory, Durability, connect
+from chatkit.sqlite.connection import ConnectionFactory, Durability, connect
+from chatkit.sqlite.worker import InlineWorker, ThreadWorker, Worker
 from chatkit.stores.directory import DirectoryStore
 from chatkit.stores.location import Location, resolved
 from chatkit.stores.memory import MemoryStore
 from chatkit.stores.sqlite import SqliteStore
-from chatkit.stores.worker import InlineWorker, ThreadWorker, Worker
 
 __all__ = ["DirectoryStore", "Durability", "MemoryStore", "SqliteStore", "open_store"]
 

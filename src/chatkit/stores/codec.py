@@ -9,7 +9,7 @@ from typing import Any, Final, overload
 
 from chatkit.model.entry import Folded, Stamp
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register
 from chatkit.ports.store import Mark, Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,13 +12,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from chatkit.errors import StateError
 from chatkit.ports.context import RandomSource
 from chatkit.ports.store import StoreHeader
+from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, configure, run, transaction
+from chatkit.sqlite.worker import Outcome
 from chatkit.stores import outbox, ownership, schema
-from chatkit.stores.connection import Connection, ConnectionFactory, Durability, configure, run, transaction
 from chatkit.stores.faults import explain, fails_alone
 from chatkit.stores.location import Location
 from chatkit.stores.lock import OwnerLock
 from chatkit.stores.rules import Tally
-from chatkit.stores.worker import Outcome
 
 T = TypeVar("T")
 

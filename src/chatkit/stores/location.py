@@ -10,7 +10,7 @@ from typing import Final, Self, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from chatkit.errors import ConfigError, StoreError
-from chatkit.stores.connection import Mode
+from chatkit.sqlite.connection import Mode
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
 

@@ -12,11 +12,11 @@ from chatkit.model.ids import new_device
 from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.registers import Register, merged
 from chatkit.ports.context import Clock, RandomSource
-from chatkit.ports.log import Register
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
-from chatkit.stores.rules import SEEN_LIMIT, UNFINISHED, check_room, forgettable, may_have_arrived, merged
+from chatkit.stores.rules import SEEN_LIMIT, UNFINISHED, check_room, forgettable, may_have_arrived
 from chatkit.stores.secret import new_secret
 from chatkit.stores.shelf import Shelf
 

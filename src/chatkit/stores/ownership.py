@@ -8,8 +8,8 @@ from chatkit.errors import StateError, StoreLocked
 from chatkit.model.ids import new_device
 from chatkit.ports.context import RandomSource
 from chatkit.ports.store import StoreHeader
+from chatkit.sqlite.connection import Connection, one, run
 from chatkit.stores.codec import micros
-from chatkit.stores.connection import Connection, one, run
 from chatkit.stores.secret import new_secret
 
 

@@ -8,7 +8,6 @@ from typing import Final, Literal
 from chatkit.errors import OutboxFull
 from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
-from chatkit.ports.log import Register
 from chatkit.ports.store import Row
 
 UNFINISHED: Final[frozenset[Status]] = frozenset({"queued", "sending"})
@@ -57,19 +56,3 @@ def may_have_arrived(row: Row) -> bool:
 def forgettable(row: Row) -> bool:
     """Say whether a row may go once its batch is finished: accepted, and no key to answer for (D14)."""
     return row.status == "sent" and row.key is None
-
-
-def merged(old: Register | None, new: Register) -> Register:
-    """Return what a register becomes (D25).
-
-    `greatest` compares places where both have one, else the values as text; `newest` keeps the later call,
-    unless both have places and the later call's is older.
-    """
-    if old is None:
-        return new
-    placed = old.key is not None and new.key is not None
-    if new.merge == "newest":
-        return old if placed and new.key < old.key else new  # type: ignore[operator]  # both placed
-    if placed:
-        return old if new.key <= old.key else new  # type: ignore[operator]  # both placed
-    return old if new.value <= old.value else new

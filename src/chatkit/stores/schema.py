@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chatkit.errors import StoreError
-from chatkit.stores.connection import Connection, one, run, transaction
+from chatkit.sqlite.connection import Connection, one, run, transaction
 
 APPLICATION_ID: Final = int.from_bytes(b"chat", "big")
 """Marks a SQLite file as ours, in the file's own header."""

@@ -14,15 +14,15 @@ from chatkit.model.entry import Folded
 from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.registers import Register
 from chatkit.ports.context import Clock, RandomSource
-from chatkit.ports.log import Register
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
+from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, connect
+from chatkit.sqlite.worker import Worker, run_calls
 from chatkit.stores import outbox, timeline
-from chatkit.stores.connection import Connection, ConnectionFactory, Durability, connect
 from chatkit.stores.file import Job, StoreFile
 from chatkit.stores.location import Location
-from chatkit.stores.worker import Worker, run_calls
 
 T = TypeVar("T")
 

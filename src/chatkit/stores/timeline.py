@@ -8,8 +8,9 @@ from typing import Final
 
 from chatkit.model.entry import Folded
 from chatkit.model.order import Ident, OrderKey
-from chatkit.ports.log import Register
+from chatkit.model.registers import Register, merged
 from chatkit.ports.store import Mark
+from chatkit.sqlite.connection import Connection, one, run
 from chatkit.stores.codec import (
     FOLDED_COLUMNS,
     REGISTER_COLUMNS,
@@ -22,8 +23,7 @@ from chatkit.stores.codec import (
     register_from,
     register_values,
 )
-from chatkit.stores.connection import Connection, one, run
-from chatkit.stores.rules import SEEN_LIMIT, merged
+from chatkit.stores.rules import SEEN_LIMIT
 
 _CACHE: Final = (
     f"INSERT OR REPLACE INTO cached (channel, {FOLDED_COLUMNS}) VALUES (?, {placeholders(FOLDED_COLUMNS)})"  # noqa: S608  # our own column names

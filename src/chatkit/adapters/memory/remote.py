@@ -12,8 +12,9 @@ from chatkit.adapters.memory.peer import Caller
 from chatkit.adapters.memory.wire import request
 from chatkit.errors import CapabilityError
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.registers import Register
 from chatkit.model.views import Unread
-from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, Register
+from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
 
 T = TypeVar("T")

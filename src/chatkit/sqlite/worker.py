@@ -137,7 +137,9 @@ class ThreadWorker:
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
         if loop is not self._loop:
-            raise StateError("a store belongs to the event loop that opened it", hint="Connect once a loop.")
+            raise StateError(
+                "this file is used from the event loop that opened it", hint="Connect once a loop."
+            )
         return loop
 
     def _hand_over(self) -> None:
@@ -196,7 +198,7 @@ def _serve_all_waiting(queue: SimpleQueue[_Item]) -> bool:
             tasks += item
             item = queue.get_nowait()
     if isinstance(item, _Retire):
-        _tell(tasks, [Outcome(error=StateError("the store was abandoned"))] * len(tasks))
+        _tell(tasks, [Outcome(error=StateError("the file was abandoned"))] * len(tasks))
         item.last()
         return False
     for runner, group in groupby(tasks, attrgetter("runner")):

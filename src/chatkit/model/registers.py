@@ -1,0 +1,64 @@
+"""Registers: last-value cells beside the messages, keyed (channel, user, name): marks, roles, ... (D25)."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from chatkit.model.order import OrderKey
+
+READ: Final = "read"
+"""How far a user has read; `greatest`. Key: the place of the newest message read, value: its id. Public."""
+DELIVERED: Final = "delivered"
+"""How far a user's devices have received; like `READ`."""
+UNREAD: Final = "unread"
+"""What a user marked as unread, private; `newest`, keyed by the hybrid clock. Value: `place_text` of the
+oldest message that counts as unread again; empty once it was read after all."""
+ROLE: Final = "role"
+"""What a user may do in a channel; `newest`. Value: `owner`, `moderator` or `member`."""
+MODERATORS: Final = frozenset({"owner", "moderator"})
+"""Roles that may delete and restore messages of others (D2)."""
+
+
+class Register(NamedTuple):
+    """One cell."""
+
+    channel: str
+    user: str
+    name: str
+    value: str
+    merge: Literal["greatest", "newest"]
+    key: OrderKey | None
+    """What decides between two values, as `merged` says."""
+
+
+def merged(old: Register | None, new: Register) -> Register:
+    """Return what a register becomes (D25).
+
+    `greatest` compares places where both have one, else the values as text; `newest` keeps the later call,
+    unless both have places and the later call's is older.
+    """
+    if old is None:
+        return new
+    placed = old.key is not None and new.key is not None
+    if new.merge == "newest":
+        return old if placed and new.key < old.key else new  # type: ignore[operator]  # both placed
+    if placed:
+        return old if new.key <= old.key else new  # type: ignore[operator]  # both placed
+    return old if new.value <= old.value else new
+
+
+def place_text(key: OrderKey) -> str:
+    """Return a place as the text of a register's value."""
+    return f"{key.epoch}:{key.serial}"
+
+
+def place_of(text: str) -> OrderKey | None:
+    """Read `place_text`; `None`: it is none, as of a register that was cleared."""
+    epoch, colon, serial = text.partition(":")
+    if not colon or not epoch.isascii() or not epoch.isdigit() or len(epoch) > _DIGITS:
+        return None
+    return OrderKey(int(epoch), serial)
+
+
+_DIGITS: Final = 16
+"""Of an epoch: an integer of I-JSON."""
