@@ -86,7 +86,7 @@ def draft(wish: Wish, engine: Engine) -> Row:
         first_attempt=None,
         batch_id=None,
         stamp=None,
-        announced=False,
+        announced=True,
         reason=None,
     )
 

@@ -97,7 +97,7 @@ def test_a_wrong_url_is_refused_by_name(url: str, named: str) -> None:
         ({"order": "clock", "history": 0, "resume_window": 5}, "resume_window"),
         ({"order": "clock", "history": 0}, "contiguous"),
         ({"announce": "transactional", "history": 0}, "transactional"),
-        ({"announce": "after"}, "to come"),
+        ({"announce": "after"}, "needs a log"),
     ],
 )
 def test_capabilities_that_nobody_has_are_refused(capabilities: dict[str, Any], named: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chatkit.adapters.memory import Faults, MemoryAdapter, MemoryConfig, MemorySession, factory
+from chatkit.adapters.memory import MemoryAdapter, MemoryConfig, MemorySession, factory
 from chatkit.adapters.memory import session as session_module
 from chatkit.adapters.memory import windows as windows_module
 from chatkit.errors import (
@@ -22,15 +22,15 @@ from chatkit.errors import (
     NotAllowed,
     RateLimited,
     Rejected,
-    TransportError,
 )
 from chatkit.logs.memory import MemoryLog
 from chatkit.model.capabilities import Capabilities
+from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.adapter import Publisher, Received
 from chatkit.ports.log import Log
-from chatkit.ports.outgoing import Ack, Outgoing
+from chatkit.ports.outgoing import Ack, Batch, Outgoing
 from chatkit.testing.clock import VirtualClock
 from tests.adapters.world import World, attached, parts, received
 from tests.logs.wishes import batch, change, text_of, wish
@@ -704,54 +704,62 @@ def own(clock: VirtualClock) -> MemoryLog:
     return MemoryLog(clock, Random(9))
 
 
+async def announce(
+    to: Publisher, own: MemoryLog, *entries: Outgoing, batch_id: str = "batch"
+) -> Sequence[Ack]:
+    """Do what the engine does: append, then publish what is new with the places it got."""
+    appended = await own.append("support", entries)
+    stamps = [
+        Stamp(ack.key, ack.prev, appended.state.log_id, ack.ident.user, ack.sent_at)
+        for ack in appended.acks
+        if ack.key is not None and ack.sent_at is not None
+    ]
+    return await to.publish(Batch(batch_id, "support", entries), stamps)
+
+
 @pytest.mark.parametrize("like", LIKES)
 async def test_a_log_of_the_app_numbers_and_the_hub_announces(
     world: World, own: MemoryLog, like: str
 ) -> None:
-    """Whatever the provider is like, what is sent is in that log, and frames bear its stamps (D16)."""
+    """Whatever the provider is like, frames bear the stamps of that log (D16)."""
     adapter = world.adapter(like=like, log=own)
     session = await adapter.open()
     await own.append("support", [wish(1)])
     found = await session.attach("support", None, presence=False)
 
-    acks = await publish(adapter.publisher or session, wish(2), wish(3))
+    acks = await announce(adapter.publisher or session, own, wish(2), wish(3))
 
     assert adapter.log is own
     assert found.start == key(1)
     assert [(ack.outcome, ack.key) for ack in acks] == [("new", key(2)), ("new", key(3))]
     stamps = [frame.stamp for frame in await received(session)]
     kept = (await own.entries("support", after=key(1), limit=10)).items
-    assert stamps == [kept[0].stamp._replace(prev=None), kept[1].stamp]
-    assert (adapter.capabilities.order, adapter.capabilities.ack) == ("log", "stored")
-    assert adapter.capabilities.support("history") == "emulated"
+    assert stamps == [entry.stamp for entry in kept]
+    capabilities = adapter.capabilities
+    assert (capabilities.order, capabilities.ack, capabilities.announce) == ("log", "stored", "after")
+    assert capabilities.support("history") == "emulated"
 
 
-async def test_what_was_not_announced_is_announced_by_the_retry(world: World, own: MemoryLog) -> None:
-    """An attempt cut between append and announcement is in doubt, and its retry finishes it (D16)."""
+async def test_the_hub_keeps_nothing_of_what_it_announces(world: World, own: MemoryLog) -> None:
+    """With a log of the app's own the hub has no memory, not even of repeats: receivers know them (D16)."""
     adapter = world.adapter(log=own)
     session = await attached(adapter, "support")
-    world.network.set_faults(Faults(lose_request=1))
-    with pytest.raises(TransportError):
-        await publish(session, wish(1))
-    world.network.set_faults(Faults())
 
-    acks = await publish(session, wish(1), wish(2))
+    for _ in range(2):
+        await announce(session, own, wish(1))
 
-    assert [ack.outcome for ack in acks] == ["duplicate", "new"]
-    frames = await received(session)
-    assert texts(frames) == ["text 1", "text 2"]
-    assert [frame.stamp.prev for frame in frames if frame.stamp] == [None, None]
+    assert texts(await received(session)) == ["text 1", "text 1"]
+    assert world.hub.log.core.newest("support") is None
 
 
-async def test_what_the_log_of_the_app_refuses_is_not_announced(world: World, own: MemoryLog) -> None:
-    """Nor what never reached it."""
+async def test_an_announcement_for_another_user_is_refused(world: World, own: MemoryLog) -> None:
+    """Of an untrusted client; what it may announce of the same batch it does."""
     adapter = world.adapter("bob", log=own, trusted=False)
     session = await attached(adapter, "support")
-    orphan = change(1, "message.delete", wish(99), user="bob")
 
-    acks = await publish(session, orphan, wish(2, user="ada"), wish(3, user="bob"))
+    acks = await announce(session, own, wish(2, user="ada"), wish(3, user="bob"))
 
-    assert [ack.outcome for ack in acks] == ["refused", "refused", "new"]
+    assert [ack.outcome for ack in acks] == ["refused", "new"]
     assert texts(await received(session)) == ["text 3"]
 
 
@@ -760,6 +768,7 @@ def test_with_a_log_of_the_app_the_hub_only_announces(world: World, own: MemoryL
     for wrong in (
         {"resume_window": 60},
         {"announce": "transactional"},
+        {"announce": "stream"},
         {"order": "provider", "contiguous": False},
     ):
         with pytest.raises(ConfigError, match="only announces"):

@@ -282,7 +282,7 @@ class Client:
             first_attempt=None,
             batch_id=None,
             stamp=None,
-            announced=False,
+            announced=True,
             reason=None,
         )
         return row._replace(**fields)

@@ -35,7 +35,7 @@ def row(number: int, /, **changes: Any) -> Row:
         first_attempt=None,
         batch_id=None,
         stamp=None,
-        announced=False,
+        announced=True,
         reason=None,
     )._replace(**changes)
 

@@ -82,7 +82,7 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
         attested: Attested = "provider" if context.adapter.publisher is None else "backend"
         fact = reading.own(out, ack, attested, origin)
     key = ack.key if fact is None else fact.key
-    entry.row = entry.row._replace(stamp=key or entry.row.stamp)
+    entry.row = entry.row._replace(stamp=key or entry.row.stamp, announced=not outbox.publishing.announces)
     entry.sent_at, entry.origin = ack.sent_at, origin
     if ack.outcome == "new" and ack.sent_at is not None and not context.server_time.confirmed:
         context.server_time.confirm(ack.sent_at)  # a contact like any other (D13)

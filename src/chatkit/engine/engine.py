@@ -207,10 +207,10 @@ class Engine:
         return True
 
     async def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing is queued; `False`: the time was over first."""
+        """Wait until nothing is queued, or to be announced; `False`: the time was over first."""
         try:
             async with asyncio.timeout(timeout):
-                while self.outbox.depth:
+                while self.outbox.depth or self.outbox.announcer.depth:
                     await self.outbox.changed()
         except TimeoutError:
             return False
@@ -299,7 +299,8 @@ class Engine:
 
     def _origin_of(self, channel: str) -> str:
         known = self.channels.get(channel)
-        return (known.receiver.log_id if known is not None else None) or self.context.origin
+        log_id = known.receiver.log_id if known is not None else None
+        return log_id or self.publishing.log_ids.get(channel) or self.context.origin
 
     async def _adopt(self) -> None:
         while True:

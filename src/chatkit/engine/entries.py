@@ -113,6 +113,10 @@ class Entries:
         """Return a fresh id."""
         return new_message_id(self.context.server_time.now_ms(), self.context.random)
 
+    def told(self) -> None:
+        """Wake whoever waits for a change."""
+        self._changed.set()
+
     async def changed(self) -> None:
         """Wait for the next change of any entry."""
         self._changed.clear()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chatkit.core.delivery import State
+from chatkit.ports import Outgoing
 
 if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
@@ -61,6 +62,12 @@ class OutboxEntry:
     def may_be_there(self) -> bool:
         """Whether the channel has it, or may have it."""
         return self.state in (State.SENT, State.IN_DOUBT) or not self.row.certain
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What is handed over for sending."""
+        row = self.row
+        return Outgoing(row.ident, row.device, row.seq, row.data, row.expires_at)
 
     def thaw(self, **changes: Any) -> None:
         """Have number, clock reading and bytes made anew at the next attempt."""

@@ -12,8 +12,8 @@ from chatkit.engine.answers import Outcome, take_answers
 from chatkit.engine.context import foreign
 from chatkit.engine.forming import Formed, form
 from chatkit.engine.lookup import worth_sending
-from chatkit.errors import ChatkitError, TransportError
-from chatkit.ports import Batch, LaneKey, LaneMark, Outgoing
+from chatkit.errors import ChatkitError
+from chatkit.ports import Batch, LaneKey, LaneMark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,7 +160,7 @@ class Lane:
         for entry in trying:
             self._outbox.move(entry, Input.ATTEMPT)
             entry.row = entry.row._replace(batch_id=batch_id, attempts=entry.row.attempts + 1)
-        batch = Batch(batch_id, self.key.channel, tuple(map(_outgoing, entries)))
+        batch = Batch(batch_id, self.key.channel, tuple(entry.outgoing for entry in entries))
         rows = [entry.row for entry in trying]
         try:
             await self._context.store.attempt(batch, rows, hlc=self._context.hlc.last or "")
@@ -180,8 +180,6 @@ class Lane:
         began = self._context.clock.monotonic()
         try:
             acks = await self._outbox.publishing.publish(batch)
-            if acks is not None and [ack.ident for ack in acks] != [out.ident for out in batch.entries]:
-                raise TransportError("the adapter's answers are not one for each entry, in order")
         except Exception as raised:  # noqa: BLE001  # whatever an adapter raises, the outcome is unknown
             self._silence(entries, foreign(raised))
             return
@@ -199,6 +197,7 @@ class Lane:
         self._context.observer.point("outbox.answered", channel=self.key.channel, entries=len(entries))
         outcome = take_answers(self._outbox, batch, entries, acks)
         self._note_named(entries)
+        self._outbox.announce(batch, entries, acks)
         self._sort(entries, outcome)
         self._pause(outcome)
         await self._outbox.settle()
@@ -289,8 +288,3 @@ class Lane:
         now = self._context.clock.monotonic()
         self._backoff_until = now + wait(self._failures, self._context.random.random())
         self._failures += 1
-
-
-def _outgoing(entry: OutboxEntry) -> Outgoing:
-    row = entry.row
-    return Outgoing(row.ident, row.device, row.seq, row.data, row.expires_at)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core.delivery import Input, State
+from chatkit.engine.announcing import Announcer, stamp_of
 from chatkit.engine.context import Context
 from chatkit.engine.entries import KEPT, Entries
 from chatkit.engine.entry import OutboxEntry
@@ -22,6 +25,7 @@ from chatkit.ports import Row
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
     from chatkit.model.message import Status
+    from chatkit.ports import Ack, Batch
 
 __all__ = ["Outbox", "OutboxEntry"]
 
@@ -65,6 +69,7 @@ class Outbox(Entries):
         self.lanes = Lanes(self)
         self._adopted: list[Row] = []
         """What is ours by now and not yet taken over."""
+        self.announcer = Announcer(context, publishing, on_done=self._announced, refresh=self.refresh.since)
         self._timetable = Timetable(context, self._unfinished, on_due=self.lanes.put, on_late=self._expire)
 
     @property
@@ -85,11 +90,17 @@ class Outbox(Entries):
         rows: list[Row] = []
         statuses: tuple[Status, ...] = ("sending", "queued", "failed", "expired")
         for status in statuses:
-            page = await self.context.store.rows(status=status, limit=PAGE)
-            while page:
-                rows += page
-                page = await self.context.store.rows(status=status, after=page[-1].entry_id, limit=PAGE)
-        return await self._take_over(rows)
+            rows += await self._stored(status)
+        return await self._take_over([*rows, *await self._stored("sent", announced=False)])
+
+    async def _stored(self, status: Status, *, announced: bool | None = None) -> list[Row]:
+        read = partial(self.context.store.rows, status=status, announced=announced, limit=PAGE)
+        found: list[Row] = []
+        page = await read()
+        while page:
+            found += page
+            page = await read(after=page[-1].entry_id)
+        return found
 
     async def adopt(self) -> list[OutboxEntry]:
         """Take over what processes that died have left in a store directory (D27).
@@ -119,7 +130,21 @@ class Outbox(Entries):
         for entry in entries:
             if not self.fail_orphan(entry) and entry.unfinished:
                 self._schedule(entry)
+        self._take_over_unannounced([entry for entry in entries if not entry.row.announced])
         return entries
+
+    def _take_over_unannounced(self, entries: Sequence[OutboxEntry]) -> None:
+        if self.publishing.announces:
+            self.announcer.put(entries, None)
+            return
+        for entry in entries:  # by now the provider is one that needs no telling
+            entry.row = entry.row._replace(announced=True)
+            self._announced(entry)
+
+    def _announced(self, entry: OutboxEntry) -> None:
+        self.unsettled(entry)
+        self.settle_soon()
+        self.told()
 
     async def _bind(self, doubtful: Iterable[OutboxEntry]) -> None:
         """Bring the members of each batch in doubt together again, ended ones too, in order (D10)."""
@@ -203,13 +228,24 @@ class Outbox(Entries):
         """An envelope of ours came back, live or from the log: it is there, whatever we thought (D6)."""
         entry = self.for_ident(channel, ident)
         if entry is not None:
-            entry.row = entry.row._replace(stamp=key)
+            owes = self.publishing.announces and entry.state is not State.SENT
+            entry.row = entry.row._replace(stamp=key, announced=entry.row.announced and not owes)
             self.move(entry, Input.SEEN)
             self.lanes.release(entry)
+            if owes:  # it was appended, and perhaps nobody was told
+                self.announcer.put((entry,), None)
 
     def wake(self) -> None:
         """The publish path came back: lanes need not sit out their backoff."""
         self.lanes.wake()
+
+    def announce(self, batch: Batch, entries: Sequence[OutboxEntry], acks: Sequence[Ack]) -> None:
+        """Have receivers told of what the log took in, where that is another step (D16)."""
+        if self.publishing.announces:
+            log_id = self.publishing.log_ids.get(batch.channel)
+            given = zip(entries, map(stamp_of, batch.entries, acks, repeat(log_id)), strict=True)
+            placed = [(entry, stamp) for entry, stamp in given if stamp is not None]
+            self.announcer.put([entry for entry, _ in placed], [stamp for _, stamp in placed])
 
     # -- by the clock -----------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.context import Context, bounded
-from chatkit.errors import ChatkitError
+from chatkit.errors import ChatkitError, TransportError
 
 if TYPE_CHECKING:
+    from chatkit.model.entry import Stamp
     from chatkit.ports import Ack, Batch, Session
 
 ACK_TIMEOUT: Final = 10.0
@@ -35,6 +36,8 @@ class Publishing:
         self._turns = asyncio.Lock()
         self._free_at = 0.0
         self._reason: ChatkitError | None = None
+        self.log_ids: dict[str, str] = {}
+        """The log that each channel was appended to last."""
         self._resume_at = 0.0
 
     @property
@@ -43,10 +46,19 @@ class Publishing:
         return self._reason if self._context.clock.monotonic() < self._resume_at - HAIR else None
 
     @property
+    def appends(self) -> bool:
+        """Whether publishing is appending to the log."""
+        return self._context.adapter.capabilities.announce != "stream"
+
+    @property
+    def announces(self) -> bool:
+        """Whether what the log took in is still to be announced (D16)."""
+        return self._context.adapter.capabilities.announce == "after"
+
+    @property
     def needs_session(self) -> bool:
         """Whether publishing goes over the live session rather than by HTTP or into a log."""
-        adapter = self._context.adapter
-        return adapter.publisher is None and adapter.capabilities.announce != "transactional"
+        return self._context.adapter.publisher is None and not self.appends
 
     @property
     def open(self) -> bool:
@@ -65,8 +77,22 @@ class Publishing:
             except TimeoutError:
                 continue
 
+    async def way_to_announce(self) -> None:
+        """Wait until an announcement may be made, and charge it."""
+        while self._context.adapter.publisher is None and self._session() is None:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._provider_turn()
+
     async def turn(self) -> None:
-        """Wait until the provider's rate allows a publish, first come, first served; then `charge` it."""
+        """Wait until the rate allows a publish, first come, first served; then `charge` it.
+
+        What is appended first takes its turn when it is announced.
+        """
+        if not self.announces:
+            await self._provider_turn()
+
+    async def _provider_turn(self) -> None:
         async with self._turns:
             wait = self._free_at - self._context.clock.monotonic()
             if wait > 0:
@@ -74,6 +100,10 @@ class Publishing:
 
     def charge(self, entries: int) -> None:
         """Count a publish about to be made against the rate; to be called at once when the turn has come."""
+        if not self.announces:
+            self._charge(entries)
+
+    def _charge(self, entries: int) -> None:
         rate = self._context.adapter.capabilities.publish_rate
         if rate is not None:
             self._free_at = max(self._context.clock.monotonic(), self._free_at) + entries / rate
@@ -94,16 +124,42 @@ class Publishing:
         Raises:
             ChatkitError: The outcome is unknown.
         """
-        adapter = self._context.adapter
-        if adapter.capabilities.announce == "transactional":
+        if self.appends:
             log = self._context.need_log(batch.channel)
             appended = await bounded(lambda: log.append(batch.channel, batch.entries), ACK_TIMEOUT)
             self._context.server_time.confirm(appended.state.now)
-            return appended.acks
-        publisher = adapter.publisher or self._session()
+            self.log_ids[batch.channel] = appended.state.log_id
+            return _one_each(batch, appended.acks)
+        return await self._publish(batch, (None,) * len(batch.entries))
+
+    async def announce(self, batch: Batch, stamps: Sequence[Stamp]) -> Sequence[Ack]:
+        """Tell receivers what the log took in: one attempt.
+
+        Raises:
+            ChatkitError: The outcome is unknown, or the session had gone.
+        """
+        self._charge(len(batch.entries))
+        acks = await self._publish(batch, stamps)
+        if acks is None:
+            raise TransportError("the connection was lost before it could announce", channel=batch.channel)
+        return acks
+
+    async def _publish(self, batch: Batch, stamps: Sequence[Stamp | None]) -> Sequence[Ack] | None:
+        publisher = self._context.adapter.publisher or self._session()
         if publisher is None:
             return None
-        return await bounded(lambda: publisher.publish(batch, (None,) * len(batch.entries)), ACK_TIMEOUT)
+        return _one_each(batch, await bounded(lambda: publisher.publish(batch, stamps), ACK_TIMEOUT))
+
+
+def _one_each(batch: Batch, acks: Sequence[Ack]) -> Sequence[Ack]:
+    """Return answers that are one for each entry, in order.
+
+    Raises:
+        TransportError: They are not, so that the outcome is unknown.
+    """
+    if [ack.ident for ack in acks] != [out.ident for out in batch.entries]:
+        raise TransportError("the adapter's answers are not one for each entry, in order")
+    return acks
 
 
 class Refresh:

@@ -72,7 +72,8 @@ def own(outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
     envelope = Envelope.parse(outgoing.data)
     key = ack.key or _place(envelope)
     stamped = ack.key is not None
-    return Fact(envelope, outgoing.data, outgoing.ident.user, key, stamped, ack.sent_at, attested, origin)
+    user = outgoing.ident.user
+    return Fact(envelope, outgoing.data, user, key, stamped, ack.sent_at, attested, origin, ack.prev)
 
 
 def _read(data: bytes, channel: str, attested: str | None) -> Envelope | Refused:

@@ -175,8 +175,8 @@ class Receiver:
         """Fold our own envelope and drop the wish that stood for it, in one step (D23)."""
         fact, complete = item.fact, self._progress.complete
         if fact.stamped and self.continuity.contiguous:
-            # An acknowledgement does not say what lies below it; no frame may come to say so.
-            verdict = self.continuity.receive(fact.key, None, self._context.clock.monotonic())
+            # Where the acknowledgement does not say what lies below it, no frame may come to say so.
+            verdict = self.continuity.receive(fact.key, fact.prev, self._context.clock.monotonic())
             if verdict is Verdict.AHEAD and not quiet:
                 self._prompt_range()
         passed = fact.stamped and complete is not None and fact.key <= complete

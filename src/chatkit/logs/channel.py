@@ -70,13 +70,13 @@ class ChannelLog:
     def _accept(self, entry: Outgoing, envelope: Envelope, digest: bytes, now: datetime) -> tuple[Ack, Entry]:
         item, gone = self.record.add(entry.ident, envelope.kind, entry.data, now)
         stamp = item.stamp
-        self.fence.accept(entry, Known(stamp.key, stamp.at, digest))
+        self.fence.accept(entry, Known(stamp.key, stamp.at, digest, stamp.prev))
         for key in self.projection.apply(envelope, item):
             if self.record.floor is None or key > self.record.floor.key:
                 self.record.erase(key, erased)
         if gone is not None:
             self.projection.trim(gone)
-        return Ack(entry.ident, "new", stamp.key, stamp.at), item.entry
+        return Ack(entry.ident, "new", stamp.key, stamp.at, prev=stamp.prev), item.entry
 
     def _mismatch(self, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:
         """Return why the envelope is not what it is handed over as (D2), or of no kind that a log keeps."""

@@ -28,6 +28,8 @@ class Known(NamedTuple):
     at: datetime
     digest: bytes
     """Of its body, by a key of the log's own."""
+    prev: str | None
+    """The serial before it."""
 
 
 class Fence:
@@ -49,7 +51,9 @@ class Fence:
         found = self._known.get(entry.ident)
         if found is not None:
             same = found.digest == digest
-            return Ack(entry.ident, "duplicate" if same else "conflict", found.key, found.at)
+            return Ack(
+                entry.ident, "duplicate" if same else "conflict", found.key, found.at, prev=found.prev
+            )
         if entry.not_after is not None and now > entry.not_after:
             return Ack(entry.ident, "too_late")
         if entry.seq is not None and entry.seq <= self._lanes.get((entry.ident.user, entry.device), 0):

@@ -66,7 +66,7 @@ class Row(NamedTuple):
     stamp: OrderKey | None
     """Where it was accepted."""
     announced: bool
-    """With `announce="after"`: the trigger has answered too (D16)."""
+    """Of a `sent` row: nobody needs to be told of it any more; else it stays, to be announced (D16)."""
     reason: str | None
     """Why it ended; no body, no secret."""
 
@@ -127,7 +127,10 @@ class Store(Protocol):
         ...
 
     async def settle(self, rows: Sequence[Row], /) -> None:
-        """Record what rows became. `sent` ones without a key are forgotten, other ended ones are kept."""
+        """Record what rows became.
+
+        `sent` ones that are announced and have no key are forgotten, other ended ones are kept.
+        """
         ...
 
     async def renew_device(self, old: str, new: str, /) -> None:
@@ -141,10 +144,11 @@ class Store(Protocol):
         channel: str | None = None,
         ident: Ident | None = None,
         entry_id: str | None = None,
+        announced: bool | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Sequence[Row]:
-        """Return rows in queue order, after an `entry_id`."""
+        """Return rows in queue order, after an `entry_id`; each filter that is given holds."""
         ...
 
     async def lanes(self) -> Mapping[LaneKey, LaneMark]:
@@ -156,7 +160,10 @@ class Store(Protocol):
         ...
 
     async def adopt(self) -> Sequence[Row]:
-        """Take over files of owners that died and return their unfinished rows; none outside a directory."""
+        """Take over files of owners that died; none outside a directory.
+
+        Returns their rows that are unfinished, or `sent` and not announced.
+        """
         ...
 
     async def prune(self, before: datetime, /) -> int:

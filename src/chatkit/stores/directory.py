@@ -132,7 +132,7 @@ class DirectoryStore:
         self._files.append(store)
 
     async def adopt(self) -> Sequence[Row]:
-        """Take over the files of owners that died, and return their unfinished rows.
+        """Take over the files of owners that died, and return their rows that wait.
 
         A file in which nothing is left is removed. One that cannot be used (damaged, or of another user or
         realm) is left alone and named once in the log. Cancelling the wait does not cancel the adoption.
@@ -168,7 +168,7 @@ class DirectoryStore:
             await self._remove(store)
             return ()
         await self._own(store)
-        return await store.unfinished()
+        return await store.waiting()
 
     async def _remove(self, store: SqliteStore) -> None:
         await store.remove()
@@ -253,6 +253,7 @@ class DirectoryStore:
         channel: str | None = None,
         ident: Ident | None = None,
         entry_id: str | None = None,
+        announced: bool | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Sequence[Row]:
@@ -267,6 +268,7 @@ class DirectoryStore:
                 channel=channel,
                 ident=ident,
                 entry_id=entry_id,
+                announced=announced,
                 after=after,
                 limit=limit - len(found),
             )

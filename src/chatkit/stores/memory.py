@@ -161,6 +161,7 @@ class MemoryStore:
         channel: str | None = None,
         ident: Ident | None = None,
         entry_id: str | None = None,
+        announced: bool | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Sequence[Row]:
@@ -178,6 +179,7 @@ class MemoryStore:
             and channel in {None, row.channel}
             and ident in {None, row.ident}
             and entry_id in {None, row.entry_id}
+            and announced in {None, row.announced}
         ]
         return tuple(found[:limit])
 

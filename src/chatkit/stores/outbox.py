@@ -159,7 +159,7 @@ def _finish_batch(connection: Connection, batch_id: str) -> None:
     if one(connection, _BATCH_OPEN, (batch_id,)) is None:
         run(
             connection,
-            "DELETE FROM outbox WHERE batch_id = ? AND status = 'sent' AND key IS NULL",
+            "DELETE FROM outbox WHERE batch_id = ? AND status = 'sent' AND announced AND key IS NULL",
             (batch_id,),
         )
         run(connection, "DELETE FROM batches WHERE batch_id = ?", (batch_id,))
@@ -182,6 +182,7 @@ def rows(
     channel: str | None = None,
     ident: Ident | None = None,
     entry_id: str | None = None,
+    announced: bool | None = None,
     after: str | None = None,
     limit: int,
 ) -> tuple[Row, ...]:
@@ -190,7 +191,12 @@ def rows(
     Raises:
         MessageNotFound: There is no entry `after`.
     """
-    wanted: dict[str, object] = {"status": status, "channel": channel, "entry_id": entry_id}
+    wanted: dict[str, object] = {
+        "status": status,
+        "channel": channel,
+        "entry_id": entry_id,
+        "announced": announced,
+    }
     if ident is not None:
         wanted |= {"id": ident.id, "user": ident.user}
     terms = {f"{column} = ?": value for column, value in wanted.items() if value is not None}
@@ -235,9 +241,13 @@ def devices(connection: Connection) -> frozenset[str]:
     return frozenset(device for (device,) in found)
 
 
-def unfinished(connection: Connection) -> tuple[Row, ...]:
-    """Return every row that waits for its end, in queue order."""
-    found = run(connection, f"{_SELECT} WHERE status IN ('queued', 'sending') ORDER BY position")
+def waiting(connection: Connection) -> tuple[Row, ...]:
+    """Return every row that waits for its end or for being told of (D16), in queue order."""
+    found = run(
+        connection,
+        f"{_SELECT} WHERE status IN ('queued', 'sending') OR (status = 'sent' AND NOT announced)"
+        " ORDER BY position",
+    )
     return tuple(row_from(values) for values in found)
 
 

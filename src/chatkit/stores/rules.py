@@ -54,5 +54,5 @@ def may_have_arrived(row: Row) -> bool:
 
 
 def forgettable(row: Row) -> bool:
-    """Say whether a row may go once its batch is finished: accepted, and no key to answer for (D14)."""
-    return row.status == "sent" and row.key is None
+    """Say whether a row may go once its batch is finished: accepted, told, and no key to answer for (D14)."""
+    return row.status == "sent" and row.announced and row.key is None

@@ -175,6 +175,7 @@ class SqliteStore:
         channel: str | None = None,
         ident: Ident | None = None,
         entry_id: str | None = None,
+        announced: bool | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Sequence[Row]:
@@ -185,6 +186,7 @@ class SqliteStore:
             channel=channel,
             ident=ident,
             entry_id=entry_id,
+            announced=announced,
             after=after,
             limit=limit,
         )
@@ -223,9 +225,9 @@ class SqliteStore:
         """Return the devices whose rows lie in this file (for a store directory)."""
         return await self._call(outbox.devices, writes=False)
 
-    async def unfinished(self) -> Sequence[Row]:
-        """Return every row that waits for its end, in queue order (for a store directory)."""
-        return await self._call(outbox.unfinished, writes=False)
+    async def waiting(self) -> Sequence[Row]:
+        """Return every row that waits for its end or for being told of (for a store directory)."""
+        return await self._call(outbox.waiting, writes=False)
 
     async def is_empty(self) -> bool:
         """Say whether no row is left (for a store directory)."""

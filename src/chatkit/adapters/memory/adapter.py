@@ -48,7 +48,7 @@ class MemoryAdapter:
         self._profile = profile
         pace = Pace(profile.capabilities.publish_rate)
         self._caller = Caller(parts.user, config.trusted, profile, pace, own_log=parts.log is not None)
-        self._publishing = Publishing(hub, self._link, self._caller, parts.log)
+        self._publishing = Publishing(hub, self._link, self._caller)
         self._sessions: dict[MemorySession, None] = {}
         self._log = parts.log or self._own_log()
         self._publisher = HttpPublisher(self._publishing, self._link) if profile.over_http else None
@@ -93,7 +93,13 @@ class MemoryAdapter:
                 f"{where} refused the connection", again=again_of(error), after=pause
             ) from error
         session = MemorySession(
-            self._hub, self._link, self._caller, self._publishing, client=self._client, clock=self._clock
+            self._hub,
+            self._link,
+            self._caller,
+            self._publishing,
+            log=self._log if self._caller.own_log else None,
+            client=self._client,
+            clock=self._clock,
         )
         self._sessions = {old: None for old in self._sessions if not old.closed}
         self._sessions[session] = None

@@ -125,13 +125,21 @@ class Hub:
     def publish(self, caller: Caller, batch: Batch) -> tuple[Ack, ...]:
         """Number a batch as the profile does, and announce what is new."""
         with self.lock:
-            wait = caller.pace.wait(self.clock.monotonic(), len(batch.entries))
-            if wait:
-                slow = RateLimited("too many publishes a second", retry_after=wait, channel=batch.channel)
-                return tuple(put_off(entry, slow) for entry in batch.entries)
+            slow = self.too_fast(caller, batch)
+            if slow is not None:
+                return slow
             if caller.profile.capabilities.order == "log":
                 return self.append(caller, batch.channel, batch.entries).acks
             return self._pass_on(caller, batch)
+
+    def too_fast(self, caller: Caller, batch: Batch) -> tuple[Ack, ...] | None:
+        """Put off a batch of a client that publishes faster than it may; `None`: it does not."""
+        with self.lock:
+            wait = caller.pace.wait(self.clock.monotonic(), len(batch.entries))
+            if not wait:
+                return None
+            slow = RateLimited("too many publishes a second", retry_after=wait, channel=batch.channel)
+            return tuple(put_off(entry, slow) for entry in batch.entries)
 
     def append(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Appended:
         """Append to the log (D9) and announce what is new, in one transaction."""

@@ -147,7 +147,7 @@ def tailor(like: str, overrides: Mapping[str, Any], *, trusted: bool, log: bool)
         found = replace(
             found,
             ack="stored",
-            announce="stream",
+            announce="after",
             order="log",
             erase="erased",
             history=None,
@@ -188,7 +188,7 @@ def _check(found: Capabilities, *, log: bool) -> None:
         (numbered or found.history == 0, "order='clock' has no history: set history to 0"),
         (numbered or found.resume_window == 0, "order='clock' cannot resume: set resume_window to 0"),
         (
-            not log or (found.announce == "stream" and found.order == "log" and found.resume_window == 0),
+            not log or (found.announce == "after" and found.order == "log" and found.resume_window == 0),
             "with a log of the app the hub only announces: it cannot append, number or resume",
         ),
         (found.order == "log" or not found.contiguous, "only order='log' is contiguous"),
@@ -196,7 +196,7 @@ def _check(found: Capabilities, *, log: bool) -> None:
             found.announce != "transactional" or (found.order == "log" and found.history is None),
             "announce='transactional' needs order='log' and history=None",
         ),
-        (found.announce != "after", "announce='after' is to come"),
+        (log or found.announce != "after", "announce='after' needs a log of the app's own"),
         (
             found.batch >= 1 and found.frame_bytes > OVERHEAD,
             "batch and frame_bytes leave room for one envelope",

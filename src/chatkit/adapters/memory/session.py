@@ -18,6 +18,7 @@ from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Alive, Attachment, Present, Received, SessionClosed, Shed, Signal
 from chatkit.ports.context import Clock
+from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Again, Batch
 
 T = TypeVar("T")
@@ -34,12 +35,21 @@ class MemorySession:
         link: How it gets there.
         caller: As whom.
         publishing: How it publishes.
+        log: The app's own.
         client: Of which adapter, for resuming.
         clock: By which frames are timed.
     """
 
     def __init__(
-        self, hub: Hub, link: Link, caller: Caller, publishing: Publishing, *, client: str, clock: Clock
+        self,
+        hub: Hub,
+        link: Link,
+        caller: Caller,
+        publishing: Publishing,
+        *,
+        log: Log | None,
+        client: str,
+        clock: Clock,
     ) -> None:
         self.caller = caller
         self.client = client
@@ -49,6 +59,7 @@ class MemorySession:
         self._link = link
         self._clock = clock
         self._publishing = publishing
+        self._log = log
         self._up = Stream(self.loop)
         self._down = Stream(self.loop)
         self._inbox = Inbox(self._note_taken)
@@ -91,7 +102,6 @@ class MemorySession:
             CapabilityError: This provider is published to by its log, or over HTTP.
             TransportError, SessionClosed: The outcome is unknown.
         """
-        del stamps  # the hub, or the log, numbers
         profile = self.caller.profile
         if profile.capabilities.announce == "transactional" or profile.over_http:
             raise CapabilityError("this provider does not publish over its session")
@@ -100,7 +110,7 @@ class MemorySession:
         def ask(act: Act) -> Awaitable[tuple[Ack, ...]]:
             return self._ask(act, call="publish")
 
-        return await self._publishing.attempt(batch, ask)
+        return await self._publishing.attempt(batch, stamps, ask)
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:  # noqa: ARG002  # nobody is present yet
         """Start receiving a channel; what a resumed one missed comes first.
@@ -133,7 +143,7 @@ class MemorySession:
                     self._inbox.put(self._shown(frame), counted=True)
 
         found, _ = await self._ask(act, landed=landed)
-        log = self._publishing.log
+        log = self._log
         if log is None:
             return found
         head = (await log.heads([channel]))[channel]  # read once live has begun, so nothing lies between
