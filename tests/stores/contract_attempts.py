@@ -62,6 +62,23 @@ class AttemptsContract:
 
             assert await ids(store) == []
 
+    async def test_what_is_sent_and_not_announced_stays_until_it_is(self, kit: Kit) -> None:
+        """An entry that the log has is told to receivers in the next life, if not in this one (D16)."""
+        async with kit.opened() as store:
+            await store.add([row(1), row(2)])
+            one, two = await send(store, "b1", (row(1), 1), (row(2), 2))
+            untold = one._replace(status="sent", announced=False)
+
+            await store.settle([untold, two._replace(status="sent")])
+
+            assert list(await store.rows()) == [untold]
+            assert list(await store.rows(status="sent", announced=False)) == [untold]
+            assert await store.rows(announced=True) == ()
+            assert await store.batches() == {}
+
+            await store.settle([untold._replace(announced=True)])
+            assert await ids(store) == []
+
     async def test_what_is_sent_with_a_key_stays(self, kit: Kit) -> None:
         """The same key finds the same delivery (D14)."""
         keyed = row(1, key="order-17")

@@ -158,6 +158,22 @@ async def test_the_file_of_a_dead_owner_is_adopted_with_its_device_and_lanes(out
     await store.aclose()
 
 
+async def test_what_a_dead_owner_did_not_announce_is_adopted(outbox: Path) -> None:
+    """The log has it, and receivers are still to be told (D16)."""
+    store, _ = await started(outbox)
+    other, theirs = await started(outbox)
+    await other.add([row(1, device=theirs.device)])
+    [sending] = await send(other, "b1", (row(1, device=theirs.device), 4))
+    untold = sending._replace(status="sent", announced=False)
+    await other.settle([untold])
+    other.abandon()
+
+    assert list(await store.adopt()) == [untold]
+    await store.settle([untold._replace(announced=True)])
+    assert await store.rows() == ()
+    await store.aclose()
+
+
 async def test_what_was_left_by_a_clean_end_is_adopted_too(outbox: Path) -> None:
     """A process that stopped with work in its outbox may never come back."""
     store, _ = await started(outbox)

@@ -117,7 +117,7 @@ class Announcer:
         del self._queues[channel]
 
     async def _placed(self, channel: str, parcel: Parcel) -> Parcel:
-        """Return a parcel with its places: for one of an earlier life the log is asked, by that append again."""
+        """Return a parcel with its places: where an earlier life knew, the log is asked by that append."""
         if parcel.stamps is not None:
             return parcel
         log = self._context.need_log(channel)

@@ -51,9 +51,7 @@ class Fence:
         found = self._known.get(entry.ident)
         if found is not None:
             same = found.digest == digest
-            return Ack(
-                entry.ident, "duplicate" if same else "conflict", found.key, found.at, prev=found.prev
-            )
+            return Ack(entry.ident, "duplicate" if same else "conflict", found.key, found.at, prev=found.prev)
         if entry.not_after is not None and now > entry.not_after:
             return Ack(entry.ident, "too_late")
         if entry.seq is not None and entry.seq <= self._lanes.get((entry.ident.user, entry.device), 0):
