@@ -762,3 +762,53 @@ async def test_an_odd_frame_beyond_the_log_costs_few_reads(stage: Stage) -> None
 
         assert log.count("entries") - reads < 80
         assert shown(ada) == ["x"]
+
+
+@pytest.mark.parametrize("like", ["memory", "supabase"])
+async def test_a_restored_log_that_has_grown_past_the_mark_is_noticed(
+    clock: VirtualClock, like: Like
+) -> None:
+    """Its head says nothing, but it has another message where the newest one applied stood (D18)."""
+    stage = Stage(clock, like=like)
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        stage.peer("cleo").say("lost", "lost too")
+        await taken(stream)
+        stage.cut("ada")
+        await asyncio.sleep(1)
+        backup = Stage(clock, like=like)
+        core = stage.hub.log.core
+        core._channels = backup.hub.log.core._channels
+        dora = stage.peer("dora")
+        dora.say("since 1", "since 2", "since 3")
+        stage.heal("ada")
+        events = await later(stream, 10)
+
+        assert [event.reason for event in events] == ["log_reset"]
+        view = ada.channel(C).timeline.view.messages
+        assert {m.text for m in view if "orphaned" in m.flags} == {"lost", "lost too"}
+        assert [m.text for m in view if "orphaned" not in m.flags] == ["since 1", "since 2", "since 3"]
+        dora.say("next")
+        assert texts(await later(stream, 1)) == ["next"]
+
+
+async def test_a_log_that_was_replaced_is_noticed_by_its_frames(stage: Stage) -> None:
+    """A frame that another log numbered is no news of this one: what stands behind it is read (D18)."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        stage.peer("cleo").say("one", "two")
+        await taken(stream)
+        core: Any = stage.hub.log.core
+        core._channels = {}
+        core.log_id = "e" * 32
+        dora = stage.peer("dora")
+        dora.say("first of another")
+        events = await later(stream, 5)
+
+        assert texts(events) == ["Discontinuity"]
+        assert events[0].reason == "log_reset"
+        assert counters(ada)["other_log"] == 1
+        dora.say("second")
+        assert texts(await later(stream, 1)) == ["second"]

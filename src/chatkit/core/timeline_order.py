@@ -35,6 +35,10 @@ class Ordered:
         for chunk in self._chunks:
             yield from chunk
 
+    def __reversed__(self) -> Iterator[MessageFold]:
+        for chunk in reversed(self._chunks):
+            yield from reversed(chunk)
+
     @property
     def first(self) -> MessageFold | None:
         """The oldest."""

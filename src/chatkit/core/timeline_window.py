@@ -40,6 +40,9 @@ class Window:
     def __iter__(self) -> Iterator[MessageFold]:
         return iter(self._ordered)
 
+    def __reversed__(self) -> Iterator[MessageFold]:
+        return reversed(self._ordered)
+
     def find(self, ident: Ident) -> MessageFold | None:
         """Return the message of an identity, if it is in the window."""
         return next((fold for fold in self.named(ident.id) if fold.user == ident.user), None)

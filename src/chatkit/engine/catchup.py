@@ -11,12 +11,13 @@ from chatkit.engine.reading import Refused, from_log
 from chatkit.model.order import OrderKey
 
 if TYPE_CHECKING:
+    from chatkit.core.fold import MessageFold
     from chatkit.engine.folding import Folder
     from chatkit.engine.loading import Loader
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.receiver import Receiver
     from chatkit.engine.telling import Teller
-    from chatkit.ports import Log, LogState, Messages
+    from chatkit.ports import Found, Log, LogState, Messages
 
 T = TypeVar("T")
 
@@ -75,6 +76,8 @@ class CatchUp:
         self._ask = ask
         self._opened = False
         """Whether the newest messages were loaded in this life."""
+        self.doubtful = False
+        """Nobody looked for a while: the log may have been restored meanwhile, and have grown since."""
         self._lagging_since: float | None = None
         self._fruitless = 0
 
@@ -91,6 +94,12 @@ class CatchUp:
         self._receiver.reading()
         if not self._opened:
             await self._open(log)
+        if self.doubtful and not await self._holds_what_was_applied(log):
+            await self._reread(log, another=True)
+            self.doubtful = False
+            self._read_again_if_open()
+            return True
+        self.doubtful = False
         mark = self._progress.complete
         messages = 0
         while True:
@@ -144,6 +153,25 @@ class CatchUp:
             if self._progress.complete is None:
                 self._progress.continuity.read(_head(page.state))
         self._opened = True
+
+    async def _holds_what_was_applied(self, log: Log) -> bool:
+        """Say whether the newest message up to the mark is where it was.
+
+        A log that was restored and has grown past the mark since has another one there (D18).
+        """
+        complete, log_id = self._progress.complete, self._progress.log_id
+        if complete is None or log_id is None or "fence" not in log.capabilities:
+            return True
+        for fold in reversed(self._timeline.window):
+            if fold.key <= complete and fold.voucher.origin == log_id and "orphaned" not in fold.flags:
+                break
+        else:
+            return True
+        found = await self._ask(partial(log.find, self._channel, [fold.ident]))
+        if found.state.log_id != log_id:
+            return True  # what is read next says so
+        known = found.items.get(fold.ident)
+        return known == fold.key or (known is None and not _reaches(found, fold))
 
     def _judge(self, state: LogState) -> Literal["fits", "lagging", "restored", "another"]:
         """Say whether the log still is what the mark is of (D18)."""
@@ -211,6 +239,11 @@ class CatchUp:
         if not self._timeline.window.has_newer:  # else somebody looks at another stretch
             _ = await self._loader.put(page, replace=True)
         return True
+
+
+def _reaches(found: Found, fold: MessageFold) -> bool:
+    """Say whether a log remembers everything from a message's time on (D10)."""
+    return found.reaches is not None and fold.sent_at is not None and found.reaches <= fold.sent_at
 
 
 def _head(state: LogState) -> OrderKey:

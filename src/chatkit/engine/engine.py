@@ -334,7 +334,8 @@ class Engine:
             return
         for name, state in heads.items():
             receiver = quiet[name].receiver
-            if OrderKey(state.epoch, state.head or "") == receiver.continuity.complete:
+            same = receiver.log_id in (None, state.log_id)
+            if same and OrderKey(state.epoch, state.head or "") == receiver.continuity.complete:
                 receiver.heard = now
             else:
                 receiver.prompt_read(0.0)

@@ -175,8 +175,9 @@ class Receiver:
         """Fold our own envelope and drop the wish that stood for it, in one step (D23)."""
         fact, complete = item.fact, self._progress.complete
         if fact.stamped and self.continuity.contiguous:
-            # Where the acknowledgement does not say what lies below it, no frame may come to say so.
-            verdict = self.continuity.receive(fact.key, fact.prev, self._context.clock.monotonic())
+            # While it is only shown, the mark may not pass it: it is told when it is read.
+            prev = None if self._teller.holding else fact.prev
+            verdict = self.continuity.receive(fact.key, prev, self._context.clock.monotonic())
             if verdict is Verdict.AHEAD and not quiet:
                 self._prompt_range()
         passed = fact.stamped and complete is not None and fact.key <= complete
@@ -235,6 +236,10 @@ class Receiver:
 
     async def _receive_fact(self, fact: Fact) -> None:
         now = self._context.clock.monotonic()
+        if fact.stamped and self.log_id and fact.origin not in (self.log_id, self._context.origin):
+            self._context.counters["other_log"] += 1
+            self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
+            return
         if fact.stamped:
             verdict = self.continuity.receive(fact.key, fact.prev, now)
             if verdict is Verdict.KNOWN:

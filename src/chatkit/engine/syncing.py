@@ -86,6 +86,7 @@ class Sync:
         """
         self._receiver.back()
         self._progress.lose()
+        self._catch_up.doubtful = not fresh
         self._receiver.prompt_read(0.0)
         self._teller.holding, self._progress.gap = True, not fresh
         self._failures, self._gap_told = 0, False
