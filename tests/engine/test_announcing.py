@@ -94,7 +94,9 @@ async def test_what_nobody_announces_is_found_by_comparing_heads(apart: Apart) -
 
         with apart.lost():
             _ = await (await ada.channel(C).send("hidden")).wait(timeout=5)
+            _ = await ada.outbox.flush(timeout=5)
 
+        assert await later(events, 5) == []
         assert texts(await later(events, 31)) == ["hidden"]
 
 

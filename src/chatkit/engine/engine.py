@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from chatkit.core.attachment import State as AttachState
 from chatkit.core.connection import State
 from chatkit.core.hlc import HybridClock
 from chatkit.engine.channel import ChannelEngine
@@ -15,6 +14,7 @@ from chatkit.engine.context import Context, bounded
 from chatkit.engine.dispatcher import Dispatcher
 from chatkit.engine.link import Link, unreachable
 from chatkit.engine.outbox import Outbox, OutboxEntry
+from chatkit.engine.polling import Polling
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.publishing import Publishing
 from chatkit.engine.receiver import Proven
@@ -22,12 +22,12 @@ from chatkit.engine.replays import Replays
 from chatkit.engine.subscription import Subscription
 from chatkit.errors import ChatkitError, TransportError
 from chatkit.model.events import Event
-from chatkit.model.order import OrderKey, Place
+from chatkit.model.order import Place
 from chatkit.ports import Alive, SessionClosed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
-    from chatkit.ports import Log, Session, Signal
+    from chatkit.ports import Session, Signal
 
 ATTACHES: Final = 10
 """Channels attached at once after a reconnect; the others wait their turn, busy ones first."""
@@ -78,6 +78,7 @@ class Engine:
         self.link = self._new_link()
         """The first link: publishing goes over it, and its state is the client's."""
         self.publishing = Publishing(context, lambda: self.session)
+        self._polling = Polling(context, self.channels)
         self.outbox = Outbox(
             context,
             self.publishing,
@@ -106,7 +107,7 @@ class Engine:
         entries += await self.outbox.adopt()
         self.secret = header.secret
         self.outbox.start()
-        context.tasks.keep(self._poll, "staleness")
+        self._polling.start()
         context.tasks.keep(self._adopt, "adopt")
         self._opened = True
         for link in self.links:
@@ -307,35 +308,3 @@ class Engine:
             await asyncio.sleep(ADOPT)
             for entry in await self.outbox.adopt():
                 self._on_delivery(entry, False, None)
-
-    async def _poll(self) -> None:
-        """Compare heads with the log where no frame has shown for a while that nothing is missing (D16)."""
-        context = self.context
-        log = context.log
-        if log is None or not context.adapter.capabilities.contiguous:
-            return
-        while True:
-            await asyncio.sleep(context.staleness / 2 * (0.8 + 0.2 * context.random.random()))
-            await self._compare(log)
-
-    async def _compare(self, log: Log) -> None:
-        now, half = self.context.clock.monotonic(), self.context.staleness / 2
-        quiet = {
-            name: channel
-            for name, channel in self.channels.items()
-            if channel.state is AttachState.ATTACHED and now - channel.receiver.heard >= half
-        }
-        if not quiet:
-            return
-        try:
-            heads = await self.context.read(lambda: log.heads(list(quiet)))
-        except ChatkitError as error:
-            self.context.observer.point("log.heads_failed", error=type(error).__name__)
-            return
-        for name, state in heads.items():
-            receiver = quiet[name].receiver
-            same = receiver.log_id in (None, state.log_id)
-            if same and OrderKey(state.epoch, state.head or "") == receiver.continuity.complete:
-                receiver.heard = now
-            else:
-                receiver.prompt_read(0.0)

@@ -178,7 +178,9 @@ class Receiver:
             # While it is only shown, the mark may not pass it: it is told when it is read.
             prev = None if self._teller.holding else fact.prev
             verdict = self.continuity.receive(fact.key, prev, self._context.clock.monotonic())
-            if verdict is Verdict.AHEAD and not quiet:
+            if verdict is Verdict.NEXT:
+                self.heard = self._context.clock.monotonic()
+            elif verdict is Verdict.AHEAD and not quiet:
                 self._prompt_range()
         passed = fact.stamped and complete is not None and fact.key <= complete
         if self._teller.holding and not passed:
