@@ -16,6 +16,7 @@ from chatkit.health import health_of
 from chatkit.model.events import Event, MessageEvent, MessageUpdated
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
+from chatkit.searching import search
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
 from chatkit.wishes import Wish, draft
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from chatkit.engine.outbox import OutboxEntry
     from chatkit.engine.subscription import Subscription
     from chatkit.model.capabilities import Capabilities
+    from chatkit.model.cursor import Cursor
+    from chatkit.model.message import Message
     from chatkit.model.options import Draft
     from chatkit.model.order import Ident
-    from chatkit.model.views import CloseReport, Health
+    from chatkit.model.views import CloseReport, Health, Page
     from chatkit.outbox import Outbox
     from chatkit.ports import Middleware
     from chatkit.refs import Position
@@ -113,6 +116,31 @@ class Chat(Source):
             What was sent, what is still queued and why, and the names of what did not end in time.
         """
         return await self._shared.close(drain)
+
+    async def search(self, text: str, /, *, limit: int = 50, after: Cursor | None = None) -> Page[Message]:
+        """Find the messages of all channels that hold all words of a text, newest first.
+
+        Args:
+            text: The words.
+            limit: Messages wanted, 1 to 1,000.
+            after: `next` of an earlier page: older ones.
+
+        Raises:
+            CapabilityError: Neither provider nor store can search.
+            CursorInvalid: `after` is not of a search.
+        """
+        self._shared.check_use()
+        return await search(
+            self.engine,
+            text,
+            viewer=self._user.id,
+            channel=None,
+            sender=None,
+            since=None,
+            until=None,
+            limit=limit,
+            after=after,
+        )
 
     async def wait_closed(self) -> None:
         """Wait until the client is closed: keeps a program of handlers alive.

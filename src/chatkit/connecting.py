@@ -70,6 +70,7 @@ def connect(
     staleness: float = 30.0,
     rebind: bool = False,
     limits: OutboxLimits | None = None,
+    index: bool = True,
     on_error: Callable[[HandlerError], object] | None = None,
     clock: Clock | None = None,
     seed: int | None = None,
@@ -97,6 +98,7 @@ def connect(
         rebind: Use a store that belongs to another provider: what was never attempted moves, what is in doubt
             ends failed and uncertain (D27).
         limits: How much may wait.
+        index: Keep the words of cached messages in the store, so that search works offline.
         on_error: Told what handlers and middleware raise; by default it is logged.
         clock: The source of time, for tests.
         seed: Makes every random choice repeatable, for tests.
@@ -124,14 +126,24 @@ def connect(
     adapter, networked = _adapter(source, parts)
     place = _store_of(store, networked=networked)
     kept = open_store(
-        place, durability=durability, limits=bounds, clock=time, random=chance, inline=clock is not None
+        place,
+        durability=durability,
+        limits=bounds,
+        clock=time,
+        random=chance,
+        inline=clock is not None,
+        index=index,
     )
     context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness)
     return Chat(
         Setup(
             context=context,
             capabilities=_capabilities(
-                adapter.capabilities, kept, pipelined=order == "pipelined", trusted=adapter.trusted
+                adapter.capabilities,
+                kept,
+                pipelined=order == "pipelined",
+                trusted=adapter.trusted,
+                index=index,
             ),
             require=wanted,
             rebind=rebind,
@@ -248,10 +260,14 @@ def _features(require: Iterable[Feature]) -> tuple[Feature, ...]:
     return wanted
 
 
-def _capabilities(own: Capabilities, store: Store, *, pipelined: bool, trusted: bool) -> Capabilities:
+def _capabilities(
+    own: Capabilities, store: Store, *, pipelined: bool, trusted: bool, index: bool
+) -> Capabilities:
     """Return what the provider, the store and the options can do together."""
     features: dict[Feature, Support] = dict(own.features)
     features["durable"] = "emulated" if store.durable else "none"
+    if index and own.support("search") == "none":
+        features["search"] = "emulated"  # of what was cached
     if pipelined:
         features["order"] = "none"
     if not trusted:

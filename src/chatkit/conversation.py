@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatkit.errors import CapabilityError, ConfigError, InvalidMessage, MessageNotFound, NotAllowed
 from chatkit.model.bodies import encode_body
-from chatkit.model.cursor import START, Spot, encode_cursor
+from chatkit.model.cursor import START, Cursor, Spot, encode_cursor
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
 from chatkit.model.message import Message
@@ -19,6 +19,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.values import EMPTY, format_time
 from chatkit.model.views import Page
 from chatkit.refs import MessageRef, Position, place_of
+from chatkit.searching import search
 from chatkit.source import Source
 from chatkit.wishes import Wish
 
@@ -280,6 +281,47 @@ class Conversation(Source):
             if left is not None:
                 left -= len(page.items)
             place = page.next
+
+    async def search(
+        self,
+        text: str,
+        /,
+        *,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        after: Cursor | None = None,
+    ) -> Page[Message]:
+        """Find the messages that hold all words of a text, newest first.
+
+        A word is a run of letters and digits; case does not count. Without a connection, or where the
+        provider cannot search, it is what this device has cached, and the page is `provisional`.
+
+        Args:
+            text: The words; without one nothing is found.
+            sender: Only this user's.
+            since: Only what was accepted at or after this time.
+            until: Only what was accepted before this time.
+            limit: Messages wanted, 1 to 1,000.
+            after: `next` of an earlier page: older ones.
+
+        Raises:
+            CapabilityError: Neither provider nor store can search.
+            CursorInvalid: `after` is not of a search.
+        """
+        self._chat.check_use()
+        return await search(
+            self._engine_now(),
+            text,
+            viewer=self._chat.user.id,
+            channel=self._name,
+            sender=sender,
+            since=since,
+            until=until,
+            limit=limit,
+            after=after,
+        )
 
     # -- inside -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from tests.stores.contract import Kit
 from tests.stores.contract_attempts import AttemptsContract
 from tests.stores.contract_life import DurableContract, LifeContract
 from tests.stores.contract_outbox import OutboxContract
+from tests.stores.contract_search import SearchContract
 from tests.stores.contract_timeline import TimelineContract
 
 
@@ -28,40 +29,50 @@ def kit_of(spec: str | None, clock: VirtualClock, **options: Any) -> Kit:
     return Kit(make, clock, durable=spec is not None)
 
 
-class TestMemory(OutboxContract, AttemptsContract, TimelineContract, LifeContract):
+class TestMemory(OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract):
     @pytest.fixture
     def kit(self, clock: VirtualClock) -> Kit:
         return kit_of(None, clock)
 
 
-class TestInline(OutboxContract, AttemptsContract, TimelineContract, LifeContract, DurableContract):
+class TestInline(
+    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
+):
     @pytest.fixture
     def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
         return kit_of(str(tmp_path / "ada.db"), clock, inline=True)
 
 
 @pytest.mark.realtime
-class TestPower(OutboxContract, AttemptsContract, TimelineContract, LifeContract, DurableContract):
+class TestPower(
+    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
+):
     @pytest.fixture
     def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
         return kit_of(str(tmp_path / "ada.db"), clock, durability="power")
 
 
 @pytest.mark.realtime
-class TestProcess(OutboxContract, AttemptsContract, TimelineContract, LifeContract, DurableContract):
+class TestProcess(
+    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
+):
     @pytest.fixture
     def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
         return kit_of(str(tmp_path / "ada.db"), clock)
 
 
 @pytest.mark.realtime
-class TestDirectory(OutboxContract, AttemptsContract, TimelineContract, LifeContract, DurableContract):
+class TestDirectory(
+    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
+):
     @pytest.fixture
     def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
         return kit_of(f"{tmp_path}/outbox/", clock)
 
 
-class TestInlineDirectory(OutboxContract, AttemptsContract, TimelineContract, LifeContract, DurableContract):
+class TestInlineDirectory(
+    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
+):
     @pytest.fixture
     def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
         return kit_of(f"{tmp_path}/outbox/", clock, inline=True)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from chatkit.model.entry import Folded
 
 FIELDS: Final = ("text", "title", "caption", "description", "name", "fallback")
 """Fields of a body whose text is searched, where they are text; of any type of body."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
+
+
+class SearchMark(NamedTuple):
+    """Where a search goes on: hits stand newest first, by time, channel and serial (as bytes)."""
+
+    at: datetime
+    channel: str
+    serial: str
+
+
+class SearchPage(NamedTuple):
+    """Hits, newest first; an envelope names its channel. `next`: older ones lie strictly before it."""
+
+    items: tuple[Folded, ...]
+    next: SearchMark | None
 
 
 def searchable(body: Mapping[str, Any] | None) -> str:
@@ -21,3 +40,15 @@ def searchable(body: Mapping[str, Any] | None) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case: each run of letters and digits, in order, repeats too."""
     return _WORD.findall(text.lower())
+
+
+def shown_words(folded: Folded) -> list[str]:
+    """Return the words of what a message shows; none of one that is deleted, or that cannot be read."""
+    if folded.deleted:
+        return []
+    try:
+        envelope = json.loads(folded.edit or folded.data)
+        body = envelope.get("body")
+    except (ValueError, AttributeError, RecursionError):
+        return []
+    return words(searchable(body)) if isinstance(body, dict) else []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.ports.adapter import (
     Adapter,
     AdapterFactory,
@@ -41,8 +42,6 @@ from chatkit.ports.log import (
     LogFeature,
     LogState,
     Messages,
-    SearchMark,
-    SearchPage,
 )
 from chatkit.ports.outgoing import Ack, Again, Batch, Outcome, Outgoing, Scope
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, Store, StoreHeader

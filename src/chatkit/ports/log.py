@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from chatkit.model.entry import Entry, Folded
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.outgoing import Ack, Outgoing
 
@@ -64,21 +65,6 @@ class Found(NamedTuple):
     state: LogState
     items: Mapping[Ident, OrderKey]
     reaches: datetime | None
-
-
-class SearchMark(NamedTuple):
-    """Where a search goes on: hits stand newest first, by time, channel and serial (as bytes)."""
-
-    at: datetime
-    channel: str
-    serial: str
-
-
-class SearchPage(NamedTuple):
-    """Hits, newest first; an envelope names its channel. `next`: older ones lie strictly before it."""
-
-    items: tuple[Folded, ...]
-    next: SearchMark | None
 
 
 class Log(Protocol):

@@ -10,6 +10,7 @@ from chatkit.model.entry import Folded
 from chatkit.model.message import Status
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.values import hide
 from chatkit.ports.outgoing import Batch
 
@@ -186,6 +187,24 @@ class Store(Protocol):
 
     async def seen(self, channel: str, ids: Sequence[Ident], /) -> frozenset[Ident]:
         """Say which ids were recorded before (D20)."""
+        ...
+
+    async def search(
+        self,
+        text: str,
+        /,
+        *,
+        channel: str | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
+        """Return cached messages that hold all words of a text, newest first; see `Log.search`.
+
+        `CapabilityError`: this store keeps no index.
+        """
         ...
 
     async def put(self, registers: Sequence[Register], /) -> None:

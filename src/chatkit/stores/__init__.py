@@ -27,6 +27,7 @@ def open_store(
     random: RandomSource,
     inline: bool = False,
     connect: ConnectionFactory = connect,
+    index: bool = True,
 ) -> Store:
     """Make the store that `store=` names; nothing is read or written before its `open`.
 
@@ -39,12 +40,13 @@ def open_store(
         random: The source of chance.
         inline: Do all work in the caller instead of on a thread: for simulations.
         connect: Makes SQLite connections.
+        index: Keep the words of cached messages, so that search works offline.
 
     Raises:
         ConfigError: The text is no path.
     """
     if spec is None or spec == ":memory:":
-        return MemoryStore(limits=limits, clock=clock, random=random)
+        return MemoryStore(limits=limits, clock=clock, random=random, index=index)
     if not isinstance(spec, (str, os.PathLike)):
         return spec
     text = os.fspath(spec)
@@ -58,6 +60,7 @@ def open_store(
             random=random,
             worker=_worker(directory.name, inline=inline),
             connect=connect,
+            index=index,
         )
     location = Location.parse(text)
     return SqliteStore(
@@ -68,6 +71,7 @@ def open_store(
         random=random,
         worker=_worker(location.name, inline=inline),
         connect=connect,
+        index=index,
     )
 
 

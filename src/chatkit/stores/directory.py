@@ -17,6 +17,7 @@ from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
@@ -61,6 +62,7 @@ class DirectoryStore:
         random: RandomSource,
         worker: Worker,
         connect: ConnectionFactory = connect,
+        index: bool = True,
     ) -> None:
         self.directory = directory
         self._random = random
@@ -74,6 +76,7 @@ class DirectoryStore:
             worker=worker,
             shared=True,
             connect=connect,
+            index=index,
         )
         self._secret = b""
         self._bound: tuple[str, str, bool] = ("", "", False)
@@ -320,6 +323,23 @@ class DirectoryStore:
     async def seen(self, channel: str, ids: Sequence[Ident], /) -> frozenset[Ident]:
         """Say which ids were recorded before (D20)."""
         return await self._own_file.seen(channel, ids)
+
+    async def search(
+        self,
+        text: str,
+        /,
+        *,
+        channel: str | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
+        """Return messages cached in the own file that hold all words of a text, newest first."""
+        return await self._own_file.search(
+            text, channel=channel, sender=sender, since=since, until=until, before=before, limit=limit
+        )
 
     async def put(self, registers: Sequence[Register], /) -> None:
         """Merge registers (D25)."""

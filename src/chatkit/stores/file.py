@@ -16,6 +16,7 @@ from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability,
 from chatkit.sqlite.worker import Outcome
 from chatkit.stores import outbox, ownership, schema
 from chatkit.stores.faults import explain, fails_alone
+from chatkit.stores.index import prepare as prepare_index
 from chatkit.stores.location import Location
 from chatkit.stores.lock import OwnerLock
 from chatkit.stores.rules import Tally
@@ -52,14 +53,24 @@ class StoreFile:
         durability: What a commit survives.
         random: Makes device and secret of a new file.
         connect: Makes connections.
+        index: Keep the words of cached messages, for search.
     """
 
     def __init__(
-        self, location: Location, *, durability: Durability, random: RandomSource, connect: ConnectionFactory
+        self,
+        location: Location,
+        *,
+        durability: Durability,
+        random: RandomSource,
+        connect: ConnectionFactory,
+        index: bool,
     ) -> None:
         self.name = location.name
         self.tally = Tally()
         """What is unfinished in the file; jobs keep it up to date."""
+        self.indexed = False
+        """Whether the words of cached messages are kept."""
+        self._index = index
         self._location = location
         self._durability: Durability = durability
         self._random = random
@@ -100,6 +111,7 @@ class StoreFile:
                     schema=version,
                     now=now,
                 )
+                self.indexed = prepare_index(self._connection, wanted=self._index)
             self._count(self._connection)
         except BaseException as error:
             self.abandon()

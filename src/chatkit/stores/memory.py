@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
+from chatkit.core.searching import search
 from chatkit.errors import MessageNotFound, StateError, StoreError
 from chatkit.model.entry import Folded
 from chatkit.model.ids import new_device
@@ -13,9 +14,11 @@ from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register, merged
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
+from chatkit.stores.index import no_index
 from chatkit.stores.rules import SEEN_LIMIT, UNFINISHED, check_room, forgettable, may_have_arrived
 from chatkit.stores.secret import new_secret
 from chatkit.stores.shelf import Shelf
@@ -28,11 +31,15 @@ class MemoryStore:
         limits: How much may wait in the outbox.
         clock: Dates the end of rows and the sight of ids.
         random: Makes device and secret.
+        index: Search what is cached.
     """
 
     durable = False
 
-    def __init__(self, *, limits: OutboxLimits, clock: Clock, random: RandomSource) -> None:
+    def __init__(
+        self, *, limits: OutboxLimits, clock: Clock, random: RandomSource, index: bool = True
+    ) -> None:
+        self._index = index
         self._limits = limits
         self._clock = clock
         self._random = random
@@ -257,6 +264,30 @@ class MemoryStore:
         self._check()
         known = self._seen.get(channel, {})
         return frozenset(ident for ident in ids if ident in known)
+
+    async def search(
+        self,
+        text: str,
+        /,
+        *,
+        channel: str | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
+        """Return cached messages that hold all words of a text, newest first."""
+        self._check()
+        if not self._index:
+            raise no_index()
+        cached = (
+            (name, message)
+            for name, messages in self._cached.items()
+            if channel in {None, name}
+            for message in messages.values()
+        )
+        return search(cached, text, sender=sender, since=since, until=until, before=before, limit=limit)
 
     async def put(self, registers: Sequence[Register], /) -> None:
         """Merge registers (D25)."""

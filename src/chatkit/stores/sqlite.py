@@ -15,11 +15,13 @@ from chatkit.model.message import Status
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
 from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, connect
 from chatkit.sqlite.worker import Worker, run_calls
+from chatkit.stores import index as words
 from chatkit.stores import outbox, timeline
 from chatkit.stores.file import Job, StoreFile
 from chatkit.stores.location import Location
@@ -43,6 +45,7 @@ class SqliteStore:
         worker: Does the blocking work.
         shared: The worker serves other stores too and is not ended with this one.
         connect: Makes SQLite connections.
+        index: Keep the words of cached messages, for search.
         secret: Shared by the files of a directory (D14).
     """
 
@@ -59,13 +62,14 @@ class SqliteStore:
         worker: Worker,
         shared: bool = False,
         connect: ConnectionFactory = connect,
+        index: bool = True,
         secret: bytes | None = None,
     ) -> None:
         self.location = location
         self._limits = limits
         self._clock = clock
         self._secret = secret
-        self.file = StoreFile(location, durability=durability, random=random, connect=connect)
+        self.file = StoreFile(location, durability=durability, random=random, connect=connect, index=index)
         self._worker = worker
         self._shared = shared
         self._state: Literal["new", "open", "closed"] = "new"
@@ -251,6 +255,7 @@ class SqliteStore:
             ids=tuple(ids),
             keep=keep,
             now=self._clock.wall(),
+            indexed=self.file.indexed,
         )
         await self._call(write)
 
@@ -263,6 +268,31 @@ class SqliteStore:
     async def seen(self, channel: str, ids: Sequence[Ident], /) -> frozenset[Ident]:
         """Say which ids were recorded before (D20)."""
         return await self._call(partial(timeline.seen, channel=channel, ids=tuple(ids)), writes=False)
+
+    async def search(
+        self,
+        text: str,
+        /,
+        *,
+        channel: str | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
+        """Return cached messages that hold all words of a text, newest first."""
+        read = partial(
+            words.search,
+            text=text,
+            channel=channel,
+            sender=sender,
+            since=since,
+            until=until,
+            before=before,
+            limit=limit,
+        )
+        return await self._call(read, writes=False)
 
     async def put(self, registers: Sequence[Register], /) -> None:
         """Merge registers (D25)."""

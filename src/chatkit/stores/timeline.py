@@ -11,6 +11,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register, merged
 from chatkit.ports.store import Mark
 from chatkit.sqlite.connection import Connection, one, run
+from chatkit.stores import index
 from chatkit.stores.codec import (
     FOLDED_COLUMNS,
     REGISTER_COLUMNS,
@@ -26,7 +27,9 @@ from chatkit.stores.codec import (
 from chatkit.stores.rules import SEEN_LIMIT
 
 _CACHE: Final = (
-    f"INSERT OR REPLACE INTO cached (channel, {FOLDED_COLUMNS}) VALUES (?, {placeholders(FOLDED_COLUMNS)})"  # noqa: S608  # our own column names
+    f"INSERT INTO cached (channel, {FOLDED_COLUMNS}) VALUES (?, {placeholders(FOLDED_COLUMNS)})"  # noqa: S608  # our own column names
+    f" ON CONFLICT DO UPDATE SET ({FOLDED_COLUMNS}) ="
+    f" ({', '.join(f'excluded.{column}' for column in FOLDED_COLUMNS.split(', '))})"
 )
 
 
@@ -39,13 +42,19 @@ def applied(
     *,
     keep: int,
     now: datetime,
+    indexed: bool,
 ) -> None:
-    """Record a mark, messages and ids together; the `keep` newest messages stay (D17, D20)."""
+    """Record a mark, messages and ids together; the `keep` newest messages stay (D17, D20).
+
+    `indexed`: the file has an index, which follows.
+    """
     if mark is not None:
         run(connection, "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)", (channel, *mark_values(mark)))
     if folded:
         for message in folded:
             run(connection, _CACHE, (channel, *folded_values(message)))
+            if indexed:
+                index.note(connection, channel, message)
         run(
             connection,
             "DELETE FROM cached WHERE rowid IN (SELECT rowid FROM cached WHERE channel = ?"
