@@ -39,7 +39,7 @@ _DAMAGED: Final = Kind(
     "Keep a copy of the file, then try `sqlite3 FILE .recover`; chatkit overwrites nothing in it.",
     alone=True,
 )
-_FOREIGN: Final = Kind("is not {what}", "Name another file; this one was left as it is.", alone=False)
+FOREIGN: Final = Kind("is not {what}", "Name another file; this one was left as it is.", alone=False)
 _BUSY: Final = Kind(
     "is held by another program",
     f"Close the tool that has a transaction open on it, then call again. {_KEPT}",
@@ -78,7 +78,7 @@ _BY_CODE: Final[dict[int, Kind]] = {
     18: _REFUSED,  # TOOBIG
     _CONSTRAINT: _REFUSED,
     20: _REFUSED,  # MISMATCH
-    26: _FOREIGN,  # NOTADB
+    26: FOREIGN,  # NOTADB
 }
 
 _BY_ERRNO: Final[dict[int, Kind]] = {
