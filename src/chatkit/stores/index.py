@@ -14,7 +14,8 @@ from chatkit.errors import CapabilityError
 from chatkit.model.entry import Folded
 from chatkit.model.search import SearchMark, SearchPage, shown_words, words
 from chatkit.sqlite.connection import Connection, one, run
-from chatkit.stores.codec import FOLDED_COLUMNS, folded_from, micros
+from chatkit.sqlite.times import micros
+from chatkit.stores.codec import FOLDED_COLUMNS, folded_from
 
 _EXISTS: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'words'"
 _MAKE: Final = (
