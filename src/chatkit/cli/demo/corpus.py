@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from chatkit.errors import ConfigError, InvalidMessage
-from chatkit.model import ijson
+from chatkit.cli.jsonl import read_objects
+from chatkit.errors import ConfigError
 
 NAME: Final = "ubuntu-irc.jsonl.gz"
 SPOKEN: Final = frozenset({"message", "action"})
@@ -20,7 +18,6 @@ LONGEST_LINE: Final = 500_000
 LONGEST_ID: Final = 100
 """Bytes of an id: it travels beside the message."""
 
-_GZIP: Final = b"\x1f\x8b"
 _FORM: Final = (
     'Write one JSON object a line: {"user": "ada", "text": "Hello"}; `id`, `reply_to` and `kind` may follow.'
 )
@@ -62,12 +59,7 @@ def read(path: Path, *, limit: int) -> tuple[Line, ...]:
             file and line number are named, nothing of its text.
     """
     found: dict[str, Line] = {}
-    for number, raw in _raw(path):
-        try:
-            fields = ijson.loads(raw, limit=LONGEST_LINE)
-        except InvalidMessage:  # it names what it found, and that is somebody's text
-            problem = f"is no JSON object in UTF-8 of at most {LONGEST_LINE:,} bytes"
-            raise ConfigError(f"{path.name}:{number}: {problem}", hint=_FORM) from None
+    for number, fields in read_objects(path, longest=LONGEST_LINE, hint=_FORM):
         line = _line(fields, number, f"{path.name}:{number}")
         if line is None:
             continue
@@ -79,21 +71,6 @@ def read(path: Path, *, limit: int) -> tuple[Line, ...]:
     if not found:
         raise ConfigError(f"{path.name}: holds no messages", hint=_FORM)
     return tuple(found.values())
-
-
-def _raw(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file, packed or not, with their numbers; blank ones are passed over."""
-    number = 0
-    try:
-        with path.open("rb") as plain:
-            source = gzip.GzipFile(fileobj=plain) if plain.peek(2).startswith(_GZIP) else plain
-            while raw := source.readline(LONGEST_LINE + 2):
-                number += 1
-                if raw.strip():
-                    yield number, raw.rstrip(b"\r\n")
-    except (OSError, EOFError, zlib.error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is damaged"
-        raise ConfigError(f"{path.name}:{number + 1}: cannot be read: {reason}", hint=_FORM) from None
 
 
 def _line(fields: Mapping[str, Any], number: int, place: str) -> Line | None:

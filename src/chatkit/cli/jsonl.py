@@ -1,0 +1,47 @@
+"""Reading JSON Lines of anybody's making: bounded, packed or not, each mistake named by its line."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from chatkit.errors import ConfigError, InvalidMessage
+from chatkit.model import ijson
+
+_GZIP: Final = b"\x1f\x8b"
+
+
+def read_objects(path: Path, *, longest: int, hint: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a file with the numbers of their lines; blank lines are passed over.
+
+    Args:
+        path: Of JSON Lines in UTF-8, maybe packed by gzip.
+        longest: Most bytes of a line.
+        hint: Of errors: what a line looks like.
+
+    Raises:
+        ConfigError: It cannot be read, or a line is no object; file and line are named, nothing of its text.
+    """
+    for number, raw in _lines(path, longest, hint):
+        try:
+            yield number, ijson.loads(raw, limit=longest)
+        except InvalidMessage:  # it names what it found, and that is somebody's text
+            problem = f"is no JSON object in UTF-8 of at most {longest:,} bytes"
+            raise ConfigError(f"{path.name}:{number}: {problem}", hint=hint) from None
+
+
+def _lines(path: Path, longest: int, hint: str) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    try:
+        with path.open("rb") as plain:
+            source = gzip.GzipFile(fileobj=plain) if plain.peek(2).startswith(_GZIP) else plain
+            while raw := source.readline(longest + 2):
+                number += 1
+                if raw.strip():
+                    yield number, raw.rstrip(b"\r\n")
+    except (OSError, EOFError, zlib.error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is damaged"
+        raise ConfigError(f"{path.name}:{number + 1}: cannot be read: {reason}", hint=hint) from None

@@ -1,0 +1,111 @@
+"""`chatkit log`: looking after a shared log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from chatkit.engine.system import SystemClock
+from chatkit.errors import ChatkitError
+from chatkit.logs import open_log
+from chatkit.model.names import check_channel
+
+if TYPE_CHECKING:
+    from chatkit.ports.log import Log
+
+T = TypeVar("T")
+
+app = typer.Typer(name="log", no_args_is_help=True, help="Look after a shared log.")
+
+Url = Annotated[str, typer.Argument(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")]
+Name = Annotated[str, typer.Argument(help="A channel.")]
+LONGEST_LINE = 1_100_000
+"""Bytes of a line: an envelope of the largest frame, and what stands around it."""
+
+
+@app.command("export")
+def export(
+    url: Url,
+    channel: Name,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write here; else to standard output.")] = None,
+    entries: Annotated[
+        bool, typer.Option("--entries", help="Every envelope as it was appended: a copy that loses nothing.")
+    ] = False,
+) -> None:
+    """Write a channel as JSON Lines: its messages as they are now, oldest first."""
+    from chatkit.logs.transcript import export_entries, export_messages
+
+    async def work() -> int:
+        count = 0
+        async with _log(url) as log:
+            lines = (export_entries if entries else export_messages)(log, check_channel(channel))
+            target = sys.stdout if out is None else out.open("w", encoding="utf-8")
+            try:
+                async for line in lines:
+                    target.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    count += 1
+            finally:
+                if out is not None:
+                    target.close()
+        return count
+
+    count = _run(work())
+    typer.echo(f"{count} {'entries' if entries else 'messages'}", err=True)
+
+
+@app.command("import")
+def import_(
+    url: Url,
+    channel: Name,
+    file: Annotated[Path, typer.Argument(help="JSON Lines, packed by gzip or not.")],
+) -> None:
+    """Put a file of JSON Lines into a channel; what is there already is passed over.
+
+    Exit: 0 all is there, 1 the log refused some of it, 2 bad input.
+    """
+    from chatkit.cli.jsonl import read_objects
+    from chatkit.logs.transcript import HINT, Importer, import_lines
+
+    async def work() -> Importer:
+        async with _log(url) as log:
+            lines = read_objects(file, longest=LONGEST_LINE, hint=HINT)
+            return await import_lines(log, check_channel(channel), lines, name=file.name)
+
+    done = _run(work())
+    for refusal in done.refusals:
+        typer.echo(f"refused: {refusal}", err=True)
+    counts = done.counts
+    there = counts["new"] + counts["duplicate"]
+    typer.echo(f"{counts['new']} new, {counts['duplicate']} there already, {counts.total() - there} refused")
+    raise typer.Exit(0 if counts.total() == there else 1)
+
+
+@asynccontextmanager
+async def _log(url: str) -> AsyncGenerator[Log]:
+    log = open_log(url, clock=SystemClock(), random=random.SystemRandom())
+    try:
+        yield log
+    finally:
+        await log.aclose()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an error of ours is told in words, not as a traceback."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (ChatkitError, OSError) as error:
+        text = f"{type(error).__name__}: {error}" if isinstance(error, ChatkitError) else error.strerror
+        hint = getattr(error, "hint", "")
+        typer.echo(f"chatkit log: {text}" + (f"\n{hint}" if hint else ""), err=True)
+        raise typer.Exit(2) from None
