@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chatkit.adapters.memory import Faults
 from chatkit.cli.demo import corpus, story
-from chatkit.cli.demo.actor import CHANNEL, Actor
+from chatkit.cli.demo.actor import Actor
 from chatkit.cli.demo.story import Plan, Progress, Result, Story, play
 from chatkit.core.release import Release, Released
 from chatkit.errors import EventOverflow, RateLimited, StoreError, WaitTimeout
@@ -64,6 +65,21 @@ async def test_nothing_is_lost_doubled_or_shuffled(faults: str, clock: VirtualCl
     assert left_in(folder) == []
 
 
+@pytest.mark.parametrize("faults", ["none", "mild", "wild"])
+async def test_a_log_of_the_apps_own_takes_everything_once(
+    faults: str, clock: VirtualClock, tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> None:
+    """It is as far away as the provider: appends and answers are lost too, and all counts exact (D9, D16)."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('log')}/shared.db"
+    for seed in (1, 2):  # the second finds the channel of the first in the same file
+        result = await play(replace(plan(faults, seed=seed), log=url), unseen, clock=clock)
+
+        assert not result.verdict.broken
+        assert (result.verdict.sent, result.verdict.logged) == (60, 60)
+        assert result.verdict.once == {"ada": 60, "bob": 60, "cleo": 60}
+    assert left_in(folder) == []
+
+
 def test_one_seed_is_one_story() -> None:
     """I15: the same faults, the same death, the same figures."""
     first, second = (run(play(plan("wild"), unseen, clock=clock), clock=clock) for clock in two_clocks())
@@ -84,7 +100,7 @@ async def test_the_killed_client_sends_what_it_had_queued_under_the_same_ids(
 
     assert result.death is not None
     assert result.death.queued
-    ids = [entry.message_id for entry in tale.logged()]
+    ids = [entry.message_id for entry in tale.logged]
     assert [ids.count(id) for id in result.death.queued] == [1] * len(result.death.queued)
 
 
@@ -103,7 +119,7 @@ async def test_a_reply_names_what_its_sender_was_given(clock: VirtualClock, tmp_
     await asking
     await tale.close()
 
-    messages = tale.hub.log.core.messages(CHANNEL, limit=10).items
+    messages = tale.hub.log.core.messages(tale.channel, limit=10).items
     assert tale.result().replies == 1
     assert len(messages) == 2
 
@@ -240,11 +256,11 @@ async def test_a_listener_that_may_have_missed_something_comes_back(
     await asyncio.sleep(0.7)
     assert ada._chat is not None
     dispatcher = ada._chat.engine.dispatcher
-    for reader in dispatcher.readers(CHANNEL):
-        if reader.channel == CHANNEL:
+    for reader in dispatcher.readers(tale.channel):
+        if reader.channel == tale.channel:
             reader.close(EventOverflow("too slow"))
     await asyncio.sleep(0.1)
-    dispatcher.tell(Discontinuity(event_id="gap", channel=CHANNEL, at=clock.wall(), reason="test"))
+    dispatcher.tell(Discontinuity(event_id="gap", channel=tale.channel, at=clock.wall(), reason="test"))
 
     result = await telling
 

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from chatkit.cli import log
+from chatkit.cli import log as logs
 from chatkit.errors import ChatkitError
 
 app = typer.Typer(name="chatkit", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(log.app)
+app.add_typer(logs.app)
 
 
 class FaultLevel(StrEnum):
@@ -54,6 +54,12 @@ def demo(
             help="Replay this JSONL (or .gz) instead: `user`, `text`; maybe `id`, `reply_to`, `kind`."
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Remember messages in this log: sqlite:///FILE or postgresql://USER@HOST/DATABASE."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Replay real conversations over a bad network and check that nothing is lost, doubled or shuffled.
@@ -67,7 +73,14 @@ def demo(
 
     try:
         lines = corpus.read(file or corpus.packaged(), limit=messages)
-        plan = Plan(lines=lines, clients=clients, seed=seed, faults=faults.value, source=corpus.title(file))
+        plan = Plan(
+            lines=lines,
+            clients=clients,
+            seed=seed,
+            faults=faults.value,
+            source=corpus.title(file),
+            log=log,
+        )
     except ChatkitError as error:
         typer.echo(f"chatkit demo: {error}\n{error.hint}", err=True)
         raise typer.Exit(2) from None

@@ -1,7 +1,7 @@
 """A channel as lines of JSON: out of any log, and into any log, as often as one likes.
 
-Two kinds of line. A *message* is what a person would write down: `id`, `channel`, `at`, `kind`, `user`, `text`,
-`reply_to`, and `body` where it is more than text; edits are folded in, deleted messages left out. An *entry* is
+Two kinds of line. A *message* is what a person would write down: `id`, `channel`, `at`, `kind`, `user`,
+`text`, `reply_to`, and `body` where it is more; edits are folded in, deleted messages left out. An *entry* is
 one envelope as it was appended, so that a channel is copied with its edits, reactions and tombstones.
 
 A message that is imported gets the id that its own `id` has for ever, so that a second import finds it there.
@@ -102,9 +102,11 @@ class Importer:
             ConfigError: It says too little, or what would be lost.
             InvalidMessage: No envelope can hold what it says.
         """
-        envelope = self._entry(fields) if "envelope" in fields else self._message(fields, number)
+        found = self._entry(fields) if "envelope" in fields else self._message(fields, number)
+        envelope = Envelope.from_dict(found)  # it says what is wrong with them
         ident = Ident(envelope.sender.user, envelope.id)
-        self._batch.append(Outgoing(ident, envelope.sender.device, None, envelope.encode(), None))
+        data = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+        self._batch.append(Outgoing(ident, envelope.sender.device, None, data, None))
         if len(self._batch) >= BATCH:
             await self.flush()
 
@@ -119,13 +121,13 @@ class Importer:
             if ack.outcome not in {"new", "duplicate"} and len(self.refusals) < BATCH:
                 self.refusals.append(f"{ack.ident.id}: {ack.error or ack.outcome}")
 
-    def _entry(self, fields: Mapping[str, Any]) -> Envelope:
+    def _entry(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         found = fields["envelope"]
         if not isinstance(found, dict):
             raise ConfigError("`envelope` is no object", hint=HINT)
-        return Envelope.from_dict({**cast("dict[str, Any]", found), "channel": self._channel})
+        return {**cast("dict[str, Any]", found), "channel": self._channel}
 
-    def _message(self, fields: Mapping[str, Any], number: int) -> Envelope:
+    def _message(self, fields: Mapping[str, Any], number: int) -> dict[str, Any]:
         unknown = sorted(set(fields) - _FIELDS)
         if unknown:
             raise ConfigError("a line has a field that would be lost", hint=HINT)
@@ -138,19 +140,18 @@ class Importer:
         source = {key: fields[key] for key in ("id", "channel", "at", "kind", "reply_to") if key in fields}
         at = _time(fields.get("at"))
         self._known[name] = ident
-        return Envelope.from_dict(
-            {
-                "v": 1,
-                "id": ident.id,
-                "kind": "message.create",
-                "channel": self._channel,
-                "sender": {"user": user, "device": _DEVICE},
-                "at": format_time(at),
-                "ref": None if ref is None else {"id": ref.id, "user": ref.user},
-                "body": _body(fields),
-                "meta": {_SOURCE: json.dumps(source, ensure_ascii=False, separators=(",", ":"))},
-            }
-        )
+        quote = {} if ref is None else {"ref": {"id": ref.id, "user": ref.user}}
+        return {
+            "v": 1,
+            "id": ident.id,
+            "kind": "message.create",
+            "channel": self._channel,
+            "sender": {"user": user, "device": _DEVICE},
+            "at": format_time(at),
+            **quote,
+            "body": _body(fields),
+            "meta": {_SOURCE: json.dumps(source, ensure_ascii=False, separators=(",", ":"))},
+        }
 
 
 def _line(folded: Folded) -> dict[str, Any]:

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from chatkit.client import Chat
     from chatkit.model.config import Config
     from chatkit.model.message import Message
-    from chatkit.ports import Clock
+    from chatkit.ports import Clock, Log
     from chatkit.stream import Stream
 
-CHANNEL: Final = "demo"
 TAG: Final = "line"
 """The part of a message's `meta` that names its line: it tells two copies of one from two messages."""
 AHEAD: Final = 50
@@ -42,6 +41,10 @@ class Stage:
     """What all clients have in common."""
 
     source: Config
+    channel: str
+    """Its name."""
+    log: Callable[[str], Log | None]
+    """Returns a user's way to a log of the app's own."""
     seed: Callable[[], int]
     """Returns another one for each life."""
     now: Callable[[], float]
@@ -103,6 +106,7 @@ class Actor:
         chat = connect(
             stage.source,
             user=self.user,
+            log=stage.log(self.user),
             store=self._store,
             durability="power" if stage.clock is None else "process",
             staleness=STALENESS,
@@ -110,7 +114,7 @@ class Actor:
             clock=stage.clock,
         )
         self._chat = await chat
-        channel = chat.channel(CHANNEL)
+        channel = chat.channel(stage.channel)
         changes = chat.events(DeliveryChanged, ConnectionChanged, overflow="gap")
         self._tasks = (
             group.create_task(self._listen(channel, self._enter(channel)), name=f"demo:{self.user}:listen"),
@@ -120,7 +124,7 @@ class Actor:
     async def attach(self) -> None:
         """Wait until it hears the others."""
         if self._chat is not None:
-            await self._chat.channel(CHANNEL).attach(timeout=ATTACH)
+            await self._chat.channel(self._stage.channel).attach(timeout=ATTACH)
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """Say what is not said yet."""
@@ -162,7 +166,7 @@ class Actor:
     # -- speaking ---------------------------------------------------------------------------------------
 
     async def _speak(self, chat: Chat) -> None:
-        channel = chat.channel(CHANNEL)
+        channel = chat.channel(self._stage.channel)
         for number, line in enumerate(self.lines, 1):
             said = self.said.get(line.id)
             if said is None:

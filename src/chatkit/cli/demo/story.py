@@ -7,22 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, cast
 
 from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
-from chatkit.cli.demo.actor import CHANNEL, TAG, Actor, Stage
+from chatkit.cli.demo.actor import TAG, Actor, Stage
 from chatkit.cli.demo.corpus import Line
+from chatkit.cli.demo.distant import distant
 from chatkit.cli.demo.figures import Figures, measure
 from chatkit.cli.demo.judge import Verdict, judge
 from chatkit.cli.demo.record import Logged
 from chatkit.engine.system import SystemClock
 from chatkit.errors import ChatkitError
+from chatkit.logs import open_log
 from chatkit.model.envelope import Envelope
 
 if TYPE_CHECKING:
-    from chatkit.ports import Clock
+    from collections.abc import AsyncIterator
+
+    from chatkit.model.entry import Entry
+    from chatkit.model.order import OrderKey
+    from chatkit.ports import Clock, Log
 
 FAULTS: Final[Mapping[str, Faults]] = {"none": NONE, "mild": MILD, "wild": WILD}
 NAMES: Final = (
@@ -39,6 +45,8 @@ PATIENCE: Final = 30.0
 """Seconds without any progress after which what is missing counts as queued or lost."""
 LINGER: Final = 1.0
 """Seconds of listening on once all is heard, so that what comes twice comes: 0.5 s later at most."""
+PAGE: Final = 1_000
+"""Entries in one read of the log."""
 TICK: Final = 0.2
 """Seconds between two looks."""
 
@@ -54,6 +62,8 @@ class Plan:
     """`none`, `mild` or `wild`; with any, one client is killed in the middle."""
     source: str = ""
     """What the lines are, in a heading."""
+    log: str | None = None
+    """URL of a log to use in place of the hub's own; the hub then only announces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +171,21 @@ class Story:
         self.hub.network.set_timeout(TIMEOUT)
         self.hub.network.set_faults(FAULTS[plan.faults])
         self._now = time.monotonic
-        stage = Stage(MemoryConfig(hub=self.hub), lambda: chance.getrandbits(64), self._now, clock)
+        self._own_log = plan.log is not None
+        self._log: Log = self.hub.log
+        if plan.log is not None:
+            self._log = open_log(plan.log, clock=time, random=SystemRandom(), inline=clock is not None)
+        # A log of one's own may hold the channels of earlier tellings.
+        self.channel = "demo" if plan.log is None else f"demo-{SystemRandom().getrandbits(64):016x}"
+        self.logged: list[Logged] = []
+        stage = Stage(
+            MemoryConfig(hub=self.hub),
+            self.channel,
+            self._way_to_log,
+            lambda: chance.getrandbits(64),
+            self._now,
+            clock,
+        )
         shares = share(plan.lines, plan.clients)
         names = NAMES[: plan.clients]
         self.actors = [
@@ -201,6 +225,8 @@ class Story:
             if isinstance(found, BaseException):
                 raise found
             self._queued |= found
+        self.logged = [_logged(entry) async for entry in self._entries()]
+        await self._log.aclose()
 
     def progress(self) -> Progress:
         """Return the state of things."""
@@ -224,7 +250,7 @@ class Story:
         said = {line: one for actor in self.actors for line, one in actor.said.items()}
         visits = {actor.user: actor.visits for actor in self.actors}
         verdict = judge(
-            said.values(), self.logged(), visits, queued=self._queued, finished=not self.interrupted
+            said.values(), self.logged, visits, queued=self._queued, finished=not self.interrupted
         )
         return Result(
             plan=self._plan,
@@ -239,17 +265,20 @@ class Story:
             interrupted=self.interrupted,
         )
 
-    def logged(self) -> list[Logged]:
-        """Read the hub's log, past every network and every client."""
-        core = self.hub.log.core
-        with core.lock:
-            entries = [item.entry for item in core.record(CHANNEL).items]
-        found: list[Logged] = []
-        for entry in entries:
-            envelope = Envelope.parse(entry.data)
-            line = (envelope.meta or {}).get(TAG, "")
-            found.append(Logged(line, entry.stamp.user, envelope.id, entry.stamp.key))
-        return found
+    def _way_to_log(self, user: str) -> Log | None:
+        """Return how a client reaches a log of the app's own: as badly as it reaches the hub."""
+        return distant(self._log, self.hub.network.link(user)) if self._own_log else None
+
+    async def _entries(self) -> AsyncIterator[Entry]:
+        """Read the log, past every network and every client."""
+        place: OrderKey | None = None
+        while True:
+            page = await self._log.entries(self.channel, after=place, limit=PAGE)
+            for entry in page.items:
+                yield entry
+                place = entry.stamp.key
+            if not page.more:
+                return
 
     async def _watch(self) -> None:
         """Show how things are, and tell each client when its network is there."""
@@ -267,7 +296,7 @@ class Story:
         if victim is None:
             return
         await victim.halfway.wait()
-        there = {item.ident.id for item in self.hub.log.core.record(CHANNEL).items}
+        there = {_logged(entry).message_id async for entry in self._entries()}
         queued = (one.message_id for one in victim.said.values() if one.message_id is not None)
         self._death = Death(victim.user, tuple(id for id in queued if id not in there))
         await victim.die()
@@ -298,6 +327,11 @@ def share(lines: Sequence[Line], clients: int) -> list[list[Line]]:
         digest = blake2b(line.user.encode(), digest_size=8).digest()
         shares[int.from_bytes(digest, "big") % clients].append(line)
     return shares
+
+
+def _logged(entry: Entry) -> Logged:
+    envelope = Envelope.parse(entry.data)
+    return Logged((envelope.meta or {}).get(TAG, ""), entry.stamp.user, envelope.id, entry.stamp.key)
 
 
 def _first(errors: BaseExceptionGroup[ChatkitError]) -> ChatkitError:
