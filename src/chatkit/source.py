@@ -188,7 +188,7 @@ class Source:
             async for event in stream:
                 if where is None or where(event):
                     return event
-            raise StateError("the client was closed")
+            raise StateError("the client was closed", hint="Call connect() again for another client.")
 
         try:
             return await within(timeout, find, f"no {kind.__name__} came")

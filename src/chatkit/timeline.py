@@ -22,6 +22,7 @@ from chatkit.stream import Stream, Watched
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
     from chatkit.ports import Folded
+    from chatkit.shared import Shared
 
 MOST_AT_ONCE = 1_000
 
@@ -32,10 +33,12 @@ class Timeline:
     Args:
         engine: The client's machinery.
         channel: The channel's name.
+        owner: The life of the client.
     """
 
-    def __init__(self, engine: Engine, channel: str) -> None:
+    def __init__(self, engine: Engine, channel: str, owner: Shared) -> None:
         self._engine = engine
+        self._owner = owner
         self._name = channel
         self._channel = engine.channels[channel]
         self._channel.on_view = self.changed
@@ -52,6 +55,7 @@ class Timeline:
 
         `changes` leads from this reader's last view to the new one; `None`: draw all.
         """
+        self._owner.check_loop()
         self._channel.want()
         reader = Reader()
         return self._watched.watch(lambda: self._view(reader))
@@ -69,6 +73,7 @@ class Timeline:
             CapabilityError: The provider keeps no history.
             TransportError: No answer; safe to repeat.
         """
+        self._owner.check_use()
         return await self._channel.load_older(max(1, min(limit, MOST_AT_ONCE)))
 
     async def jump(self, to: Position | Literal["newest"]) -> None:
@@ -78,6 +83,7 @@ class Timeline:
             CapabilityError: The provider keeps no history.
             TransportError: No answer; safe to repeat.
         """
+        self._owner.check_use()
         place = None if to == "newest" else place_of(to, self._name, self._engine)
         await self._channel.jump(place)
 

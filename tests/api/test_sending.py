@@ -146,6 +146,50 @@ async def test_cancelling_a_send_withdraws_it(stage: Stage) -> None:
     assert stage.texts("support") == []
 
 
+async def test_a_delivery_can_be_followed_to_its_end(stage: Stage) -> None:
+    """The present status first, then the newest; the stream ends after a final one, which it always gives."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        stage.hub.network.cut("ada")
+        delivery = await support.send("hello")
+        statuses, slow = delivery.watch(), delivery.watch()
+        assert await statuses.next(timeout=5) in ("queued", "sending")
+        stage.hub.network.heal("ada")
+        ada.connection.retry_now()
+        await delivery.wait(timeout=60)
+
+        assert [status async for status in statuses][-1:] == ["sent"]
+        assert [status async for status in slow] == ["sent"]
+        assert [status async for status in delivery.watch()] == ["sent"]
+
+
+async def test_a_delivery_that_is_retried_can_be_followed_again(stage: Stage) -> None:
+    """D7: `retry` makes a final status open again."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        stage.hub.network.refuse("ada", chatkit.Rejected("no"), calls={"publish"})
+        delivery = await support.send("hello")
+        assert [status async for status in delivery.watch()][-1:] == ["failed"]
+        stage.hub.network.refuse("ada", None, calls={"publish"})
+        await delivery.retry()
+        assert [status async for status in delivery.watch()][-1:] == ["sent"]
+
+
+async def test_a_status_is_watched_by_one_reader_a_stream(stage: Stage) -> None:
+    """A second reader of one stream is a misuse; a second stream is not."""
+    async with stage.chat("ada") as ada:
+        views = ada.outbox.watch()
+        assert (await views.next()).depth == 0
+        reading = asyncio.create_task(views.next())
+        await asyncio.sleep(0)
+        with pytest.raises(chatkit.StateError, match="reader already"):
+            await views.next()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        with pytest.raises(chatkit.WaitTimeout):
+            await views.next(timeout=1)
+
+
 async def test_delivered_needs_receipts(stage: Stage) -> None:
     """What nobody can tell is a `CapabilityError`, not a quiet wait."""
     async with stage.chat("ada") as ada:
