@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,13 @@ def test_importing_chatkit_loads_nothing_heavy() -> None:
     out = subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=True)
 
     assert out.stdout.strip() == "[]"
+
+
+def test_a_traceback_says_what_to_do() -> None:
+    """Most people meet an error there first: the hint stands below the message."""
+    try:
+        chatkit.connect("nowhere://x", user="ada")
+    except chatkit.ConfigError:
+        shown = traceback.format_exc()
+
+    assert shown.endswith("no adapter for nowhere://\nKnown schemes: memory.\n")
