@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from chatkit.errors import MessageNotFound
+from chatkit.errors import ConfigError, MessageNotFound
+from chatkit.model.message import Status
 from chatkit.model.views import FlushReport, OutboxView
 from chatkit.stream import Stream, Watched
+from chatkit.wishes import is_text
 
 if TYPE_CHECKING:
     from chatkit.delivery import Delivery
     from chatkit.engine.engine import Engine
-    from chatkit.model.message import Status
     from chatkit.shared import Shared
+
+STATUSES: Final[tuple[str, ...]] = get_args(Status)
 
 
 class Outbox:
@@ -50,9 +53,17 @@ class Outbox:
         Args:
             status: Only these; `None`: all that are kept.
             channel: Only of this channel.
-            limit: Most of them.
+            limit: Most of them, at least 1.
+
+        Raises:
+            ConfigError: There is no such status, or the limit is below 1.
         """
         engine = self._open_engine()
+        if limit < 1 or (status is not None and status not in STATUSES):
+            raise ConfigError(
+                "entries() takes a limit of at least 1 and a status",
+                hint=f"A status is one of {', '.join(STATUSES)}.",
+            )
         rows = await engine.context.store.rows(status=status, channel=channel, limit=limit)
         return tuple(self._owner.delivery(engine.outbox.adopt_row(row)) for row in rows)
 
@@ -63,6 +74,8 @@ class Outbox:
             MessageNotFound: None of mine, or sent and forgotten.
         """
         engine = self._open_engine()
+        if not is_text(id):
+            raise ConfigError(f"an entry is named by its id or its message's, not by {type(id).__name__}")
         entry = engine.outbox.get(id) or engine.outbox.by_message(id)
         if entry is None:
             rows = await engine.context.store.rows(entry_id=id, limit=1)

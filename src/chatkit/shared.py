@@ -20,7 +20,8 @@ from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
 from chatkit.source import running_loop
-from chatkit.timeline import Timeline, message_of
+from chatkit.timeline import Timeline, message_of, read_message
+from chatkit.wishes import target_of
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
+    from chatkit.model.message import Message
     from chatkit.ports import Middleware
 
 
@@ -195,10 +197,29 @@ class Shared:
     def delivery(self, entry: OutboxEntry) -> Delivery:
         """Return what stands for an entry; the same object each time while the entry lives."""
         if entry.public is None:
-            entry.public = Delivery(entry, self.engine.outbox, lambda: message_of(self.engine, entry), self)
+            entry.public = Delivery(entry, self.engine.outbox, self)
             self._deliveries.add(entry.public)
         found: Delivery = entry.public
         return found
+
+    def message(self, entry: OutboxEntry) -> Message:
+        """Return the message that an entry makes or changes, as it is shown.
+
+        Raises:
+            MessageNotFound: It changes a message that this client has not loaded.
+        """
+        return message_of(self.engine, entry)
+
+    async def read(self, entry: OutboxEntry) -> Message:
+        """Return the message that an entry changes, from the log.
+
+        Raises:
+            MessageNotFound: The log has no such message.
+            CapabilityError: There is no log.
+            TransportError: No answer; safe to repeat.
+        """
+        row = entry.row
+        return await read_message(self.engine, row.channel, target_of(row), row.ident.user)
 
     def show(self, entry: OutboxEntry) -> None:
         """Bring the timeline up to date with an entry of the user that it shows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from chatkit.core.attachment import State as AttachState
@@ -18,6 +19,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.views import TimelineView
 from chatkit.refs import Position, place_of
 from chatkit.stream import Stream, Watched
+from chatkit.wishes import target_of
 
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
@@ -165,17 +167,43 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
         MessageNotFound: It changes a message that this client has not loaded.
     """
     row = entry.row
-    envelope = Envelope.parse(row.data)
-    creates = envelope.kind == "message.create" or envelope.ref is None
-    ident = row.ident if creates else Ident(envelope.ref.user, envelope.ref.id)  # type: ignore[union-attr]  # creates covers None
+    ident = target_of(row)
     channel = engine.channels.get(row.channel)
     shown = None if channel is None else channel.view.get(ident)
     if shown is not None and (shown.key is not None or entry.state.status != "sent"):
-        return shown
-    if not creates:
+        return as_own(shown, row.ident.user)
+    if row.kind != "create":
         raise MessageNotFound(
-            "the changed message is not loaded here", channel=row.channel, message_id=ident.id
+            "the changed message is not loaded here",
+            hint="Read it with `await channel.get(message_id)`.",
+            channel=row.channel,
+            message_id=ident.id,
         )
-    wish = Wish(row.entry_id, ident, envelope, 0, entry.state.status, entry.error)
+    wish = Wish(row.entry_id, ident, Envelope.parse(row.data), 0, entry.state.status, entry.error)
     alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
     return entry.placed(alone, engine.context.origin)
+
+
+async def read_message(engine: Engine, name: str, ident: Ident, viewer: str) -> Message:
+    """Return a message of a channel from the log, as a user sees it.
+
+    Raises:
+        MessageNotFound: The log has no such message, or middleware hides it.
+        CapabilityError: There is no log.
+        TransportError: No answer; safe to repeat.
+    """
+    log = engine.context.need_log(name)
+    found = await engine.context.read(lambda: log.get(name, [ident]))
+    shown: Message | None = None
+    if found.items:
+        message = told(engine, found.items[0], name, as_of=found.as_of, provisional=found.provisional)
+        shown = await engine.presenter.show(message, message.message_id)
+    if shown is None:
+        raise MessageNotFound("there is no such message", channel=name, message_id=ident.id)
+    return as_own(shown, viewer)
+
+
+def as_own(message: Message, user: str) -> Message:
+    """Return a message as a user sees it: `own` is about who asks."""
+    mine = message.sender.user == user
+    return message if message.own == mine else replace(message, own=mine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +48,47 @@ class Wish:
     send_at: datetime | None = None
 
 
+def is_text(given: object) -> bool:
+    """Say whether a caller gave text, as the types ask."""
+    return isinstance(given, str)
+
+
+def is_number(given: object) -> bool:
+    """Say whether a caller gave a number, as the types ask."""
+    return isinstance(given, int | float)
+
+
+def is_mapping(given: object) -> bool:
+    """Say whether a caller gave a mapping, as the types ask."""
+    return isinstance(given, Mapping)
+
+
+def is_instant(given: object) -> bool:
+    """Say whether a caller gave a time with a zone."""
+    return isinstance(given, datetime) and given.tzinfo is not None
+
+
+def list_of_users(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the users that a caller mentions; one name in place of a list would mention its letters.
+
+    Raises:
+        InvalidMessage: It is no list.
+    """
+    if is_text(given) or not _is_iterable(given):
+        raise InvalidMessage("mentions: is no list of user ids", hint='Write mentions=["bob"].')
+    return tuple(given)
+
+
+def _is_iterable(given: object) -> bool:
+    return isinstance(given, Iterable)
+
+
+def target_of(row: Row) -> Ident:
+    """Return the message that a row makes or changes."""
+    ref = None if row.kind == "create" else Envelope.parse(row.data).ref
+    return row.ident if ref is None else Ident(ref.user, ref.id)
+
+
 def draft(wish: Wish, engine: Engine) -> Row:
     """Return the row to queue.
 
@@ -61,7 +102,7 @@ def draft(wish: Wish, engine: Engine) -> Row:
     entry_id = new_message_id(context.server_time.now_ms(), context.random)
     message_id = entry_id
     if wish.key is not None:
-        if not 1 <= len(wish.key) <= LONGEST_KEY:
+        if not is_text(wish.key) or not 1 <= len(wish.key) <= LONGEST_KEY:
             raise InvalidMessage(f"key: is not text of 1 to {LONGEST_KEY} characters", channel=wish.channel)
         message_id = keyed_message_id(engine.secret, wish.user, wish.channel, wish.key)
     due_at, expires_at = _times(wish, engine)
@@ -128,16 +169,24 @@ def _measure(wish: Wish, message_id: str, data: bytes, engine: Engine) -> None:
 def _times(wish: Wish, engine: Engine) -> tuple[datetime | None, datetime]:
     """Return when to send and when to give up, instants of server time (D13)."""
     now, age = engine.context.server_time.now(), engine.context.limits.age
-    if wish.expires_in is not None and not 0 < wish.expires_in <= age:
+    if wish.expires_in is not None and not (is_number(wish.expires_in) and 0 < wish.expires_in <= age):
         raise ConfigError(
             f"expires_in must be above 0 and at most {age:g} seconds",
             channel=wish.channel,
             hint="Give a later deadline.",
         )
-    if wish.send_at is not None and wish.send_at.tzinfo is None:
-        raise ConfigError("send_at needs a zone", channel=wish.channel, hint="Use an aware datetime.")
+    if wish.send_at is not None and not is_instant(wish.send_at):
+        raise ConfigError(
+            "send_at is no datetime with a zone", channel=wish.channel, hint="Use an aware datetime."
+        )
     start = now if wish.send_at is None else max(now, wish.send_at)
-    return wish.send_at, start + timedelta(seconds=age if wish.expires_in is None else wish.expires_in)
+    try:
+        ends = start + timedelta(seconds=age if wish.expires_in is None else wish.expires_in)
+    except OverflowError:
+        raise ConfigError(
+            "send_at lies beyond the calendar", channel=wish.channel, hint="Give an earlier time."
+        ) from None
+    return wish.send_at, ends
 
 
 def _dependency(wish: Wish, engine: Engine) -> str | None:
