@@ -17,6 +17,7 @@ from chatkit.errors import (
     MessageTooLarge,
     NotAllowed,
 )
+from chatkit.given import is_mapping, is_text, list_of_users
 from chatkit.model.bodies import encode_body
 from chatkit.model.cursor import START, Spot, encode_cursor
 from chatkit.model.envelope import Envelope
@@ -30,7 +31,7 @@ from chatkit.model.views import Page
 from chatkit.refs import MessageRef, Position, place_of
 from chatkit.source import Source
 from chatkit.timeline import as_own, read_message
-from chatkit.wishes import Wish, is_mapping, is_text, list_of_users
+from chatkit.wishes import Wish
 
 if TYPE_CHECKING:
     from chatkit.client import Chat

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from chatkit.errors import CapabilityError, ChatkitError, ConfigError, DeliveryFailed, MessageNotFound
+from chatkit.given import target_of
 from chatkit.model.values import jsonable
 from chatkit.stream import Stream, Watched, within
-from chatkit.wishes import target_of
 
 if TYPE_CHECKING:
     from chatkit.engine.outbox import Outbox, OutboxEntry

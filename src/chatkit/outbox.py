@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from chatkit.errors import ConfigError, MessageNotFound
+from chatkit.given import is_text
 from chatkit.model.message import Status
 from chatkit.model.views import FlushReport, OutboxView
 from chatkit.stream import Stream, Watched
-from chatkit.wishes import is_text
 
 if TYPE_CHECKING:
     from chatkit.delivery import Delivery

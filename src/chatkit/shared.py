@@ -15,13 +15,13 @@ from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
 from chatkit.engine.presenting import Presenter
 from chatkit.errors import CapabilityError, StateError
+from chatkit.given import target_of
 from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChanged
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
 from chatkit.source import running_loop
 from chatkit.timeline import Timeline, message_of, read_message
-from chatkit.wishes import target_of
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine

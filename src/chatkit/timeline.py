@@ -12,6 +12,7 @@ from chatkit.core.overlay import Wish
 from chatkit.core.timeline_view import Reader
 from chatkit.engine.outbox import OutboxEntry
 from chatkit.errors import MessageNotFound
+from chatkit.given import target_of
 from chatkit.model.cursor import Cursor
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import Message
@@ -19,7 +20,6 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.views import TimelineView
 from chatkit.refs import Position, place_of
 from chatkit.stream import Stream, Watched
-from chatkit.wishes import target_of
 
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine

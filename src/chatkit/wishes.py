@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.errors import ConfigError, InvalidMessage, MessageTooLarge
+from chatkit.given import is_instant, is_number, is_text
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import keyed_message_id, new_message_id
 from chatkit.model.order import Ident
@@ -46,47 +47,6 @@ class Wish:
     key: str | None = None
     expires_in: float | None = None
     send_at: datetime | None = None
-
-
-def is_text(given: object) -> bool:
-    """Say whether a caller gave text, as the types ask."""
-    return isinstance(given, str)
-
-
-def is_number(given: object) -> bool:
-    """Say whether a caller gave a number, as the types ask."""
-    return isinstance(given, int | float)
-
-
-def is_mapping(given: object) -> bool:
-    """Say whether a caller gave a mapping, as the types ask."""
-    return isinstance(given, Mapping)
-
-
-def is_instant(given: object) -> bool:
-    """Say whether a caller gave a time with a zone."""
-    return isinstance(given, datetime) and given.tzinfo is not None
-
-
-def list_of_users(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the users that a caller mentions; one name in place of a list would mention its letters.
-
-    Raises:
-        InvalidMessage: It is no list.
-    """
-    if is_text(given) or not _is_iterable(given):
-        raise InvalidMessage("mentions: is no list of user ids", hint='Write mentions=["bob"].')
-    return tuple(given)
-
-
-def _is_iterable(given: object) -> bool:
-    return isinstance(given, Iterable)
-
-
-def target_of(row: Row) -> Ident:
-    """Return the message that a row makes or changes."""
-    ref = None if row.kind == "create" else Envelope.parse(row.data).ref
-    return row.ident if ref is None else Ident(ref.user, ref.id)
 
 
 def draft(wish: Wish, engine: Engine) -> Row:

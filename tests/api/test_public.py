@@ -66,9 +66,8 @@ def test_importing_chatkit_loads_nothing_heavy() -> None:
 
 def test_a_traceback_says_what_to_do() -> None:
     """Most people meet an error there first: the hint stands below the message."""
-    try:
-        chatkit.connect("nowhere://x", user="ada")
-    except chatkit.ConfigError:
-        shown = traceback.format_exc()
+    with pytest.raises(chatkit.ConfigError) as caught:
+        _ = chatkit.connect("nowhere://x", user="ada")
 
+    shown = "".join(traceback.format_exception(caught.value))
     assert shown.endswith("no adapter for nowhere://\nKnown schemes: memory.\n")
