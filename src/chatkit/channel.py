@@ -33,7 +33,7 @@ class Channel(Conversation):
         self._name = name
         self._kind = kind
         self._keep = keep
-        self._handlers: dict[Callable[..., object], HandlerRunner] = {}
+        self._handlers: dict[Callable[..., object], list[HandlerRunner]] = {}
         self.timeline = timeline
 
     @property
@@ -100,7 +100,7 @@ class Channel(Conversation):
         return f"Channel({self._name!r})"
 
     @property
-    def _runners(self) -> dict[Callable[..., object], HandlerRunner]:
+    def _runners(self) -> dict[Callable[..., object], list[HandlerRunner]]:
         return self._handlers
 
     def _translate(self, event: Event) -> Event:

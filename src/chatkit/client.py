@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from chatkit.channel import Channel
 from chatkit.errors import CapabilityError, ChatkitError, ConfigError, StateError, StoreError
@@ -16,6 +17,7 @@ from chatkit.health import health_of
 from chatkit.model.events import Event, MessageEvent, MessageUpdated
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
+from chatkit.model.options import Draft
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from chatkit.model.capabilities import Capabilities
     from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
-    from chatkit.model.options import Draft
     from chatkit.model.order import Ident
     from chatkit.model.views import CloseReport, Health, Page
     from chatkit.outbox import Outbox
@@ -51,7 +52,7 @@ class Chat(Source):
         self._user = user
         self._shared = shared or Shared(setup)
         self._channels: dict[str, Channel] = {}
-        self._handlers: dict[Callable[..., object], HandlerRunner] = {}
+        self._handlers: dict[Callable[..., object], list[HandlerRunner]] = {}
 
     @property
     def user(self) -> User:
@@ -189,7 +190,7 @@ class Chat(Source):
     def as_user(self, user: str | User) -> Chat:
         """Return a client that sends as another user, over the same socket, store and outbox.
 
-        Timelines stay those of the user that opened the client.
+        Timelines stay those of the user that opened the client; closing either closes both.
 
         Raises:
             CapabilityError: The credential may speak for one user only.
@@ -206,8 +207,13 @@ class Chat(Source):
     def use(self, *middleware: Middleware) -> None:
         """Add middleware: in this order for what goes out, in reverse for what comes in."""
         for one in middleware:
-            if not hasattr(one, "outgoing") or not hasattr(one, "incoming"):
-                raise ConfigError(f"{type(one).__name__} is no middleware: it lacks outgoing() or incoming()")
+            verbs = (getattr(one, "outgoing", None), getattr(one, "incoming", None))
+            if isinstance(one, type) or not all(map(inspect.iscoroutinefunction, verbs)):
+                name = one.__name__ if isinstance(one, type) else type(one).__name__
+                raise ConfigError(
+                    f"{name} is no middleware",
+                    hint="Give an object with `async def outgoing(self, draft)` and `incoming(self, event)`.",
+                )
         self._shared.middleware.extend(middleware)
 
     # -- for channels -----------------------------------------------------------------------------------
@@ -224,11 +230,23 @@ class Chat(Source):
     async def outgoing(self, given: Draft) -> Draft:
         """Run middleware over a draft."""
         for middleware in self._shared.middleware:
-            given = await middleware.outgoing(given)
+            made = cast("object", await middleware.outgoing(given))  # the app's code may return anything
+            if not isinstance(made, Draft):
+                raise StateError(
+                    f"middleware {type(middleware).__name__} gave no draft back; nothing was queued",
+                    hint="Return the draft, or raise NotAllowed to refuse it.",
+                    channel=given.channel,
+                )
+            given = made
         return given
 
-    async def queue(self, wish: Wish) -> Delivery:
-        """Keep a wish and show it; a cancelled caller's is withdrawn if it was never attempted (D14)."""
+    async def queue(self, wish: Wish, *, about: Message | None = None) -> Delivery:
+        """Keep a wish and show it; a cancelled caller's is withdrawn if it was never attempted (D14).
+
+        Args:
+            wish: What is wanted.
+            about: The message that it changes, where the caller has it.
+        """
         row = draft(wish, self.engine)
         adding = asyncio.ensure_future(self.engine.outbox.add(row))
         try:
@@ -240,7 +258,9 @@ class Chat(Source):
             raise
         self._shared.show(entry)
         self.outbox.changed()
-        return self._shared.delivery(entry)
+        delivery = self._shared.delivery(entry)
+        delivery.changes(about)
+        return delivery
 
     async def replace_older_edits(self, delivery: Delivery, target: Ident) -> None:
         """Discard edits of the same message that were never attempted: the newer one replaces them."""
@@ -274,7 +294,7 @@ class Chat(Source):
         return self.engine
 
     @property
-    def _runners(self) -> dict[Callable[..., object], HandlerRunner]:
+    def _runners(self) -> dict[Callable[..., object], list[HandlerRunner]]:
         return self._handlers
 
     def _translate(self, event: Event) -> Event:

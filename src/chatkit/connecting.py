@@ -110,6 +110,7 @@ def connect(
     """
     who = checked_user(user)
     wanted = _features(require)
+    _check_parts(limits, auth, on_error)
     if not 0 <= drain <= 3_600 or not 1 <= staleness <= 3_600:
         raise ConfigError("drain is 0 to 3,600 seconds and staleness 1 to 3,600")
     if durability not in ("power", "process") or order not in ("strict", "pipelined"):
@@ -241,6 +242,10 @@ def _store_of(store: str | PathLike[str] | Store | None, *, networked: bool) -> 
             "store= must be said aloud with a networked provider",
             hint="Give a file to keep what is queued, or ':memory:' to accept that it dies with the process.",
         )
+    if store is not None and not isinstance(store, str | PathLike) and not hasattr(store, "durable"):
+        raise ConfigError(
+            f"store= is a path or a Store, not {type(store).__name__}", hint='Write store="ada.db".'
+        )
     return store
 
 
@@ -248,6 +253,18 @@ def _log(log: str | Log | None) -> Log | None:
     if isinstance(log, str):
         raise ConfigError("this version opens no log by URL yet", hint="Give connect() a Log object.")
     return log
+
+
+def _check_parts(limits: object, auth: object, on_error: object) -> None:
+    if limits is not None and not isinstance(limits, OutboxLimits):
+        raise ConfigError("limits= is an OutboxLimits", hint="Write limits=OutboxLimits(entries=1_000).")
+    if auth is not None and not callable(auth):
+        raise ConfigError(
+            "auth= is a token provider, not a token",
+            hint="Give an async function that returns a fresh token.",
+        )
+    if on_error is not None and not callable(on_error):
+        raise ConfigError("on_error= is not callable", hint="Give a function that takes a HandlerError.")
 
 
 def _features(require: Iterable[Feature]) -> tuple[Feature, ...]:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from chatkit.core.connection import PublicState, State
-from chatkit.errors import ChatkitError, ConfigError
+from chatkit.errors import ChatkitError, ConfigError, StateError
 from chatkit.ports import SessionClosed
 from chatkit.stream import Stream, Watched, within
 
 if TYPE_CHECKING:
     from chatkit.engine.link import Link
     from chatkit.model.views import ConnectionView
+    from chatkit.shared import Shared
 
 STATES: Final = frozenset(get_args(PublicState))
 
@@ -23,10 +24,12 @@ class Connection:
 
     Args:
         link: Returns the engine's link; raises before the client is opened.
+        owner: The life of the client.
     """
 
-    def __init__(self, link: Callable[[], Link]) -> None:
+    def __init__(self, link: Callable[[], Link], owner: Shared) -> None:
         self._link = link
+        self._owner = owner
         self._watched: Watched[ConnectionView] = Watched(self._view)
 
     @property
@@ -45,8 +48,10 @@ class Connection:
         Raises:
             ChatkitError: It failed for good; the reason itself.
             WaitTimeout: Not within `timeout` seconds.
+            StateError: The client was closed before.
             ConfigError: There is no such state.
         """
+        self._owner.check_loop()
         if state not in STATES:
             raise ConfigError(
                 f"{state!r} is no connection state", hint=f"One of {', '.join(sorted(STATES))}."
@@ -58,15 +63,18 @@ class Connection:
                     return
                 if view.state == "failed" and view.reason is not None:
                     raise view.reason
+            raise StateError("the client was closed", hint="Call connect() again for another client.")
 
         await within(timeout, reached, f"the connection was not {state}")
 
     def watch(self) -> Stream[ConnectionView]:
         """Follow it: the present value first, then the newest after each change."""
+        self._owner.check_loop()
         return self._watched.watch()
 
     def retry_now(self) -> None:
         """End a backoff and try at once; after a failure, try again."""
+        self._owner.check_open()
         self._link().retry_now()
 
     def _view(self) -> ConnectionView:

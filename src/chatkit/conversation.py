@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from chatkit.errors import CapabilityError, ConfigError, InvalidMessage, MessageNotFound, NotAllowed
+from chatkit.delivery import Delivery
+from chatkit.errors import (
+    CapabilityError,
+    ChatkitError,
+    ConfigError,
+    InvalidMessage,
+    MessageNotFound,
+    MessageTooLarge,
+    NotAllowed,
+)
+from chatkit.given import is_mapping, is_text, list_of_users
 from chatkit.model.bodies import encode_body
 from chatkit.model.cursor import START, Cursor, Spot, encode_cursor
 from chatkit.model.envelope import Envelope
@@ -21,18 +31,21 @@ from chatkit.model.views import Page
 from chatkit.refs import MessageRef, Position, place_of
 from chatkit.searching import search
 from chatkit.source import Source
+from chatkit.timeline import as_own, read_message
 from chatkit.wishes import Wish
 
 if TYPE_CHECKING:
     from chatkit.client import Chat
-    from chatkit.delivery import Delivery
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.engine import Engine
     from chatkit.model.bodies import Content
     from chatkit.ports import Folded, Log, Messages
     from chatkit.timeline import Timeline
 
+P = TypeVar("P")
+R = TypeVar("R")
 LARGEST_PAGE = 1_000
+EVENT_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 class Conversation(Source):
@@ -88,6 +101,11 @@ class Conversation(Source):
         """
         chat = self._chat
         chat.check_use()
+        users = self._named(list_of_users, mentions)
+        if not is_mapping(meta):
+            raise InvalidMessage(
+                "meta: is no mapping of text to text", hint='Write meta={"name": "text"}.', channel=self._name
+            )
         shown = await chat.outgoing(Draft(channel=self._name, content=content, meta=meta))
         ref = None if reply_to is None else await self._target(reply_to)
         return await chat.queue(
@@ -95,10 +113,10 @@ class Conversation(Source):
                 kind="message.create",
                 user=chat.user.id,
                 channel=self._name,
-                body=encode_body(shown.content),
+                body=self._named(encode_body, shown.content),
                 ref=_ref(ref),
                 topic=topic,
-                mentions=tuple(mentions),
+                mentions=users,
                 meta=shown.meta,
                 key=key,
                 expires_in=expires_in,
@@ -134,10 +152,11 @@ class Conversation(Source):
                 kind="message.update",
                 user=chat.user.id,
                 channel=self._name,
-                body=encode_body(shown.content),
+                body=self._named(encode_body, shown.content),
                 ref=_ref(target, expected_version),
                 meta=shown.meta,
-            )
+            ),
+            about=_about(message),
         )
         await chat.replace_older_edits(delivery, target)
         return delivery
@@ -153,7 +172,7 @@ class Conversation(Source):
         target = await self._target(message)
         if self._chat.engine.context.log is None:
             self._check_author(target, "delete")
-        return await self._change("message.delete", target)
+        return await self._change("message.delete", target, _about(message))
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
         """Give a reaction; giving it twice is giving it once.
@@ -161,6 +180,10 @@ class Conversation(Source):
         Args:
             message: Any message.
             emoji: At most 64 bytes of UTF-8.
+
+        Raises:
+            InvalidMessage: The emoji is empty, too long or holds control characters.
+            MessageNotFound: There is no such message.
         """
         return await self._react("reaction.add", message, emoji)
 
@@ -177,24 +200,32 @@ class Conversation(Source):
 
         Returns:
             Whether there was a connection to write it to; nobody says whether it arrived.
+
+        Raises:
+            InvalidMessage: The name or the data cannot be sent, or do not fit a frame of the provider.
         """
         chat = self._chat
         chat.check_use()
         engine = chat.engine
         context = engine.context
-        envelope = Envelope.from_dict(
-            {
-                "v": 1,
-                "id": new_message_id(context.server_time.now_ms(), context.random),
-                "kind": f"x.{name}",
-                "channel": self._name,
-                "sender": {"user": chat.user.id, "device": engine.outbox.device},
-                "at": format_time(context.clock.wall()),
-                "body": {"type": "custom", "data": dict(data)},
-            }
-        ).encode()
+        if not is_text(name) or not EVENT_NAME.fullmatch(name):
+            raise InvalidMessage(
+                "name: is not 1 to 100 characters of A-Z a-z 0-9 _ . : -", channel=self._name
+            )
+        if not is_mapping(data):
+            raise InvalidMessage("data: is no mapping", hint='Write {"name": value}.', channel=self._name)
+        fields = {
+            "v": 1,
+            "id": new_message_id(context.server_time.now_ms(), context.random),
+            "kind": f"x.{name}",
+            "channel": self._name,
+            "sender": {"user": chat.user.id, "device": engine.outbox.device},
+            "at": format_time(context.clock.wall()),
+            "body": {"type": "custom", "data": dict(data)},
+        }
+        envelope = self._named(lambda given: Envelope.from_dict(given).encode(), fields)
         if context.adapter.measure(self._name, envelope) > context.adapter.capabilities.frame_bytes:
-            raise InvalidMessage("the event does not fit a frame of this provider", channel=self._name)
+            raise MessageTooLarge("the event does not fit a frame of this provider", channel=self._name)
         return await engine.emit(self._name, envelope)
 
     # -- reading ----------------------------------------------------------------------------------------
@@ -203,18 +234,15 @@ class Conversation(Source):
         """Return a message as it is now, mine that are still queued too.
 
         Raises:
-            MessageNotFound: There is no such message.
+            MessageNotFound: There is no such message, or middleware hides it.
             TransportError: It is not known here and the log gave no answer.
         """
         self._chat.check_use()
         ident = await self._target(message)
         shown = self.timeline.lookup(ident)
         if shown is not None:
-            return shown
-        found = await self._read(lambda log: log.get(self._name, [ident]))
-        if not found.items:
-            raise MessageNotFound("there is no such message", channel=self._name, message_id=ident.id)
-        return self._built(found.items[0], found)
+            return as_own(shown, self._chat.user.id)
+        return await read_message(self._engine_now(), self._name, ident, self._chat.user.id)
 
     async def history(
         self,
@@ -245,7 +273,9 @@ class Conversation(Source):
         given = [p for p in (before, after, around) if p is not None]
         if len(given) > 1 or not 1 <= limit <= LARGEST_PAGE:
             raise ConfigError(
-                f"history() takes one of before, after, around, and a limit of 1 to {LARGEST_PAGE:,}"
+                f"history() takes one of before, after, around, and a limit of 1 to {LARGEST_PAGE:,}",
+                hint="Give at most one place, and follow `page.next` for more.",
+                channel=self._name,
             )
         below = None if before is None else place_of(before, self._name, engine)
         above = None if after is None else place_of(after, self._name, engine) or OrderKey(0, "")
@@ -325,25 +355,39 @@ class Conversation(Source):
 
     # -- inside -----------------------------------------------------------------------------------------
 
-    async def _change(self, kind: str, target: Ident, body: Mapping[str, Any] | None = None) -> Delivery:
+    async def _change(
+        self, kind: str, target: Ident, about: Message | None, body: Mapping[str, Any] | None = None
+    ) -> Delivery:
         user = self._chat.user.id
-        return await self._chat.queue(
-            Wish(kind=kind, user=user, channel=self._name, body=body, ref=_ref(target))
-        )
+        wish = Wish(kind=kind, user=user, channel=self._name, body=body, ref=_ref(target))
+        return await self._chat.queue(wish, about=about)
+
+    def _named(self, check: Callable[[P], R], given: P) -> R:
+        """Check what a caller gave; what is wrong with it is said of this channel."""
+        try:
+            return check(given)
+        except ChatkitError as error:
+            error.channel = self._name
+            raise
 
     async def _react(self, kind: str, message: MessageRef, emoji: str) -> Delivery:
         self._chat.check_use()
-        body = {"type": "reaction", "emoji": emoji_key(emoji)}
-        return await self._change(kind, await self._target(message), body)
+        body = {"type": "reaction", "emoji": self._named(emoji_key, emoji)}
+        return await self._change(kind, await self._target(message), _about(message), body)
 
     async def _target(self, message: MessageRef) -> Ident:
         """Return who wrote a message, and its id (D1)."""
-        if isinstance(message, Message):
+        if isinstance(message, Message | Delivery):
             if message.channel != self._name:
-                raise MessageNotFound("the message is of another channel", channel=self._name)
-            return message.ident
-        if not isinstance(message, str):
-            return message.message.ident
+                raise MessageNotFound(
+                    "the message is of another channel", channel=self._name, message_id=message.message_id
+                )
+            return message.ident if isinstance(message, Message) else message.target
+        if not is_text(message):
+            raise ConfigError(
+                f"a message is named by itself, its delivery or its id, not by {type(message).__name__}",
+                channel=self._name,
+            )
         known = self.timeline.find(message)
         if known is not None:
             return known.ident
@@ -368,13 +412,13 @@ class Conversation(Source):
         return await context.read(lambda: call(log))
 
     async def _shown(self, folded: Folded, page: Messages) -> Message | None:
-        message = self._built(folded, page)
+        message = self.timeline.told(folded, as_of=page.as_of, provisional=page.provisional)
+        message = as_own(message, self._chat.user.id)
         return await self._engine_now().presenter.show(message, message.message_id)
 
-    def _built(self, folded: Folded, page: Messages) -> Message:
-        message = self.timeline.told(folded, as_of=page.as_of, provisional=page.provisional)
-        mine = message.sender.user == self._chat.user.id
-        return message if message.own == mine else replace(message, own=mine)
+
+def _about(message: MessageRef) -> Message | None:
+    return message if isinstance(message, Message) else None
 
 
 def _ref(target: Ident | None, base: int | None = None) -> Mapping[str, Any] | None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from chatkit.errors import CapabilityError, ChatkitError, DeliveryFailed
+from chatkit.errors import CapabilityError, ChatkitError, ConfigError, DeliveryFailed, MessageNotFound
+from chatkit.given import target_of
 from chatkit.model.values import jsonable
 from chatkit.stream import Stream, Watched, within
 
 if TYPE_CHECKING:
     from chatkit.engine.outbox import Outbox, OutboxEntry
     from chatkit.model.message import Message, Status
+    from chatkit.model.order import Ident
+    from chatkit.shared import Shared
+
+_ENDS: Final = {
+    "failed": "the delivery failed",
+    "expired": "the delivery expired",
+    "discarded": "the delivery was discarded",
+}
+_HINTS: Final = {"discarded": "It was withdrawn, or a newer edit of the same message replaced it."}
 
 
 class Delivery:
@@ -22,21 +31,19 @@ class Delivery:
     Args:
         entry: The outbox entry.
         outbox: Where it lies.
-        message: Returns the message it makes or changes, as it is now.
-        broken: Returns why nothing will be sent any more, if the connection failed for good.
+        owner: The life of the client that it belongs to.
     """
 
     def __init__(
         self,
         entry: OutboxEntry,
         outbox: Outbox,
-        message: Callable[[], Message],
-        broken: Callable[[], ChatkitError | None],
+        owner: Shared,
     ) -> None:
         self._entry = entry
         self._outbox = outbox
-        self._message = message
-        self._broken = broken
+        self._owner = owner
+        self._about: Message | None = None
         self._news = asyncio.Event()
         self._watched: Watched[Status] = Watched(lambda: self.status)
 
@@ -62,8 +69,24 @@ class Delivery:
 
     @property
     def message(self) -> Message:
-        """The message that it makes or changes, as it is now."""
-        return self._message()
+        """The message that it makes or changes, as it is now.
+
+        Of a change to a message that is not loaded here: as it was handed in.
+
+        Raises:
+            MessageNotFound: It changes a message that is not loaded and was named by its id only.
+        """
+        try:
+            return self._owner.message(self._entry)
+        except MessageNotFound:
+            if self._about is None:
+                raise
+            return self._about
+
+    @property
+    def target(self) -> Ident:
+        """Who wrote the message that it makes or changes, and its id; for the library itself."""
+        return target_of(self._entry.row)
 
     @property
     def status(self) -> Status:
@@ -126,29 +149,42 @@ class Delivery:
             DeliveryFailed: It failed, expired or was discarded; `__cause__` is why.
             WaitTimeout: Not yet; it stays queued.
             ChatkitError: The connection failed for good, with its reason; it stays queued.
+            StateError: The client was closed; a store file keeps it for the next life.
             CapabilityError: `"delivered"` where no receipts are kept.
+            MessageNotFound: It was sent, but the message that it changes is neither loaded nor in a log.
         """
+        self._owner.check_loop()
+        if until not in ("sent", "delivered"):
+            raise ConfigError(f"until is 'sent' or 'delivered', not {until!r}", channel=self.channel)
         if until == "delivered":
             raise CapabilityError("nobody keeps delivery receipts here", channel=self.channel)
+        began = asyncio.get_running_loop().time()
         await within(timeout, self._finished, f"message {self.message_id} was not sent")
         if self.status != "sent":
-            failed = DeliveryFailed(f"the delivery {self.status}", delivery=self)
+            failed = DeliveryFailed(_ENDS[self.status], delivery=self, hint=_HINTS.get(self.status))
             raise failed from self.error
-        return self.message
+        try:
+            return self._owner.message(self._entry)
+        except MessageNotFound:
+            left = None if timeout is None else began + timeout - asyncio.get_running_loop().time()
+            return await self._read(left)
 
     async def discard(self) -> bool:
         """Withdraw it; `False`: too late, it was attempted or has ended."""
+        self._owner.check_open()
         return await self._outbox.discard(self._entry)
 
     async def retry(self) -> None:
         """Send a failed or expired one again, under the same message id; nothing for any other."""
+        self._owner.check_open()
         await self._outbox.retry(self._entry)
 
     def watch(self) -> Stream[Status]:
-        """Follow the status; ends after a final one."""
+        """Follow the status: the present one first; ends after a final one."""
+        self._owner.check_loop()
         stream = self._watched.watch()
         if self.done:
-            self._watched.close()
+            self._watched.finish()
         return stream
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,14 +195,33 @@ class Delivery:
     def __repr__(self) -> str:
         return f"Delivery(message_id={self.message_id!r}, channel={self.channel!r}, status={self.status!r})"
 
+    def changes(self, message: Message | None) -> None:
+        """Keep the message that it changes, as its caller had it; called by the client."""
+        self._about = message
+
     def changed(self) -> None:
         """Tell who waits for it or watches it; called by the client."""
         self._news.set()
         self._watched.changed()
+        if self.done:
+            self._watched.finish()
+
+    def close(self) -> None:
+        """Tell who waits for it that its client has ended; called by the client."""
+        self._news.set()
+        self._watched.close()
+
+    async def _read(self, timeout: float | None) -> Message:
+        """Return the changed message from the log, or else as it was handed in."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._owner.read(self._entry)
+        except (TimeoutError, ChatkitError):
+            return self.message
 
     async def _finished(self) -> None:
         while not self.done:
-            reason = self._broken()
+            reason = self._owner.over()
             if reason is not None:
                 raise reason
             self._news.clear()

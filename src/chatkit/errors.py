@@ -51,6 +51,8 @@ class ChatkitError(Exception):
     ) -> None:
         super().__init__(message)
         self.hint = self.default_hint if hint is None else hint
+        if self.hint:
+            self.add_note(self.hint)  # a traceback shows it: most people meet an error there first
         self.channel = channel
         self.message_id = message_id
 

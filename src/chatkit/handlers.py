@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatkit.errors import ChatkitError, ConfigError, StateError
@@ -28,17 +29,14 @@ def check_handler(handler: Callable[..., object]) -> None:
         ConfigError: It is no coroutine function, or cannot be called with one event.
     """
     name = name_of(handler)
-    call = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004  # a callable object's own method
-    if not inspect.iscoroutinefunction(call):
-        raise ConfigError(
-            f"handler {name} is no coroutine function", hint=f"Write `async def {name}(event): ...`."
-        )
+    hint = f"Write `async def {name.rpartition('.')[2].strip('<>')}(event): ...`."
+    call = getattr(handler, "__call__", None)  # noqa: B004  # a callable object's own method
+    if isinstance(handler, type) or not any(map(inspect.iscoroutinefunction, (handler, call))):
+        raise ConfigError(f"handler {name} is no coroutine function", hint=hint)
     try:
         inspect.signature(handler).bind(object())
     except TypeError:
-        raise ConfigError(
-            f"handler {name} must take one event", hint=f"Write `async def {name}(event): ...`."
-        ) from None
+        raise ConfigError(f"handler {name} must take one event", hint=hint) from None
 
 
 def check_kinds(kinds: tuple[Any, ...]) -> tuple[type[Event], ...]:
@@ -57,6 +55,8 @@ def check_kinds(kinds: tuple[Any, ...]) -> tuple[type[Event], ...]:
 
 def name_of(handler: Callable[..., object]) -> str:
     """Return what to call a handler in a message."""
+    while isinstance(handler, partial):
+        handler = handler.func
     return str(getattr(handler, "__qualname__", type(handler).__qualname__))
 
 

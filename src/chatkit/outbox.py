@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from chatkit.errors import MessageNotFound
+from chatkit.errors import ConfigError, MessageNotFound
+from chatkit.given import is_text
+from chatkit.model.message import Status
 from chatkit.model.views import FlushReport, OutboxView
 from chatkit.stream import Stream, Watched
 
 if TYPE_CHECKING:
     from chatkit.delivery import Delivery
     from chatkit.engine.engine import Engine
-    from chatkit.engine.outbox import OutboxEntry
-    from chatkit.model.message import Status
+    from chatkit.shared import Shared
+
+STATUSES: Final[tuple[str, ...]] = get_args(Status)
 
 
 class Outbox:
     """Entries that still have a fate to meet, and those that failed.
 
     Args:
-        engine: Returns the client's machinery; raises before the client is opened.
-        public: Returns the `Delivery` of an entry.
+        owner: The life of the client.
     """
 
-    def __init__(self, engine: Callable[[], Engine], public: Callable[[OutboxEntry], Delivery]) -> None:
-        self._engine = engine
-        self._public = public
+    def __init__(self, owner: Shared) -> None:
+        self._owner = owner
         self._watched: Watched[OutboxView] = Watched(self._view)
 
     @property
@@ -53,11 +53,19 @@ class Outbox:
         Args:
             status: Only these; `None`: all that are kept.
             channel: Only of this channel.
-            limit: Most of them.
+            limit: Most of them, at least 1.
+
+        Raises:
+            ConfigError: There is no such status, or the limit is below 1.
         """
-        engine = self._engine()
+        engine = self._open_engine()
+        if limit < 1 or (status is not None and status not in STATUSES):
+            raise ConfigError(
+                "entries() takes a limit of at least 1 and a status",
+                hint=f"A status is one of {', '.join(STATUSES)}.",
+            )
         rows = await engine.context.store.rows(status=status, channel=channel, limit=limit)
-        return tuple(self._public(engine.outbox.adopt_row(row)) for row in rows)
+        return tuple(self._owner.delivery(engine.outbox.adopt_row(row)) for row in rows)
 
     async def get(self, id: str, /) -> Delivery:
         """Return a delivery by its own id or by its message's.
@@ -65,24 +73,27 @@ class Outbox:
         Raises:
             MessageNotFound: None of mine, or sent and forgotten.
         """
-        engine = self._engine()
+        engine = self._open_engine()
+        if not is_text(id):
+            raise ConfigError(f"an entry is named by its id or its message's, not by {type(id).__name__}")
         entry = engine.outbox.get(id) or engine.outbox.by_message(id)
         if entry is None:
             rows = await engine.context.store.rows(entry_id=id, limit=1)
             if not rows:
                 raise MessageNotFound("the outbox has no such entry", message_id=id)
             entry = engine.outbox.adopt_row(rows[0])
-        return self._public(entry)
+        return self._owner.delivery(entry)
 
     async def flush(self, *, timeout: float | None = None) -> FlushReport:
         """Wait until nothing is queued, or the time is over; tells, never raises for time."""
-        engine = self._engine()
+        engine = self._open_engine()
         before = engine.outbox.totals.copy()
         await engine.drain(timeout)
         return FlushReport(**report(engine, before))
 
     def watch(self) -> Stream[OutboxView]:
         """Follow depth and size: the present value first, then the newest after each change."""
+        self._owner.check_loop()
         return self._watched.watch()
 
     def changed(self) -> None:
@@ -92,6 +103,13 @@ class Outbox:
     def close(self) -> None:
         """End what watches; called by the client."""
         self._watched.close()
+
+    def _engine(self) -> Engine:
+        return self._owner.engine
+
+    def _open_engine(self) -> Engine:
+        self._owner.check_open()
+        return self._owner.engine
 
     def _view(self) -> OutboxView:
         outbox = self._engine().outbox

@@ -15,12 +15,13 @@ from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
 from chatkit.engine.presenting import Presenter
 from chatkit.errors import CapabilityError, StateError
+from chatkit.given import target_of
 from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChanged
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
 from chatkit.source import running_loop
-from chatkit.timeline import Timeline, message_of
+from chatkit.timeline import Timeline, message_of, read_message
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
+    from chatkit.model.message import Message
     from chatkit.ports import Middleware
 
 
@@ -56,8 +58,8 @@ class Shared:
         self.setup = setup
         self.middleware: list[Middleware] = []
         self.timelines: dict[str, Timeline] = {}
-        self.connection = Connection(lambda: self.engine.link)
-        self.outbox = Outbox(lambda: self.engine, self.delivery)
+        self.connection = Connection(lambda: self.engine.link, self)
+        self.outbox = Outbox(self)
         self.report: CloseReport | None = None
         self.closed = asyncio.Event()
         self._engine: Engine | None = None
@@ -80,11 +82,31 @@ class Shared:
             )
         return self._engine
 
-    def check_use(self, *, closing: bool = False) -> None:
-        """Refuse a client that is not open here.
+    def check_use(self) -> None:
+        """Refuse a client that is not open here, or is closing.
 
         Raises:
             StateError: Not opened, closed, another loop or thread, or a forked child.
+        """
+        self.check_open()
+        if self._closing is not None:
+            raise _closed()
+
+    def check_open(self) -> None:
+        """As `check_use`, but a client that is still closing will do.
+
+        Raises:
+            StateError: Not opened, closed, another loop or thread, or a forked child.
+        """
+        self.check_loop()
+        if self.report is not None:
+            raise _closed()
+
+    def check_loop(self) -> None:
+        """Refuse a client that was not opened here; a closed one will do.
+
+        Raises:
+            StateError: Not opened, another loop or thread, or a forked child.
         """
         if self._pid != os.getpid():
             raise StateError(
@@ -96,10 +118,10 @@ class Shared:
                 "the client belongs to another event loop",
                 hint="Use it on the loop that opened it, or `asyncio.run_coroutine_threadsafe`.",
             )
-        if not closing and (self.report is not None or self._closing is not None):
-            raise StateError(
-                "the client is closed", hint="Call connect() again; what was queued is in the store."
-            )
+
+    def over(self) -> ChatkitError | None:
+        """Return why nothing will be sent or heard any more: closed, or failed for good; `None`: it may."""
+        return _closed() if self.report is not None else self._failure()
 
     async def open(self) -> None:
         """Take the store and begin to connect; never waits for the network.
@@ -136,7 +158,7 @@ class Shared:
         """Send what can be sent, then end everything; idempotent. Cancelling cuts the wait short."""
         if self.report is not None:
             return self.report
-        self.check_use(closing=True)
+        self.check_loop()
         if self._closing is None:
             wait = self.setup.drain if drain is None else drain
             self._closing = asyncio.get_running_loop().create_task(self._close(wait), name="chatkit:close")
@@ -157,6 +179,8 @@ class Shared:
             timeline.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
+        for delivery in list(self._deliveries):
+            delivery.close()
         self.closed.set()
         return self.report
 
@@ -165,7 +189,7 @@ class Shared:
         found = self.timelines.get(name)
         if found is None:
             self.engine.channel(name, keep)
-            found = self.timelines[name] = Timeline(self.engine, name)
+            found = self.timelines[name] = Timeline(self.engine, name, self)
             for entry in self.engine.outbox.of_channel(name):
                 self.show(entry)
         return found
@@ -173,12 +197,29 @@ class Shared:
     def delivery(self, entry: OutboxEntry) -> Delivery:
         """Return what stands for an entry; the same object each time while the entry lives."""
         if entry.public is None:
-            entry.public = Delivery(
-                entry, self.engine.outbox, lambda: message_of(self.engine, entry), self._failure
-            )
+            entry.public = Delivery(entry, self.engine.outbox, self)
             self._deliveries.add(entry.public)
         found: Delivery = entry.public
         return found
+
+    def message(self, entry: OutboxEntry) -> Message:
+        """Return the message that an entry makes or changes, as it is shown.
+
+        Raises:
+            MessageNotFound: It changes a message that this client has not loaded.
+        """
+        return message_of(self.engine, entry)
+
+    async def read(self, entry: OutboxEntry) -> Message:
+        """Return the message that an entry changes, from the log.
+
+        Raises:
+            MessageNotFound: The log has no such message.
+            CapabilityError: There is no log.
+            TransportError: No answer; safe to repeat.
+        """
+        row = entry.row
+        return await read_message(self.engine, row.channel, target_of(row), row.ident.user)
 
     def show(self, entry: OutboxEntry) -> None:
         """Bring the timeline up to date with an entry of the user that it shows."""
@@ -247,3 +288,9 @@ class Shared:
     def _new_id(self) -> str:
         context = self.engine.context
         return new_message_id(context.server_time.now_ms(), context.random)
+
+
+def _closed() -> StateError:
+    return StateError(
+        "the client is closed", hint="Call connect() again; a store file still holds what was queued."
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from chatkit.errors import ConfigError, StateError
-from chatkit.handlers import HandlerRunner, check_handler, check_kinds
+from chatkit.handlers import HandlerRunner, check_handler, check_kinds, name_of
 from chatkit.stream import Stream, within
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Source:
         raise NotImplementedError  # pragma: no cover - each source has its own
 
     @property
-    def _runners(self) -> dict[Callable[..., object], HandlerRunner]:
+    def _runners(self) -> dict[Callable[..., object], list[HandlerRunner]]:
         raise NotImplementedError  # pragma: no cover - each source has its own
 
     @overload
@@ -118,6 +118,8 @@ class Source:
             CapabilityError: `since` without a log.
             CursorInvalid: The cursor is of another channel or provider.
         """
+        if overflow not in ("raise", "gap"):
+            raise ConfigError(f"overflow is 'raise' or 'gap', not {overflow!r}")
         reader = self._subscribe(check_kinds(kinds), since, buffer, overflow)
         return Stream(EventPuller(self._engine_now(), reader, self._translate))
 
@@ -150,23 +152,28 @@ class Source:
         def register(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
             check_handler(handler)
             reader = self._subscribe(wanted, None, buffer, "reread")
-            self._runners[handler] = HandlerRunner(
+            runner = HandlerRunner(
                 self._engine_now(), reader, handler, concurrency=concurrency, translate=self._translate
             )
+            self._runners.setdefault(handler, []).append(runner)
             return handler
 
         return register
 
     def off(self, handler: Callable[..., object]) -> None:
-        """Call a handler no more; what it is handling goes on.
+        """Call a handler no more, however often it was registered here; what it is handling goes on.
 
         Raises:
             StateError: It is not registered here.
         """
-        runner = self._runners.pop(handler, None)
-        if runner is None:
-            raise StateError("this handler is not registered here")
-        runner.stop()
+        runners = self._runners.pop(handler, None)
+        if runners is None:
+            raise StateError(
+                f"handler {name_of(handler)} is not registered here",
+                hint="Call off() on the chat or channel whose on() took it, once.",
+            )
+        for runner in runners:
+            runner.stop()
 
     async def wait_for(
         self,
@@ -188,7 +195,7 @@ class Source:
             async for event in stream:
                 if where is None or where(event):
                     return event
-            raise StateError("the client was closed")
+            raise StateError("the client was closed", hint="Call connect() again for another client.")
 
         try:
             return await within(timeout, find, f"no {kind.__name__} came")

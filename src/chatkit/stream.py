@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, Protocol, Self, TypeVar
 
-from chatkit.errors import ChatkitError, WaitTimeout
+from chatkit.errors import ChatkitError, StateError, WaitTimeout
 
 T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
@@ -102,16 +102,23 @@ class Watched(Generic[V]):
             follower.end(self._end)
         return Stream(follower)
 
+    def finish(self) -> None:
+        """End the streams there are, each with its last value; further ones may be opened."""
+        self._end_all(StopAsyncIteration())
+
     def close(self, error: BaseException | None = None) -> None:
         """End all streams: each gives its last value first."""
         self._end = error or StopAsyncIteration()
+        self._end_all(self._end)
+
+    def _end_all(self, end: BaseException) -> None:
         for reader in list(self._readers):
-            reader.end(self._end)
+            reader.end(end)
         self._readers.clear()
 
 
 class _Follower(Generic[V]):
-    """One reader of a watched value."""
+    """One reader of a watched value; what ends it comes after the value that it has not seen."""
 
     gaps = 0
 
@@ -120,9 +127,12 @@ class _Follower(Generic[V]):
         self._forget = forget
         self._news = asyncio.Event()
         self._news.set()
+        self._unseen = True
+        self._reading = False
         self._end: BaseException | None = None
 
     def wake(self) -> None:
+        self._unseen = True
         self._news.set()
 
     def end(self, error: BaseException) -> None:
@@ -130,14 +140,23 @@ class _Follower(Generic[V]):
         self._news.set()
 
     async def get(self) -> V:
-        await self._news.wait()
-        if self._end is not None:
-            raise self._end
-        self._news.clear()
-        return self._view()
+        if self._reading:
+            raise StateError("this stream has a reader already", hint="Open a stream for each reader.")
+        self._reading = True
+        try:
+            await self._news.wait()
+        finally:
+            self._reading = False
+        if self._unseen:
+            self._unseen = False
+            if self._end is None:
+                self._news.clear()
+            return self._view()
+        raise self._end or StopAsyncIteration
 
     def close(self) -> None:
         self._forget(self)
+        self._unseen = False
         self.end(StopAsyncIteration())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from chatkit.core.attachment import State as AttachState
@@ -11,6 +12,7 @@ from chatkit.core.overlay import Wish
 from chatkit.core.timeline_view import Reader
 from chatkit.engine.outbox import OutboxEntry
 from chatkit.errors import MessageNotFound
+from chatkit.given import target_of
 from chatkit.model.cursor import Cursor
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import Message
@@ -22,6 +24,7 @@ from chatkit.stream import Stream, Watched
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
     from chatkit.ports import Folded
+    from chatkit.shared import Shared
 
 MOST_AT_ONCE = 1_000
 
@@ -32,10 +35,12 @@ class Timeline:
     Args:
         engine: The client's machinery.
         channel: The channel's name.
+        owner: The life of the client.
     """
 
-    def __init__(self, engine: Engine, channel: str) -> None:
+    def __init__(self, engine: Engine, channel: str, owner: Shared) -> None:
         self._engine = engine
+        self._owner = owner
         self._name = channel
         self._channel = engine.channels[channel]
         self._channel.on_view = self.changed
@@ -52,6 +57,7 @@ class Timeline:
 
         `changes` leads from this reader's last view to the new one; `None`: draw all.
         """
+        self._owner.check_loop()
         self._channel.want()
         reader = Reader()
         return self._watched.watch(lambda: self._view(reader))
@@ -69,6 +75,7 @@ class Timeline:
             CapabilityError: The provider keeps no history.
             TransportError: No answer; safe to repeat.
         """
+        self._owner.check_use()
         return await self._channel.load_older(max(1, min(limit, MOST_AT_ONCE)))
 
     async def jump(self, to: Position | Literal["newest"]) -> None:
@@ -78,6 +85,7 @@ class Timeline:
             CapabilityError: The provider keeps no history.
             TransportError: No answer; safe to repeat.
         """
+        self._owner.check_use()
         place = None if to == "newest" else place_of(to, self._name, self._engine)
         await self._channel.jump(place)
 
@@ -159,17 +167,43 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
         MessageNotFound: It changes a message that this client has not loaded.
     """
     row = entry.row
-    envelope = Envelope.parse(row.data)
-    creates = envelope.kind == "message.create" or envelope.ref is None
-    ident = row.ident if creates else Ident(envelope.ref.user, envelope.ref.id)  # type: ignore[union-attr]  # creates covers None
+    ident = target_of(row)
     channel = engine.channels.get(row.channel)
     shown = None if channel is None else channel.view.get(ident)
     if shown is not None and (shown.key is not None or entry.state.status != "sent"):
-        return shown
-    if not creates:
+        return as_own(shown, row.ident.user)
+    if row.kind != "create":
         raise MessageNotFound(
-            "the changed message is not loaded here", channel=row.channel, message_id=ident.id
+            "the changed message is not loaded here",
+            hint="Read it with `await channel.get(message_id)`.",
+            channel=row.channel,
+            message_id=ident.id,
         )
-    wish = Wish(row.entry_id, ident, envelope, 0, entry.state.status, entry.error)
+    wish = Wish(row.entry_id, ident, Envelope.parse(row.data), 0, entry.state.status, entry.error)
     alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
     return entry.placed(alone, engine.context.origin)
+
+
+async def read_message(engine: Engine, name: str, ident: Ident, viewer: str) -> Message:
+    """Return a message of a channel from the log, as a user sees it.
+
+    Raises:
+        MessageNotFound: The log has no such message, or middleware hides it.
+        CapabilityError: There is no log.
+        TransportError: No answer; safe to repeat.
+    """
+    log = engine.context.need_log(name)
+    found = await engine.context.read(lambda: log.get(name, [ident]))
+    shown: Message | None = None
+    if found.items:
+        message = told(engine, found.items[0], name, as_of=found.as_of, provisional=found.provisional)
+        shown = await engine.presenter.show(message, message.message_id)
+    if shown is None:
+        raise MessageNotFound("there is no such message", channel=name, message_id=ident.id)
+    return as_own(shown, viewer)
+
+
+def as_own(message: Message, user: str) -> Message:
+    """Return a message as a user sees it: `own` is about who asks."""
+    mine = message.sender.user == user
+    return message if message.own == mine else replace(message, own=mine)

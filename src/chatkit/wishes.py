@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.errors import ConfigError, InvalidMessage, MessageTooLarge
+from chatkit.given import is_instant, is_number, is_text
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import keyed_message_id, new_message_id
 from chatkit.model.order import Ident
@@ -61,7 +62,7 @@ def draft(wish: Wish, engine: Engine) -> Row:
     entry_id = new_message_id(context.server_time.now_ms(), context.random)
     message_id = entry_id
     if wish.key is not None:
-        if not 1 <= len(wish.key) <= LONGEST_KEY:
+        if not is_text(wish.key) or not 1 <= len(wish.key) <= LONGEST_KEY:
             raise InvalidMessage(f"key: is not text of 1 to {LONGEST_KEY} characters", channel=wish.channel)
         message_id = keyed_message_id(engine.secret, wish.user, wish.channel, wish.key)
     due_at, expires_at = _times(wish, engine)
@@ -128,16 +129,24 @@ def _measure(wish: Wish, message_id: str, data: bytes, engine: Engine) -> None:
 def _times(wish: Wish, engine: Engine) -> tuple[datetime | None, datetime]:
     """Return when to send and when to give up, instants of server time (D13)."""
     now, age = engine.context.server_time.now(), engine.context.limits.age
-    if wish.expires_in is not None and not 0 < wish.expires_in <= age:
+    if wish.expires_in is not None and not (is_number(wish.expires_in) and 0 < wish.expires_in <= age):
         raise ConfigError(
             f"expires_in must be above 0 and at most {age:g} seconds",
             channel=wish.channel,
             hint="Give a later deadline.",
         )
-    if wish.send_at is not None and wish.send_at.tzinfo is None:
-        raise ConfigError("send_at needs a zone", channel=wish.channel, hint="Use an aware datetime.")
+    if wish.send_at is not None and not is_instant(wish.send_at):
+        raise ConfigError(
+            "send_at is no datetime with a zone", channel=wish.channel, hint="Use an aware datetime."
+        )
     start = now if wish.send_at is None else max(now, wish.send_at)
-    return wish.send_at, start + timedelta(seconds=age if wish.expires_in is None else wish.expires_in)
+    try:
+        ends = start + timedelta(seconds=age if wish.expires_in is None else wish.expires_in)
+    except OverflowError:
+        raise ConfigError(
+            "send_at lies beyond the calendar", channel=wish.channel, hint="Give an earlier time."
+        ) from None
+    return wish.send_at, ends
 
 
 def _dependency(wish: Wish, engine: Engine) -> str | None:

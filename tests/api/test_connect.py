@@ -35,6 +35,11 @@ SECRET = "hunter2-very-secret"
         ("memory://x", {"require": ["flying"]}, "flying"),
         ("memory://x", {"require": "durable"}, "list of features"),
         ("memory://x", {"log": "postgresql://localhost/app"}, "log"),
+        ("memory://x", {"store": 5}, "store"),
+        ("memory://x", {"store": ""}, "store"),
+        ("memory://x", {"limits": 5}, "limits"),
+        ("memory://x", {"auth": SECRET}, "token provider"),
+        ("memory://x", {"on_error": 5}, "on_error"),
     ],
 )
 def test_a_bad_set_up_is_refused_at_once(
@@ -45,6 +50,7 @@ def test_a_bad_set_up_is_refused_at_once(
     with pytest.raises(chatkit.ConfigError, match=words) as caught:
         _ = chatkit.connect(source, user="ada", **options)
     assert caught.value.hint
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
 
 
 def test_no_secret_shows_in_an_error_or_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:

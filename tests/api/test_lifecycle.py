@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import chatkit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.api.kit import Stage
@@ -166,25 +166,68 @@ async def test_a_store_has_one_owner_one_user_and_one_realm(stage: Stage, tmp_pa
         assert moved.outbox.depth == 0
 
 
+async def test_nothing_waits_for_a_closed_client(stage: Stage, tmp_path: Path) -> None:
+    """I12: what waited when the client was closed, or waits afterwards, is told so; a view's last value stands."""
+    stage.hub.network.cut("ada")
+    ada = await stage.chat("ada", store=tmp_path / "ada.db", drain=0)
+    support = ada.channel("support")
+    delivery = await support.send("in the tunnel")
+    statuses = delivery.watch()
+    waiting = [
+        asyncio.create_task(wait)
+        for wait in (
+            delivery.wait(),
+            ada.connection.wait(),
+            support.attach(),
+            support.wait_for(chatkit.MessageCreated),
+        )
+    ]
+    await asyncio.sleep(1)
+
+    await ada.aclose()
+
+    for ended in (*waiting, delivery.wait(timeout=5), ada.connection.wait()):
+        with pytest.raises(chatkit.StateError, match="closed"):
+            await asyncio.wait_for(ended, 5)
+    for use in (delivery.discard, delivery.retry, ada.outbox.entries, support.timeline.load_older):
+        with pytest.raises(chatkit.StateError, match="the client is closed"):
+            await use()
+    assert [status async for status in statuses] == [delivery.status]
+    assert [view.state async for view in ada.connection.watch()] == ["closed"]
+    await ada.connection.wait("closed")
+
+
 async def test_another_thread_is_refused(stage: Stage) -> None:
     """A client belongs to its loop: another thread gets a `StateError` that says what to do."""
     async with stage.chat("ada") as ada:
-        caught: list[BaseException] = []
+        support = ada.channel("support")
+        delivery = await support.send("hello")
+        await delivery.wait(timeout=5)
+        uses: tuple[Callable[[], Any], ...] = (
+            *(lambda: ada.channel("support"), ada.events, ada.connection.watch, ada.connection.retry_now),
+            *(ada.outbox.watch, support.timeline.watch, delivery.watch, lambda: ada.as_user("bob")),
+            *(lambda: support.send("x"), support.history, support.timeline.load_older, support.attach),
+            *(ada.outbox.entries, lambda: ada.outbox.get(delivery.id), ada.outbox.flush, ada.connection.wait),
+            *(delivery.wait, delivery.discard, delivery.retry, ada.aclose, ada.wait_closed),
+            *(lambda: support.timeline.jump("newest"), support.detach, lambda: support.emit("x")),
+        )
+        refused: list[chatkit.StateError] = []
 
-        def elsewhere() -> None:
-            for use in (
-                lambda: ada.channel("support"),
-                lambda: asyncio.run(ada.channel("support").send("x")),
-            ):
-                try:
-                    use()
-                except chatkit.StateError as error:
-                    caught.append(error)
+        async def use_all() -> None:
+            for use in uses:
+                with pytest.raises(chatkit.StateError, match="another event loop") as caught:
+                    _ = await use()
+                refused.append(caught.value)
 
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        thread.join()
-        assert len(caught) == 2
+        await asyncio.to_thread(asyncio.run, use_all())
+        assert len(refused) == len(uses)
+        assert "run_coroutine_threadsafe" in refused[0].hint
+
+        def use_outside_any_loop() -> None:
+            with pytest.raises(chatkit.StateError, match="no event loop"):
+                ada.channel("support")
+
+        await asyncio.to_thread(use_outside_any_loop)
 
 
 async def test_a_forked_child_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

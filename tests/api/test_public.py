@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,12 @@ def test_importing_chatkit_loads_nothing_heavy() -> None:
     out = subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=True)
 
     assert out.stdout.strip() == "[]"
+
+
+def test_a_traceback_says_what_to_do() -> None:
+    """Most people meet an error there first: the hint stands below the message."""
+    with pytest.raises(chatkit.ConfigError) as caught:
+        _ = chatkit.connect("nowhere://x", user="ada")
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.endswith("no adapter for nowhere://\nKnown schemes: memory.\n")

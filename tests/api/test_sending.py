@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,24 @@ class Stranger(BaseModel):
         ("hi", {"topic": "t" * 65}, chatkit.InvalidMessage, "topic"),
         ("hi", {"mentions": ["u"] * 51}, chatkit.InvalidMessage, "mentions"),
         ("hi", {"mentions": [""]}, chatkit.InvalidMessage, "mentions"),
+        ("hi", {"mentions": "bob"}, chatkit.InvalidMessage, "mentions"),
+        ("hi", {"mentions": 5}, chatkit.InvalidMessage, "mentions"),
+        ("hi", {"meta": "text"}, chatkit.InvalidMessage, "meta"),
         ("hi", {"key": ""}, chatkit.InvalidMessage, "key"),
         ("hi", {"key": "k" * 513}, chatkit.InvalidMessage, "key"),
+        ("hi", {"key": 5}, chatkit.InvalidMessage, "key"),
+        ("hi", {"meta": {"n": "\x00"}}, chatkit.InvalidMessage, "meta.n"),
+        ("hi", {"meta": {1: "n"}}, chatkit.InvalidMessage, "meta"),
+        (chatkit.Image(source="x", width=2**53), {}, chatkit.InvalidMessage, "body.width"),
+        (chatkit.Audio(source="x", duration=math.nan), {}, chatkit.InvalidMessage, "body.duration"),
+        (None, {}, chatkit.InvalidMessage, "NoneType"),
         ("hi", {"expires_in": 0}, chatkit.ConfigError, "expires_in"),
         ("hi", {"expires_in": 10**9}, chatkit.ConfigError, "expires_in"),
+        ("hi", {"expires_in": math.nan}, chatkit.ConfigError, "expires_in"),
+        ("hi", {"expires_in": "5"}, chatkit.ConfigError, "expires_in"),
+        ("hi", {"send_at": "tomorrow"}, chatkit.ConfigError, "send_at"),
+        ("hi", {"send_at": datetime.max.replace(tzinfo=UTC)}, chatkit.ConfigError, "send_at"),
+        ("hi", {"reply_to": 5}, chatkit.ConfigError, "int"),
         ("hi", {"send_at": datetime(2026, 1, 1)}, chatkit.ConfigError, "send_at"),  # noqa: DTZ001  # that is the point
         ("hi", {"reply_to": "no-such-message"}, chatkit.MessageNotFound, "no such message"),
     ],
@@ -54,6 +69,8 @@ async def test_a_message_that_cannot_be_sent_is_refused_and_nothing_is_queued(
             await ada.channel("support").send(content, **options)
         assert ada.outbox.depth == 0
         assert caught.value.hint
+        assert caught.value.channel == "support"
+        assert "\x00" not in str(caught.value)
     assert stage.texts("support") == []
 
 
@@ -146,6 +163,50 @@ async def test_cancelling_a_send_withdraws_it(stage: Stage) -> None:
     assert stage.texts("support") == []
 
 
+async def test_a_delivery_can_be_followed_to_its_end(stage: Stage) -> None:
+    """The present status first, then the newest; the stream ends after a final one, which it always gives."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        stage.hub.network.cut("ada")
+        delivery = await support.send("hello")
+        statuses, slow = delivery.watch(), delivery.watch()
+        assert await statuses.next(timeout=5) in ("queued", "sending")
+        stage.hub.network.heal("ada")
+        ada.connection.retry_now()
+        await delivery.wait(timeout=60)
+
+        assert [status async for status in statuses][-1:] == ["sent"]
+        assert [status async for status in slow] == ["sent"]
+        assert [status async for status in delivery.watch()] == ["sent"]
+
+
+async def test_a_delivery_that_is_retried_can_be_followed_again(stage: Stage) -> None:
+    """D7: `retry` makes a final status open again."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        stage.hub.network.refuse("ada", chatkit.Rejected("no"), calls={"publish"})
+        delivery = await support.send("hello")
+        assert [status async for status in delivery.watch()][-1:] == ["failed"]
+        stage.hub.network.refuse("ada", None, calls={"publish"})
+        await delivery.retry()
+        assert [status async for status in delivery.watch()][-1:] == ["sent"]
+
+
+async def test_a_status_is_watched_by_one_reader_a_stream(stage: Stage) -> None:
+    """A second reader of one stream is a misuse; a second stream is not."""
+    async with stage.chat("ada") as ada:
+        views = ada.outbox.watch()
+        assert (await views.next()).depth == 0
+        reading = asyncio.create_task(views.next())
+        await asyncio.sleep(0)
+        with pytest.raises(chatkit.StateError, match="reader already"):
+            await views.next()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        with pytest.raises(chatkit.WaitTimeout):
+            await views.next(timeout=1)
+
+
 async def test_delivered_needs_receipts(stage: Stage) -> None:
     """What nobody can tell is a `CapabilityError`, not a quiet wait."""
     async with stage.chat("ada") as ada:
@@ -206,6 +267,106 @@ async def test_without_a_log_nothing_can_check_a_version(stage: Stage) -> None:
             support.events(since=chatkit.START)
         with pytest.raises(chatkit.NotAllowed):
             await ada.as_user("bob").channel("support").delete(hello)
+
+
+async def test_a_change_of_a_message_that_is_not_loaded_is_waited_for_like_any_other(stage: Stage) -> None:
+    """The message comes from the log; until then it is what was handed in, or `MessageNotFound`."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        hello = await (await ada.channel("support").send("Hello")).wait(timeout=5)
+        support = bob.channel("support")  # detached
+
+        by_id = await support.react(hello.message_id, "👋")
+        by_message = await support.react(hello, "🎉")
+        changed = await by_message.wait(timeout=5)
+
+        assert (await by_id.wait(timeout=5)).text == "Hello"
+        assert set(changed.reactions) == {"👋", "🎉"}
+        assert (changed.own, by_message.message) == (False, hello)
+        with pytest.raises(chatkit.MessageNotFound, match="not loaded") as caught:
+            _ = by_id.message
+        assert "channel.get" in caught.value.hint
+
+        stage.hub.network.refuse("bob", chatkit.TransportError("no answer"), calls={"read"})
+        assert await by_message.wait(timeout=60) == hello
+        with pytest.raises(chatkit.MessageNotFound, match="not loaded"):
+            await by_id.wait(timeout=60)
+
+
+async def test_a_delivery_of_another_channel_names_no_message_here(stage: Stage) -> None:
+    """Neither does what is no message at all; nothing is queued."""
+    async with stage.chat("ada") as ada:
+        delivery = await ada.channel("support").send("Hello")
+        message = await delivery.wait(timeout=5)
+        other = ada.channel("other")
+        for ref in (delivery, message):
+            with pytest.raises(chatkit.MessageNotFound, match="another channel") as caught:
+                await other.edit(ref, "x")
+            assert (caught.value.channel, caught.value.message_id) == ("other", message.message_id)
+        for bad in (None, 5):
+            with pytest.raises(chatkit.ConfigError, match="a message is named by"):
+                await other.react(bad, "x")  # type: ignore[arg-type]  # that is the point
+        assert ada.outbox.depth == 0
+        assert await ada.outbox.entries(channel="other") == ()
+
+
+async def test_what_was_discarded_says_that_nothing_is_left_to_do(stage: Stage) -> None:
+    """A newer edit took its place: trying again is no advice."""
+    async with stage.chat("ada") as ada:
+        stage.hub.network.cut("ada")
+        hello = await ada.channel("support").send("Hello")
+        await hello.discard()
+        with pytest.raises(chatkit.DeliveryFailed, match="was discarded") as caught:
+            await hello.wait(timeout=5)
+        assert "retry" not in caught.value.hint
+        with pytest.raises(chatkit.ConfigError, match="until"):
+            await hello.wait("read")  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("", {}, "name:"),
+        ("a b", {}, "name:"),
+        ("x" * 101, {}, "name:"),
+        (5, {}, "name:"),
+        ("cursor", [1], "data:"),
+        ("cursor", {"x": {1}}, "body.data.x"),
+        ("cursor", {"x": math.inf}, "body.data.x"),
+        ("cursor", {"x": "x" * 1_000_000}, "frame"),
+    ],
+)
+async def test_an_event_that_cannot_be_sent_is_refused(
+    stage: Stage, name: Any, data: Any, words: str
+) -> None:
+    """Its name or field is named, and the channel."""
+    async with stage.chat("ada") as ada:
+        with pytest.raises(chatkit.InvalidMessage, match=words) as caught:
+            await ada.channel("support").emit(name, data)
+        assert caught.value.channel == "support"
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("emoji", ["", "x" * 65, "a\nb", 5])
+async def test_a_bad_emoji_is_refused(stage: Stage, emoji: Any) -> None:
+    """At most 64 bytes of text; the channel is named."""
+    async with stage.chat("ada") as ada:
+        hello = await (await ada.channel("support").send("Hello")).wait(timeout=5)
+        with pytest.raises(chatkit.InvalidMessage, match="emoji") as caught:
+            await ada.channel("support").react(hello, emoji)
+        assert caught.value.channel == "support"
+
+
+async def test_the_outbox_is_asked_for_what_it_can_have(stage: Stage) -> None:
+    """A status that does not exist, or an id that is no text, is no empty answer."""
+    async with stage.chat("ada") as ada:
+        wrongs: tuple[dict[str, Any], ...] = ({"status": "lost"}, {"limit": 0})
+        for wrong in wrongs:
+            with pytest.raises(chatkit.ConfigError, match="entries"):
+                await ada.outbox.entries(**wrong)
+        with pytest.raises(chatkit.ConfigError, match="NoneType"):
+            await ada.outbox.get(None)  # type: ignore[arg-type]  # that is the point
+        with pytest.raises(chatkit.MessageNotFound):
+            await ada.outbox.get("nothing")
 
 
 async def test_a_newer_edit_replaces_one_that_was_never_attempted(stage: Stage) -> None:

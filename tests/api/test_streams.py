@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -221,7 +222,25 @@ class Callable:
         """Do nothing."""
 
 
-@pytest.mark.parametrize("handler", [not_a_coroutine, no_arguments, two_arguments, Callable()])
+class Handler:
+    """A class whose objects are handlers, but which is none itself."""
+
+    async def __call__(self, event: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        not_a_coroutine,
+        no_arguments,
+        two_arguments,
+        Callable(),
+        Handler,
+        None,
+        partial(no_arguments),
+    ],
+)
 async def test_what_is_no_handler_is_refused_at_once(stage: Stage, handler: Any) -> None:
     """Wrong arity and plain functions fail at registration, not at the first event."""
     async with stage.chat("ada") as ada:
@@ -231,6 +250,52 @@ async def test_what_is_no_handler_is_refused_at_once(stage: Stage, handler: Any)
             ada.on()(handler)  # type: ignore[call-overload]  # that is the point
         with pytest.raises(chatkit.ConfigError):
             ada.on(chatkit.MessageCreated, concurrency=0)(handler)
+
+
+async def test_a_handler_may_be_a_partial_or_an_object(stage: Stage) -> None:
+    """Whatever can be called with one event and awaited."""
+    heard: list[str] = []
+
+    async def note(name: str, event: chatkit.MessageCreated) -> None:
+        heard.append(f"{name}: {event.message.text}")
+
+    class Noting:
+        async def __call__(self, event: chatkit.MessageCreated) -> None:
+            heard.append(f"object: {event.message.text}")
+
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        for handler in (partial(note, "partial"), Noting()):
+            assert support.on(chatkit.MessageCreated)(handler) is handler
+        await support.attach(timeout=5)
+        await say(ada, "hello")
+        await asyncio.sleep(1)
+    assert sorted(heard) == ["object: hello", "partial: hello"]
+
+
+async def test_off_ends_every_registration_of_a_handler(stage: Stage) -> None:
+    """One that was registered twice is called by neither."""
+    heard: list[str] = []
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+
+        async def note(event: chatkit.MessageEvent) -> None:
+            heard.append(type(event).__name__)
+
+        support.on(chatkit.MessageCreated)(note)
+        support.on(chatkit.MessageUpdated)(note)
+        await support.attach(timeout=5)
+        hello = await (await support.send("hello")).wait(timeout=5)
+        await (await support.edit(hello, "Hello")).wait(timeout=5)
+        await asyncio.sleep(1)
+        support.off(note)
+        with pytest.raises(chatkit.StateError, match="note is not registered") as caught:
+            support.off(note)
+        assert caught.value.hint
+        await (await support.edit(hello, "Hello!")).wait(timeout=5)
+        await say(ada, "again")
+        await asyncio.sleep(1)
+    assert heard == ["MessageCreated", "MessageUpdated"]
 
 
 class Shout:
@@ -264,8 +329,53 @@ async def test_middleware_changes_refuses_and_hides(stage: Stage) -> None:
         with pytest.raises(chatkit.NotAllowed, match="not that word"):
             await support.send("secret")
         assert stage.texts("support") == ["boo", "HELLO"]
-        with pytest.raises(chatkit.ConfigError):
-            ada.use(object())  # type: ignore[arg-type]  # that is the point
+        by_mallory = (await mallory.channel("support").history()).items[-1]
+        for hidden in (by_mallory, by_mallory.message_id):
+            with pytest.raises(chatkit.MessageNotFound):
+                await support.get(hidden)
+
+
+class Careless:
+    """Middleware that forgets to give the draft back."""
+
+    async def outgoing(self, draft: chatkit.Draft) -> Any:
+        """Give nothing back."""
+
+    async def incoming(self, event: chatkit.Event) -> chatkit.Event | None:
+        """Let it pass."""
+        return event
+
+
+class Blocking:
+    """Middleware that cannot be awaited."""
+
+    def outgoing(self, draft: chatkit.Draft) -> chatkit.Draft:
+        """Let it pass."""
+        return draft
+
+    def incoming(self, event: chatkit.Event) -> chatkit.Event | None:
+        """Let it pass."""
+        return event
+
+
+@pytest.mark.parametrize("middleware", [object(), Shout, Blocking()])
+async def test_what_is_no_middleware_is_refused_at_once(stage: Stage, middleware: Any) -> None:
+    """A class in place of its object, plain functions and anything else fail at `use()`, and are named."""
+    async with stage.chat("ada") as ada:
+        with pytest.raises(chatkit.ConfigError, match="is no middleware") as caught:
+            ada.use(middleware)
+        assert "async def outgoing" in caught.value.hint
+        await say(ada, "hello")
+
+
+async def test_middleware_that_gives_no_draft_back_queues_nothing(stage: Stage) -> None:
+    """It is named, and so is the channel."""
+    async with stage.chat("ada") as ada:
+        ada.use(Careless())
+        with pytest.raises(chatkit.StateError, match="Careless gave no draft back") as caught:
+            await ada.channel("support").send("hello")
+        assert caught.value.channel == "support"
+        assert ada.outbox.depth == 0
 
 
 class Broken:

@@ -100,11 +100,12 @@ def test_what_is_no_reading_is_refused(text: str) -> None:
     """From a damaged store or a stranger: named, never repeated, and the clock is as before (D4)."""
     clock = HybridClock(reading(NOW))
 
-    with pytest.raises(InvalidMessage, match=r"^hlc: is not a reading of the hybrid clock$"):
+    with pytest.raises(InvalidMessage) as caught:
         HybridClock(text)
     with pytest.raises(InvalidMessage, match=r"^hlc: "):
         clock.observe(text, NOW)
     assert clock.last == reading(NOW)
+    assert str(caught.value) == "hlc: is not a reading of the hybrid clock"
 
 
 def test_the_clock_ends_rather_than_wraps() -> None:

@@ -69,9 +69,10 @@ def test_another_secret_gives_another_id() -> None:
 
 def test_a_key_that_is_no_text_is_refused_by_name() -> None:
     """The error does not hold the key (I16)."""
-    with pytest.raises(InvalidMessage, match=r"^key: holds a lone surrogate$") as caught:
+    with pytest.raises(InvalidMessage) as caught:
         ids.keyed_message_id(b"s", "ada", "c", "order\ud800")
 
+    assert str(caught.value) == "key: holds a lone surrogate"
     assert caught.value.__suppress_context__
 
 

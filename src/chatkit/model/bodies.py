@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, field, fields
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
 
 from chatkit.errors import ConfigError, InvalidMessage
@@ -196,7 +197,7 @@ def encode_body(content: Content) -> dict[str, Any]:
     name = content.type if isinstance(content, Body) else _NAMES.get(type(content))
     if isinstance(content, Body) and name in _BUILT_IN:
         body = content.to_dict()
-        problem = _problem(_BUILT_IN[name], body)
+        problem = _problem(_BUILT_IN[name], body) or _infinite(content)
         if problem is not None:
             raise InvalidMessage(f"body.{problem}")
         if isinstance(content, Text) and not content.text.strip():
@@ -267,6 +268,15 @@ def _problem(cls: type[Body], data: Mapping[str, Any]) -> str | None:
             return f"{f.name}: is of the wrong type"
         elif f.name == "fields" and not all(isinstance(v, str) for v in item.values()):
             return "fields: holds something other than text"
+    return None
+
+
+def _infinite(body: Body) -> str | None:
+    """Name a number that JSON cannot say; `to_dict` shows it as none."""
+    for f in fields(body):  # type: ignore[arg-type]  # every subclass is a dataclass
+        item = getattr(body, f.name)
+        if isinstance(item, float) and not isfinite(item):
+            return f"{f.name}: is not a finite number"
     return None
 
 

@@ -1,0 +1,55 @@
+"""What callers hand in, checked where types alone let a mistake through; and what a row is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from chatkit.errors import InvalidMessage
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
+
+if TYPE_CHECKING:
+    from chatkit.ports import Row
+
+
+def is_text(given: object) -> bool:
+    """Say whether a caller gave text, as the types ask."""
+    return isinstance(given, str)
+
+
+def is_number(given: object) -> bool:
+    """Say whether a caller gave a number, as the types ask."""
+    return isinstance(given, int | float)
+
+
+def is_mapping(given: object) -> bool:
+    """Say whether a caller gave a mapping, as the types ask."""
+    return isinstance(given, Mapping)
+
+
+def is_instant(given: object) -> bool:
+    """Say whether a caller gave a time with a zone."""
+    return isinstance(given, datetime) and given.tzinfo is not None
+
+
+def list_of_users(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the users that a caller mentions; one name in place of a list would mention its letters.
+
+    Raises:
+        InvalidMessage: It is no list.
+    """
+    if is_text(given) or not _is_iterable(given):
+        raise InvalidMessage("mentions: is no list of user ids", hint='Write mentions=["bob"].')
+    return tuple(given)
+
+
+def target_of(row: Row) -> Ident:
+    """Return the message that a row makes or changes."""
+    ref = None if row.kind == "create" else Envelope.parse(row.data).ref
+    return row.ident if ref is None else Ident(ref.user, ref.id)
+
+
+def _is_iterable(given: object) -> bool:
+    return isinstance(given, Iterable)
