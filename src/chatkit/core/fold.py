@@ -71,7 +71,8 @@ class MessageFold:
     def created(cls, fact: Fact, voucher: Voucher) -> MessageFold:
         """Return a message as its creation tells it."""
         fold = cls(fact.ident, fact.key, data=fact.data, sent_at=fact.sent_at, voucher=voucher)
-        fold.flag("clock_suspect", on=fact.suspect)
+        if fact.suspect:
+            fold.flag("clock_suspect", on=True)
         return fold
 
     @classmethod
@@ -108,6 +109,11 @@ class MessageFold:
     def deleted(self) -> bool:
         """The newest of delete and restore is delete (I7)."""
         return self._more is not None and self._more.deleted
+
+    @property
+    def plain(self) -> bool:
+        """Nothing but its creation is known of it."""
+        return self._more is None
 
     @property
     def edit(self) -> bytes | None:

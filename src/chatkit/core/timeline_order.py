@@ -62,6 +62,15 @@ class Ordered:
             self._chunks.insert(at + 1, chunk[_CHUNK:])
             del chunk[_CHUNK:]
 
+    def pop_first(self) -> MessageFold:
+        """Take out the oldest; there is one."""
+        self._size -= 1
+        chunk = self._chunks[0]
+        first = chunk.pop(0)
+        if not chunk:
+            del self._chunks[0]
+        return first
+
     def remove(self, fold: MessageFold) -> None:
         """Take out a message that is in it."""
         self._size -= 1

@@ -58,7 +58,7 @@ class Replies:
 
     def tally(self, root: MessageFold) -> tuple[int, OrderKey | None]:
         """Return how many replies a message has, and the place of the newest."""
-        thread = self._threads.get(root.ident)
+        thread = self._threads.get(root.ident) if self._threads else None
         if thread is None:
             return root.replies, root.last_reply
         newer = [key for key in thread.known.values() if root.as_of is None or key > root.as_of]
