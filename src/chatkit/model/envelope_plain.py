@@ -26,7 +26,7 @@ _NAME = r'[^"\\\x00-\x1f]{1,140}'  # checked further by `names`
 _ROOT = rf'\{{"id":"({_ID})","user":"({_NAME})"\}}'
 _TEXT = r'[^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+'  # no \u: it may say what I-JSON cannot
 _plain = re.compile(
-    rf'\{{"v":1,("min":1,)?"id":"({_ID})","kind":"message\.(create|update)","channel":"({_NAME})",'
+    rf'\{{"v":1,(?:"min":1,)?"id":"({_ID})","kind":"message\.(create|update)","channel":"({_NAME})",'
     rf'"sender":\{{"user":"({_NAME})","device":"([a-z0-9]{{6,16}})"\}},'
     rf'(?:"seq":({_NUMBER}),)?(?:"pred":(0|{_NUMBER}),)?'
     rf'(?:"hlc":"([0-9a-f]{{12}}-[0-9a-f]{{4}})",)?(?:"epoch":({_NUMBER}),)?'
@@ -35,7 +35,7 @@ _plain = re.compile(
     rf'"body":\{{"type":"text","text":"({_TEXT})"\}}\}}',
     re.ASCII,
 ).fullmatch
-_TEXT_GROUP: Final = 16
+_TEXT_GROUP: Final = 15
 
 
 def read_plain(data: bytes) -> dict[str, Any] | None:
@@ -45,7 +45,7 @@ def read_plain(data: bytes) -> dict[str, Any] | None:
         if found is None:
             return None
         (
-            least, id, kind, channel, user, device, seq, pred, hlc, epoch, at,
+            id, kind, channel, user, device, seq, pred, hlc, epoch, at,
             ref_id, ref_user, root_id, root_user, text,
         ) = found.groups()  # fmt: skip
         if "\\" in text:
