@@ -99,7 +99,7 @@ def test_a_plain_message_is_read_the_short_way(left_out: set[str], text: str, ki
         {"body": {"type": "text", "text": 7}},
         {"body": {"type": "text", "text": "x", "fallback": "y"}},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids="-".join,
 )
 def test_what_is_not_plain_is_read_the_long_way(changes: dict[str, Any]) -> None:
     """The short way grants nothing that it was not made for, and refuses nothing itself."""

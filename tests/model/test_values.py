@@ -321,7 +321,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if not isinstance(s, Page)], ids=name_of)
 def test_values_made_the_quick_way_are_the_same(sample: Value) -> None:
     """`maker` gives what the class itself would: equal, frozen, of that very class."""
     given_fields = {f.name: getattr(sample, f.name) for f in fields(sample)}  # type: ignore[arg-type]  # all are dataclasses

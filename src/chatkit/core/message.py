@@ -23,9 +23,6 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.values import EMPTY, maker
 
 _make = maker(Message)
-_sender = lru_cache(4_096)(
-    lambda user, device: Sender(user=user, device=device)
-)  # one value serves all of a device
 
 ERASED: Final = UnknownBody(type="deleted", data=MappingProxyType({"type": "deleted"}))
 """The body of a deleted message, and of one that was restored after its text was erased (D26)."""
@@ -117,6 +114,12 @@ def _plain(fold: MessageFold, created: Envelope, channel: str, viewer: str, repl
         meta=MappingProxyType(created.meta) if created.meta else EMPTY,
         flags=fold.flags,
     )
+
+
+@lru_cache(4_096)
+def _sender(user: str, device: str) -> Sender:
+    """Return a sender; one value serves all messages of a device."""
+    return Sender(user=user, device=device)
 
 
 def build_pending(wishes: Sequence[Wish], *, channel: str, viewer: str) -> Message:

@@ -46,10 +46,11 @@ def value(cls: type[T]) -> type[T]:
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return a quick way to make many values of one class: all fields by keyword, nothing else done.
+    """Return a quick way to make many values of one class: all fields by keyword, and nothing else is done.
 
-    A frozen dataclass sets each field through `object.__setattr__`, which for a value of many fields is most of
-    its cost. This fills a twin of the same layout that is not frozen, then gives it the class.
+    A frozen dataclass sets each field through `object.__setattr__`, which for a value of many fields is most
+    of its cost. This fills a twin of the same layout that is not frozen, then gives it the class; which may
+    not be generic.
     """
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # every value is a dataclass
     layout: dict[str, Any] = {"__slots__": cls.__dict__["__slots__"], "__setattr__": object.__setattr__}
