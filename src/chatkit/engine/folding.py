@@ -42,7 +42,8 @@ class Folder:
         self._keeper = keeper
         self._on_own = on_own
         self._counters = parts.context.counters
-        self._logged = parts.context.log is not None
+        self.logged = parts.context.log is not None
+        """A log knows what was there before; else the store is asked (D20)."""
         self._known: dict[Ident, None] = {}
 
     def fold(self, fact: Fact, *, live: bool = False, quiet: bool = False) -> None:
@@ -99,7 +100,7 @@ class Folder:
 
     async def seen_before(self, fact: Fact) -> bool:
         """Without a log, ask the store whether an envelope was shown before, in whichever life (D20)."""
-        if self._logged or fact.ident in self._known:
+        if self.logged or fact.ident in self._known:
             return False
         return await self._keeper.seen(fact.ident)
 
@@ -122,6 +123,6 @@ class Folder:
         self._known[ident] = None
         if len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
-        if not self._logged:
+        if not self.logged:
             self._keeper.remember(ident)
         return False
