@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,8 @@ class Folder:
         self._counters = parts.context.counters
         self.logged = parts.context.log is not None
         """A log knows what was there before; else the store is asked (D20)."""
-        self._known: dict[Ident, None] = {}
+        # Not a dict: to find the first of one costs more with each that was taken out before it.
+        self._known: OrderedDict[Ident, None] = OrderedDict()
 
     def fold(self, fact: Fact, *, live: bool = False, quiet: bool = False) -> None:
         """Fold a fact, and queue what readers are to be told of it; a known one is told no second time (I2).
@@ -122,7 +124,7 @@ class Folder:
             return True
         self._known[ident] = None
         if len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         if not self.logged:
             self._keeper.remember(ident)
         return False
