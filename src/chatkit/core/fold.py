@@ -33,6 +33,8 @@ from chatkit.model.entry import Folded, Stamp
 from chatkit.model.message import STRENGTH, Attested, Flag
 from chatkit.model.order import Ident, OrderKey
 
+_new = tuple.__new__  # a third of what the constructor costs
+
 Effect: TypeAlias = Literal[
     "updated", "deleted", "restored", "reacted", "unreacted", "duplicate", "stale", "refused"
 ]
@@ -88,12 +90,12 @@ class MessageFold:
     @property
     def ident(self) -> Ident:
         """What names it within its channel (D1)."""
-        return Ident(self.user, self.id)
+        return _new(Ident, (self.user, self.id))
 
     @property
     def key(self) -> OrderKey:
         """Its place (D3)."""
-        return OrderKey(self.epoch, self.serial)
+        return _new(OrderKey, (self.epoch, self.serial))
 
     @property
     def place(self) -> tuple[int, str, str, str]:

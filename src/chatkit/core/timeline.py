@@ -139,24 +139,25 @@ class Timeline(Kept):
             return (self._again(known, fact, voucher),)
         fold = MessageFold.created(fact, voucher)
         outcome: Outcome = "duplicate" if self._former and self._replaces(fold) else "created"
-        self._doubt(fold, fact.key, self._held.mark)
+        if self._held.mark is not None:
+            self._doubt(fold, fact.key, self._held.mark)
         waiting = self._held.release(ident) if self._held else None
         if waiting is None:  # as for most
             message = self._build(fold, fact.envelope)
-            return (Applied(outcome, fact, message, kept=self._keep(fold)),)
+            return (Applied(outcome, fact, message, None, self._keep(fold, fact.key)),)
         steps = waiting.steps()
         # What was erased is never shown, not even at the moment of its creation (D26).
         erasing = self._release(fold, [step for step in steps if step[0] in _ERASING], hide=True)
         message = self._build(fold, fact.envelope if fold.data is fact.data else None)
         fold.count(waiting.keys)
         later = self._release(fold, [step for step in steps if step[0] not in _ERASING])
-        return Applied(outcome, fact, message, kept=self._keep(fold)), *erasing, *later
+        return Applied(outcome, fact, message, kept=self._keep(fold, fact.key)), *erasing, *later
 
-    def _keep(self, fold: MessageFold) -> bool:
+    def _keep(self, fold: MessageFold, key: OrderKey) -> bool:
         """Put in a new message where it belongs into the window; returns whether it stayed."""
-        if self.window.covers(fold.key):
+        if self.window.covers(key):
             self._put_in(fold)
-            return len(self.window) <= self.window.bound or fold not in self._trim()
+            return not self.window.full or fold not in self._trim()
         self._left(fold)
         return False
 

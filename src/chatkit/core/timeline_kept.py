@@ -109,7 +109,7 @@ class Kept:
 
     def replies(self, fold: MessageFold) -> int:
         """Return how many replies a message has."""
-        return self._replies.tally(fold)[0]
+        return 0 if fold.plain and not self._replies else self._replies.tally(fold)[0]
 
     def _build(self, fold: MessageFold, envelope: Envelope | None = None) -> Message:
         replies = self.replies(fold)
@@ -133,7 +133,8 @@ class Kept:
         if len(self._users) > _USERS:
             self._users.clear()
         self.window.add(fold)
-        self.dirty.add(fold.ident)
+        if not self.dirty.all:
+            self.dirty.add(fold.ident)
 
     def _trim(self) -> list[MessageFold]:
         """Bring the window to its bound, and return what fell out."""
@@ -144,10 +145,13 @@ class Kept:
 
     def _left(self, fold: MessageFold) -> None:
         """Take note that a message is not in the window, or not any more."""
-        ident = fold.ident
-        self.dirty.add(ident)
-        self._former.discard(ident)
-        self._lacking.discard(ident)
+        if self._former or self._lacking or not self.dirty.all:
+            ident = fold.ident
+            self.dirty.add(ident)
+            self._former.discard(ident)
+            self._lacking.discard(ident)
+        if fold.plain:
+            return
         untold = fold.untold
         if untold is not None:
             self._forgotten = max(untold, self._forgotten or untold)

@@ -38,6 +38,10 @@ class Replies:
         self.evicted = 0
         """Replies no longer counted, to keep the bounds."""
 
+    def __len__(self) -> int:
+        """Return how many threads are counted."""
+        return len(self._threads)
+
     def note(self, root: Ident, reply: Ident, key: OrderKey) -> None:
         """Count a reply; again and again is once, at its lowest place."""
         thread = self._threads.setdefault(root, _Thread())
@@ -58,7 +62,7 @@ class Replies:
 
     def tally(self, root: MessageFold) -> tuple[int, OrderKey | None]:
         """Return how many replies a message has, and the place of the newest."""
-        thread = self._threads.get(root.ident) if self._threads else None
+        thread = self._threads.get(root.ident)
         if thread is None:
             return root.replies, root.last_reply
         newer = [key for key in thread.known.values() if root.as_of is None or key > root.as_of]

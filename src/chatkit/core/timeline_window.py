@@ -35,7 +35,7 @@ class Window:
         self._named: dict[str, MessageFold | tuple[MessageFold, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return self._ordered.size
 
     def __iter__(self) -> Iterator[MessageFold]:
         return iter(self._ordered)
@@ -52,11 +52,17 @@ class Window:
         found = self._named.get(message_id, ())
         return found if isinstance(found, tuple) else (found,)
 
+    @property
+    def full(self) -> bool:
+        """Whether it holds more than its bound."""
+        return self._ordered.size > self.bound
+
     def covers(self, key: OrderKey) -> bool:
         """Say whether a message of this place belongs into the stretch."""
         first = self._ordered.first if self.has_older else None
         last = self._ordered.last if self.has_newer else None
-        return not ((first is not None and key < first.key) or (last is not None and key > last.key))
+        below = first is not None and key < (first.epoch, first.serial)
+        return not (below or (last is not None and key > (last.epoch, last.serial)))
 
     def add(self, fold: MessageFold) -> None:
         """Put in a message whose identity is not in it."""
@@ -90,7 +96,7 @@ class Window:
     def trim(self) -> list[MessageFold]:
         """Take out the oldest beyond the bound, and return them."""
         out: list[MessageFold] = []
-        while len(self._ordered) > self.bound:
+        while self._ordered.size > self.bound:
             first = self._ordered.pop_first()
             self._forget(first)
             out.append(first)

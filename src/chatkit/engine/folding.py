@@ -43,6 +43,7 @@ class Folder:
         self._keeper = keeper
         self._on_own = on_own
         self._counters = parts.context.counters
+        self._users = parts.context.users
         self.logged = parts.context.log is not None
         """A log knows what was there before; else the store is asked (D20)."""
         # Not a dict: to find the first of one costs more with each that was taken out before it.
@@ -56,16 +57,17 @@ class Folder:
             live: It came as a frame.
             quiet: Readers are not told of it, now or later.
         """
-        self.settle_own(fact)
-        envelope = fact.envelope
-        known = self._remember(fact.ident)
+        envelope, ident = fact.envelope, fact.ident
+        if fact.user in self._users:
+            self.settle_own(fact)
+        known = self._remember(ident)
         if not envelope.kind.startswith(("message.", "reaction.")):
             self._counters["unread_kind"] += 1
             return
         if known and envelope.kind != "message.create":
             self._counters["duplicate"] += 1
             return
-        before = self._teller.before(target_of(envelope, fact.user))
+        before = self._teller.before(target_of(envelope, fact.user)) if self._teller.filtered else None
         # Of two creations the lower one stands, so that a known one is folded too (D1, D10).
         for applied in self._parts.timeline.apply(fact):
             self._note(applied)
@@ -113,7 +115,7 @@ class Folder:
     def _note(self, applied: Applied) -> None:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
             self._counters[applied.outcome] += 1
-        self._keeper.touch(applied.target)
+        self._keeper.touch(applied.fact.ident if applied.outcome == "created" else applied.target)
         thread = applied.fact.envelope.thread
         if thread is not None:
             self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there

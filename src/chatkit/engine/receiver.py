@@ -240,8 +240,7 @@ class Receiver:
         believed: list[Fact | Passing | Refused] = []
         folded = 0
         try:
-            for signal in run:
-                believed.append(believe(self._context, signal))
+            believed.extend(believe(self._context, signal) for signal in run)
             for found in believed:
                 folded += 1
                 if isinstance(found, Fact):
@@ -268,8 +267,9 @@ class Receiver:
     def _admit(self, fact: Fact) -> bool:
         """Take note of where a fact stands; `False`: it is a duplicate for certain."""
         now = self._context.clock.monotonic()
+        continuity = self._progress.continuity
         if fact.stamped:
-            verdict = self.continuity.receive(fact.key, fact.prev, now)
+            verdict = continuity.receive(fact.key, fact.prev, now)
             if verdict is Verdict.KNOWN:
                 self._context.counters["duplicate"] += 1
                 self._folder.settle_own(fact)
@@ -278,9 +278,9 @@ class Receiver:
                 self.heard = now
             else:
                 self._prompt_range()
-            if not self.continuity.open:
+            if self._range_due is not None and not continuity.open:
                 self._range_due = None  # closed by itself
-        if not self.continuity.contiguous:
+        if not continuity.contiguous:
             self._note_predecessor(fact, now)
         return True
 

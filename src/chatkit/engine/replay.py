@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -87,7 +86,7 @@ class Replay:
         # What was told before must be in what is read now.
         self._track.unkept = self._teller.told
         if not self._contiguous and self._track.recent is None:
-            self._track.recent = OrderedDict()
+            self._track.recent = {}
         place = after
         while self._goes_on:
             got = await self._insist(partial(self._log.entries, self._name, after=place, limit=PAGE))

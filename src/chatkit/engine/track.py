@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Track:
         """Place of the newest fact it was given."""
         self.after: OrderKey | None = None
         """It had all facts up to here from the log."""
-        self.recent: OrderedDict[Ident, None] | None = None
+        self.recent: dict[Ident, None] | None = None
         """Facts it had from a log in which a lower place may still turn up: there `after` says nothing."""
         self.cursor: Cursor | None = None
         """The furthest cursor that it was given: a later event's may lie below, while a range is open."""
@@ -80,7 +80,7 @@ class Track:
         if self.recent is not None:
             self.recent[ident] = None
             if len(self.recent) > RECENT:
-                self.recent.popitem(last=False)
+                del self.recent[next(iter(self.recent))]
 
     def pass_by(self, told: Told) -> None:
         """Keep a live fact until the log was read."""
