@@ -32,6 +32,7 @@ from chatkit.core.timeline_more import More
 from chatkit.model.entry import Folded, Stamp
 from chatkit.model.message import STRENGTH, Attested, Flag
 from chatkit.model.order import Ident, OrderKey
+from chatkit.model.values import EMPTY
 
 _new = tuple.__new__  # a third of what the constructor costs
 
@@ -172,7 +173,9 @@ class MessageFold:
             deleted=self.deleted,
             replies=replies,
             last_reply=last_reply,
-            reactions={emoji: tuple(sorted(users)) for emoji, users in self.reactions().items()},
+            reactions={emoji: tuple(sorted(users)) for emoji, users in self.reactions().items()}
+            if self._more
+            else EMPTY,
         )
 
     def flag(self, flag: Flag, *, on: bool) -> None:

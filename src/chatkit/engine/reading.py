@@ -96,7 +96,8 @@ def _stamped(
         return Refused("forged_sender")
     suspect = _merge(context, envelope)
     origin = stamp.log_id or context.origin
-    return Fact(envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+    fact = (envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+    return tuple.__new__(Fact, fact)  # a third of what the constructor costs
 
 
 def _place(envelope: Envelope) -> OrderKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from binascii import b2a_base64
 from functools import lru_cache
 from typing import Final, NamedTuple, NewType
 
@@ -19,7 +20,8 @@ START: Final = Cursor("start")
 _PREFIX: Final = "c1."
 _LONGEST: Final = 2_000
 _EPOCHS: Final = range(2**53)
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_quoted = json.encoder.encode_basestring
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Spot(NamedTuple):
@@ -35,7 +37,7 @@ def encode_cursor(spot: Spot) -> Cursor:
     """Return the text of a place."""
     origin, channel, (epoch, serial) = spot
     packed = f"{_head(origin, channel)}{epoch},{_quoted(serial)}]".encode()
-    return Cursor(_PREFIX + base64.urlsafe_b64encode(packed).decode().rstrip("="))
+    return Cursor(_PREFIX + b2a_base64(packed, newline=False).translate(_URL_SAFE).decode().rstrip("="))
 
 
 @lru_cache(1_024)

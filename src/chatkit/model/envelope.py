@@ -128,7 +128,7 @@ class Envelope(Part):
         # As pydantic makes one, less the checks that the match stands for.
         envelope = cls.__new__(cls)
         _set(envelope, "__dict__", plain)
-        _set(envelope, "__pydantic_fields_set__", set(plain))
+        _set(envelope, "__pydantic_fields_set__", _ALL)
         _set(envelope, "__pydantic_extra__", {})
         _set(envelope, "__pydantic_private__", None)
         return envelope
@@ -227,6 +227,9 @@ class Envelope(Part):
                 raise ijson.field_error("body", "is absent on message.delete")
             _check_body(self.kind, self.body)
         return self
+
+
+_ALL: Final = set(Envelope.model_fields)  # shared: pydantic copies it before it changes a copy's
 
 
 def _check_body(kind: str, body: dict[str, Any]) -> None:
