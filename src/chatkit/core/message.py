@@ -17,7 +17,7 @@ from chatkit.core.overlay import Wish
 from chatkit.core.timeline_bytes import reparse, written_at
 from chatkit.model.bodies import AnyBody, UnknownBody, decode_body
 from chatkit.model.entry import Folded
-from chatkit.model.envelope import Envelope
+from chatkit.model.envelope import VERSION, Envelope
 from chatkit.model.message import Message, Sender
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.values import EMPTY, maker
@@ -78,9 +78,9 @@ def build(
         envelope: What `fold.data` holds, where that is parsed already.
     """
     created = envelope or reparse(fold.data)
-    edit = fold.edit
-    if fold.plain and not wishes and created.readable:
+    if fold.plain and not wishes and created.min <= VERSION:
         return _plain(fold, created, channel, viewer, replies)
+    edit = fold.edit
     face = _Face(created if edit is None else reparse(edit), fold.deleted, edit is not None, fold.reactions())
     return _message(created, face, wishes, fold=fold, channel=channel, viewer=viewer, replies=replies)
 

@@ -109,10 +109,10 @@ class Kept:
 
     def replies(self, fold: MessageFold) -> int:
         """Return how many replies a message has."""
-        return 0 if fold.plain and not self._replies else self._replies.tally(fold)[0]
+        return self._replies.tally(fold)[0]
 
     def _build(self, fold: MessageFold, envelope: Envelope | None = None) -> Message:
-        replies = self.replies(fold)
+        replies = self.replies(fold) if self._replies or not fold.plain else 0
         return build(fold, channel=self.channel, viewer=self.viewer, replies=replies, envelope=envelope)
 
     def _current(self, ident: Ident) -> MessageFold | None:

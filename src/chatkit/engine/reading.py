@@ -107,4 +107,5 @@ def _place(envelope: Envelope) -> OrderKey:
 
 def _merge(context: Context, envelope: Envelope) -> bool:
     """Let our clock follow; returns whether the reading is too far ahead to be believed (D4)."""
-    return envelope.hlc is not None and not context.hlc.observe(envelope.hlc, context.server_time.now_ms())
+    hlc = envelope.hlc
+    return hlc is not None and not context.hlc.observe(hlc, context.server_time.now_ms())

@@ -116,7 +116,7 @@ class Subscription:
             return
         if track.replaying:
             track.pass_by(told)
-        elif not self.free and told.event is not None and self.takes(told.event):
+        elif len(self._queue) >= self._buffer and told.event is not None and self.takes(told.event):
             self._overrun(told.event, channel)
         else:
             self.give(channel, told)

@@ -148,6 +148,7 @@ class Teller:
         self._dispatcher.forget(self._channel)
 
     async def _tell_to(self, complete: OrderKey | None, now: float) -> None:
+        filtered = self.filtered
         for pending, late in self._release.due(complete, now):
             news = pending.news
             if pending.wanted and news.message is None:
@@ -156,7 +157,7 @@ class Teller:
             event = event_of(news, self._context.user, self._progress.cursor(at))
             if event is None:
                 continue
-            shown = event if not self.filtered else await self._filter(pending.news, event)
+            shown = await self._filter(pending.news, event) if filtered else event
             if pending.wanted:
                 self._hand_on(news.fact, shown, at, late=late)
 
