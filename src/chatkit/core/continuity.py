@@ -75,10 +75,10 @@ class Continuity:
             return Verdict.NEXT
         if self.complete is not None and key <= self.complete:
             return Verdict.KNOWN
-        before = None if prev is None else OrderKey(key.epoch, prev)
-        if before is not None and self.complete is not None and before <= self.complete:
+        if prev is not None and self.complete is not None and (key.epoch, prev) <= self.complete:
             self._advance(key)
             return Verdict.NEXT
+        before = None if prev is None else OrderKey(key.epoch, prev)
         if before is not None and len(self._ahead) < AHEAD:
             index = bisect_left(self._ahead, (before, key))
             if self._ahead[index : index + 1] != [(before, key)]:

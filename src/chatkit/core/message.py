@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -16,10 +17,12 @@ from chatkit.core.overlay import Wish
 from chatkit.core.timeline_bytes import reparse, written_at
 from chatkit.model.bodies import AnyBody, UnknownBody, decode_body
 from chatkit.model.entry import Folded
-from chatkit.model.envelope import Envelope
+from chatkit.model.envelope import VERSION, Envelope
 from chatkit.model.message import Message, Sender
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import EMPTY
+from chatkit.model.values import EMPTY, maker
+
+_make = maker(Message)
 
 ERASED: Final = UnknownBody(type="deleted", data=MappingProxyType({"type": "deleted"}))
 """The body of a deleted message, and of one that was restored after its text was erased (D26)."""
@@ -75,9 +78,48 @@ def build(
         envelope: What `fold.data` holds, where that is parsed already.
     """
     created = envelope or reparse(fold.data)
+    if fold.plain and not wishes and created.min <= VERSION:
+        return _plain(fold, created, channel, viewer, replies)
     edit = fold.edit
     face = _Face(created if edit is None else reparse(edit), fold.deleted, edit is not None, fold.reactions())
     return _message(created, face, wishes, fold=fold, channel=channel, viewer=viewer, replies=replies)
+
+
+def _plain(fold: MessageFold, created: Envelope, channel: str, viewer: str, replies: int) -> Message:
+    """Return a message that nothing has changed: what `_message` makes of it, and most are."""
+    body, user, voucher = created.body, fold.user, fold.voucher
+    return _make(
+        message_id=fold.id,
+        channel=channel,
+        sender=_sender(user, created.sender.device),
+        body=ERASED if body is None else decode_body(body),
+        own=user == viewer,
+        status="sent",
+        error=None,
+        at=created.at or written_at(created),
+        sent_at=fold.sent_at,
+        key=fold.key,
+        origin=voucher.origin,
+        version=1,
+        edited=False,
+        deleted=False,
+        incomplete=body is not None and body.get("incomplete") is True,
+        thread=created.thread.id if created.thread else None,
+        reply_to=created.ref.id if created.ref else None,
+        topic=created.topic,
+        mentions=created.mentions,
+        reactions=EMPTY,
+        replies=replies,
+        attested=voucher.attested,
+        meta=MappingProxyType(created.meta) if created.meta else EMPTY,
+        flags=fold.flags,
+    )
+
+
+@lru_cache(4_096)
+def _sender(user: str, device: str) -> Sender:
+    """Return a sender; one value serves all messages of a device."""
+    return Sender(user=user, device=device)
 
 
 def build_pending(wishes: Sequence[Wish], *, channel: str, viewer: str) -> Message:

@@ -20,25 +20,22 @@ class Released(NamedTuple, Generic[T]):
     late: bool
 
 
-class _Waiting(NamedTuple, Generic[T]):
-    key: OrderKey
-    number: int  # no two are equal, so items are never compared
-    until: float
-    item: T
+_new = tuple.__new__
 
 
 class Release(Generic[T]):
     """A short queue in order-key order."""
 
     def __init__(self) -> None:
-        self._heap: list[_Waiting[T]] = []
+        # Place, number, until when, item; no two numbers are equal, so that items are never compared.
+        self._heap: list[tuple[OrderKey, int, float, T]] = []
         self._count = 0
         self._mark: OrderKey | None = None
 
     def add(self, key: OrderKey, item: T, now: float) -> None:
         """Put an item in its place."""
         self._count += 1
-        heapq.heappush(self._heap, _Waiting(key, self._count, now + PATIENCE, item))
+        heapq.heappush(self._heap, (key, self._count, now + PATIENCE, item))
 
     def due(self, complete: OrderKey | None, now: float) -> list[Released[T]]:
         """Take out, in order, what lies at or below `complete` or an item that has waited long enough.
@@ -47,18 +44,18 @@ class Release(Generic[T]):
             complete: Up to where nothing is missing; `None`: nobody can say, so nothing waits.
             now: Monotonic seconds.
         """
-        waited = [entry.key for entry in self._heap if entry.until <= now]
+        waited = [key for key, _, until, _ in self._heap if until <= now]
         limit = None if complete is None else max([complete, *waited])
         found: list[Released[T]] = []
-        while self._heap and (limit is None or self._heap[0].key <= limit):
+        while self._heap and (limit is None or self._heap[0][0] <= limit):
             key, _, _, item = heapq.heappop(self._heap)
             late = self._mark is not None and key < self._mark
             if not late:
                 self._mark = key
-            found.append(Released(item, late))
+            found.append(_new(Released, (item, late)))
         return found
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until something is due at the latest, or `None`."""
-        until = min((entry.until for entry in self._heap), default=None)
+        until = min((until for _, _, until, _ in self._heap), default=None)
         return None if until is None else max(0.0, until - now)

@@ -24,6 +24,7 @@ from chatkit.model.entry import Folded
 from chatkit.model.message import Attested
 from chatkit.model.order import Ident, OrderKey
 
+_new = tuple.__new__  # a third of what the constructor costs
 _VISIBLE: Final = frozenset({"updated", "deleted", "restored", "reacted", "unreacted"})
 _NOTHING: Final = Changes()
 _EARLIER: Final = 2**53
@@ -131,28 +132,35 @@ class Timeline(Kept):
 
     def _create(self, fact: Fact) -> tuple[Applied, ...]:
         ident = fact.ident
-        self._note_reply(fact.envelope, ident, fact.key)
+        if fact.envelope.thread is not None:
+            self._note_reply(fact.envelope, ident, fact.key)
         voucher = self._voucher(fact.attested, fact.origin, stamped=fact.stamped)
         known = self._current(ident)
         if known is not None:
             return (self._again(known, fact, voucher),)
         fold = MessageFold.created(fact, voucher)
-        outcome: Outcome = "duplicate" if self._replaces(fold) else "created"
-        self._doubt(fold, fact.key, self._held.mark)
-        waiting = self._held.release(ident) or _NOTHING
+        outcome: Outcome = "duplicate" if self._former and self._replaces(fold) else "created"
+        if self._held.mark is not None:
+            self._doubt(fold, fact.key, self._held.mark)
+        waiting = self._held.release(ident) if self._held else None
+        if waiting is None:  # as for most
+            message = self._build(fold, fact.envelope)
+            return (_new(Applied, (outcome, fact, message, None, self._keep(fold, fact.key))),)
         steps = waiting.steps()
         # What was erased is never shown, not even at the moment of its creation (D26).
         erasing = self._release(fold, [step for step in steps if step[0] in _ERASING], hide=True)
         message = self._build(fold, fact.envelope if fold.data is fact.data else None)
         fold.count(waiting.keys)
         later = self._release(fold, [step for step in steps if step[0] not in _ERASING])
-        kept = self.window.covers(fact.key)
-        if kept:
+        return Applied(outcome, fact, message, kept=self._keep(fold, fact.key)), *erasing, *later
+
+    def _keep(self, fold: MessageFold, key: OrderKey) -> bool:
+        """Put in a new message where it belongs into the window; returns whether it stayed."""
+        if self.window.covers(key):
             self._put_in(fold)
-            kept = fold not in self._trim()
-        else:
-            self._left(fold)
-        return Applied(outcome, fact, message, kept=kept), *erasing, *later
+            return not self.window.full or fold not in self._trim()
+        self._left(fold)
+        return False
 
     def _again(self, fold: MessageFold, fact: Fact, voucher: Voucher) -> Applied:
         """Fold in another copy of a creation (D1)."""

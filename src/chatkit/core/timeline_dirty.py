@@ -22,6 +22,11 @@ class Dirty:
         """Return whether any message may look different."""
         return self._idents is None or bool(self._idents)
 
+    @property
+    def all(self) -> bool:
+        """Whether any message may look different, so that to add one says nothing new."""
+        return self._idents is None
+
     def add(self, ident: Ident) -> None:
         """Note that a message may look different."""
         if self._idents is not None:

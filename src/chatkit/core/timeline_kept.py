@@ -56,6 +56,7 @@ class Kept:
         self._forgotten: OrderKey | None = None
         """The newest change, beyond a log's word, of a message that left the window."""
         self._vouchers: dict[Voucher, Voucher] = {}
+        self._voucher_last: Voucher | None = None
         self._users: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -111,12 +112,12 @@ class Kept:
         return self._replies.tally(fold)[0]
 
     def _build(self, fold: MessageFold, envelope: Envelope | None = None) -> Message:
-        replies = self.replies(fold)
+        replies = self.replies(fold) if self._replies or not fold.plain else 0
         return build(fold, channel=self.channel, viewer=self.viewer, replies=replies, envelope=envelope)
 
     def _current(self, ident: Ident) -> MessageFold | None:
         """Return a message of the window that the present log told."""
-        return None if ident in self._former else self.window.find(ident)
+        return None if self._former and ident in self._former else self.window.find(ident)
 
     def _replaces(self, fold: MessageFold) -> bool:
         """Make room for a message; `True`: it was told by a log before this one."""
@@ -132,7 +133,8 @@ class Kept:
         if len(self._users) > _USERS:
             self._users.clear()
         self.window.add(fold)
-        self.dirty.add(fold.ident)
+        if not self.dirty.all:
+            self.dirty.add(fold.ident)
 
     def _trim(self) -> list[MessageFold]:
         """Bring the window to its bound, and return what fell out."""
@@ -143,11 +145,16 @@ class Kept:
 
     def _left(self, fold: MessageFold) -> None:
         """Take note that a message is not in the window, or not any more."""
-        self.dirty.add(fold.ident)
-        self._former.discard(fold.ident)
-        self._lacking.discard(fold.ident)
-        if fold.untold is not None:
-            self._forgotten = max(fold.untold, self._forgotten or fold.untold)
+        if self._former or self._lacking or not self.dirty.all:
+            ident = fold.ident
+            self.dirty.add(ident)
+            self._former.discard(ident)
+            self._lacking.discard(ident)
+        if fold.plain:
+            return
+        untold = fold.untold
+        if untold is not None:
+            self._forgotten = max(untold, self._forgotten or untold)
 
     def _doubt(self, fold: MessageFold, known: OrderKey | None, dropped: OrderKey | None) -> None:
         """Flag a message if changes were dropped that are newer than what is known of it (D22)."""
@@ -162,5 +169,9 @@ class Kept:
             self.dirty.add(root)
 
     def _voucher(self, attested: Attested, origin: str, *, stamped: bool) -> Voucher:
+        last = self._voucher_last
+        if last is not None and last == (attested, origin, stamped):
+            return last
         voucher = Voucher(attested, origin, stamped)
-        return self._vouchers.setdefault(voucher, voucher)
+        self._voucher_last = self._vouchers.setdefault(voucher, voucher)
+        return self._voucher_last

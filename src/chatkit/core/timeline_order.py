@@ -21,15 +21,16 @@ def _place(fold: MessageFold) -> tuple[int, str, str, str]:
 class Ordered:
     """The messages of a window, ascending. What is in it must not change its place."""
 
-    __slots__ = ("_chunks", "_size")
+    __slots__ = ("_chunks", "size")
 
     def __init__(self) -> None:
         self._chunks: list[list[MessageFold]] = []
         """None of them is empty."""
-        self._size = 0
+        self.size = 0
+        """How many there are."""
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[MessageFold]:
         for chunk in self._chunks:
@@ -51,24 +52,36 @@ class Ordered:
 
     def add(self, fold: MessageFold) -> None:
         """Put in a message that is not in it."""
-        self._size += 1
+        self.size += 1
         if not self._chunks:
             self._chunks.append([])
         at = len(self._chunks) - 1
-        chunk, place = self._chunks[at], fold.place
-        if not chunk or chunk[-1].place < place:  # most messages are new
+        chunk = self._chunks[at]
+        last = chunk[-1] if chunk else None
+        # Most messages are new, and then the serial says so by itself.
+        if last is None or (last.epoch == fold.epoch and last.serial < fold.serial):
             chunk.append(fold)
         else:
-            at = self._chunk_of(fold)
+            place = fold.place
+            at = self._chunk_of(fold) if place < last.place else at
             chunk = self._chunks[at]
             chunk.insert(bisect_left(chunk, place, key=_place), fold)
         if len(chunk) > 2 * _CHUNK:
             self._chunks.insert(at + 1, chunk[_CHUNK:])
             del chunk[_CHUNK:]
 
+    def pop_first(self) -> MessageFold:
+        """Take out the oldest; there is one."""
+        self.size -= 1
+        chunk = self._chunks[0]
+        first = chunk.pop(0)
+        if not chunk:
+            del self._chunks[0]
+        return first
+
     def remove(self, fold: MessageFold) -> None:
         """Take out a message that is in it."""
-        self._size -= 1
+        self.size -= 1
         at = self._chunk_of(fold)
         chunk = self._chunks[at]
         del chunk[bisect_left(chunk, fold.place, key=_place)]

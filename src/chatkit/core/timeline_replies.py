@@ -38,6 +38,10 @@ class Replies:
         self.evicted = 0
         """Replies no longer counted, to keep the bounds."""
 
+    def __len__(self) -> int:
+        """Return how many threads are counted."""
+        return len(self._threads)
+
     def note(self, root: Ident, reply: Ident, key: OrderKey) -> None:
         """Count a reply; again and again is once, at its lowest place."""
         thread = self._threads.setdefault(root, _Thread())

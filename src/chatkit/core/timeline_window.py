@@ -35,7 +35,7 @@ class Window:
         self._named: dict[str, MessageFold | tuple[MessageFold, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return self._ordered.size
 
     def __iter__(self) -> Iterator[MessageFold]:
         return iter(self._ordered)
@@ -45,29 +45,43 @@ class Window:
 
     def find(self, ident: Ident) -> MessageFold | None:
         """Return the message of an identity, if it is in the window."""
-        return next((fold for fold in self.named(ident.id) if fold.user == ident.user), None)
+        found = self._named.get(ident[1])
+        if isinstance(found, tuple):
+            return next((fold for fold in found if fold.user == ident.user), None)
+        return found if found is not None and found.user == ident[0] else None
 
     def named(self, message_id: str) -> tuple[MessageFold, ...]:
         """Return the messages of an id: one of each user who used it (D1)."""
         found = self._named.get(message_id, ())
         return found if isinstance(found, tuple) else (found,)
 
+    @property
+    def full(self) -> bool:
+        """Whether it holds more than its bound."""
+        return self._ordered.size > self.bound
+
     def covers(self, key: OrderKey) -> bool:
         """Say whether a message of this place belongs into the stretch."""
-        first, last = self._ordered.first, self._ordered.last
-        below = self.has_older and first is not None and key < first.key
-        above = self.has_newer and last is not None and key > last.key
-        return not (below or above)
+        first = self._ordered.first if self.has_older else None
+        last = self._ordered.last if self.has_newer else None
+        below = first is not None and key < (first.epoch, first.serial)
+        return not (below or (last is not None and key > (last.epoch, last.serial)))
 
     def add(self, fold: MessageFold) -> None:
         """Put in a message whose identity is not in it."""
         self._ordered.add(fold)
-        others = self.named(fold.id)
-        self._named[fold.id] = (*others, fold) if others else fold
+        if self._named.setdefault(fold.id, fold) is not fold:
+            self._named[fold.id] = (*self.named(fold.id), fold)
 
     def remove(self, fold: MessageFold) -> None:
         """Take out a message that is in it, before it changes its place or for good."""
         self._ordered.remove(fold)
+        self._forget(fold)
+
+    def _forget(self, fold: MessageFold) -> None:
+        if self._named[fold.id] is fold:
+            del self._named[fold.id]
+            return
         others = tuple(other for other in self.named(fold.id) if other is not fold)
         if others:
             self._named[fold.id] = others
@@ -85,8 +99,9 @@ class Window:
     def trim(self) -> list[MessageFold]:
         """Take out the oldest beyond the bound, and return them."""
         out: list[MessageFold] = []
-        while len(self) > self.bound and (first := self._ordered.first) is not None:
-            self.remove(first)
+        while self._ordered.size > self.bound:
+            first = self._ordered.pop_first()
+            self._forget(first)
             out.append(first)
         self.has_older = self.has_older or bool(out)
         return out

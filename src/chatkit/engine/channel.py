@@ -187,12 +187,15 @@ class ChannelEngine:
 
     def signal(self, signal: Signal) -> None:
         """A signal of this channel came."""
+        if isinstance(signal, Received):
+            self.receiver.push(signal)
+            return
         match signal:
             case Lost(_, error, again, after):
                 self._attacher.lost(error, again, after)
             case Attachment():
                 self._attacher.attached(signal)
-            case Received() | Foreign() | Shed():
+            case Foreign() | Shed():
                 self.receiver.push(signal)
             case _:
                 self._context.counters["unread_signal"] += 1  # presence has no reader yet

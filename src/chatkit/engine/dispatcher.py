@@ -28,8 +28,8 @@ class Dispatcher:
 
     def readers(self, channel: str | None) -> tuple[Subscription, ...]:
         """Return who hears a channel: its own readers and those of all channels."""
-        own = self._readers.get(channel, {}) if channel is not None else {}
-        return (*own, *self._readers.get(None, {}))
+        own = self._readers.get(channel, ()) if channel is not None else ()
+        return (*own, *self._readers.get(None, ()))
 
     def hears(self, channel: str, kind: type[Event]) -> bool:
         """Whether some reader of a channel asked for this type of event."""

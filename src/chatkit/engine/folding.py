@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -42,8 +43,11 @@ class Folder:
         self._keeper = keeper
         self._on_own = on_own
         self._counters = parts.context.counters
-        self._logged = parts.context.log is not None
-        self._known: dict[Ident, None] = {}
+        self._users = parts.context.users
+        self.logged = parts.context.log is not None
+        """A log knows what was there before; else the store is asked (D20)."""
+        # Not a dict: to find the first of one costs more with each that was taken out before it.
+        self._known: OrderedDict[Ident, None] = OrderedDict()
 
     def fold(self, fact: Fact, *, live: bool = False, quiet: bool = False) -> None:
         """Fold a fact, and queue what readers are to be told of it; a known one is told no second time (I2).
@@ -53,16 +57,17 @@ class Folder:
             live: It came as a frame.
             quiet: Readers are not told of it, now or later.
         """
-        self.settle_own(fact)
-        envelope = fact.envelope
-        known = self._remember(fact.ident)
+        envelope, ident = fact.envelope, fact.ident
+        if fact.user in self._users:
+            self.settle_own(fact)
+        known = self._remember(ident)
         if not envelope.kind.startswith(("message.", "reaction.")):
             self._counters["unread_kind"] += 1
             return
         if known and envelope.kind != "message.create":
             self._counters["duplicate"] += 1
             return
-        before = self._teller.before(target_of(envelope, fact.user))
+        before = self._teller.before(target_of(envelope, fact.user)) if self._teller.filtered else None
         # Of two creations the lower one stands, so that a known one is folded too (D1, D10).
         for applied in self._parts.timeline.apply(fact):
             self._note(applied)
@@ -99,7 +104,7 @@ class Folder:
 
     async def seen_before(self, fact: Fact) -> bool:
         """Without a log, ask the store whether an envelope was shown before, in whichever life (D20)."""
-        if self._logged or fact.ident in self._known:
+        if self.logged or fact.ident in self._known:
             return False
         return await self._keeper.seen(fact.ident)
 
@@ -110,7 +115,7 @@ class Folder:
     def _note(self, applied: Applied) -> None:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
             self._counters[applied.outcome] += 1
-        self._keeper.touch(applied.target)
+        self._keeper.touch(applied.fact.ident if applied.outcome == "created" else applied.target)
         thread = applied.fact.envelope.thread
         if thread is not None:
             self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there
@@ -121,7 +126,7 @@ class Folder:
             return True
         self._known[ident] = None
         if len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
-        if not self._logged:
+            self._known.popitem(last=False)
+        if not self.logged:
             self._keeper.remember(ident)
         return False

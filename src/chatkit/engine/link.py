@@ -31,6 +31,8 @@ OPEN_TIMEOUT: Final = 15.0
 """Seconds for one attempt to open a session."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for a session to end cleanly before it is dropped."""
+TURN: Final = 64
+"""Signals read before others get a turn: what was read is dealt with while it is at hand."""
 TIME_TIMEOUT: Final = 5.0
 """Seconds for the provider to say what time it is."""
 
@@ -191,8 +193,12 @@ class Link:
 
     async def _read(self, session: Session, alive: Liveness) -> None:
         try:
+            count = 0
             async for signal in session.signals():
                 alive.heard()
+                count += 1
+                if count % TURN == 0:
+                    await asyncio.sleep(0)
                 try:
                     self._on_signal(signal)
                 except Exception as error:  # noqa: BLE001  # a defect of ours in one frame, not of the session

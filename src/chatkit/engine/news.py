@@ -15,6 +15,7 @@ from chatkit.model.events import (
     ReactionChanged,
 )
 from chatkit.model.order import Ident
+from chatkit.model.values import maker
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from chatkit.model.message import Message
 
 _SHOWS: Final = frozenset({"created", "updated", "deleted", "restored", "reacted", "unreacted"})
+_created = maker(MessageCreated)
 _EVENTS: Final[dict[str, type[Event]]] = {
     "message.create": MessageCreated,
     "message.update": MessageUpdated,
@@ -96,6 +98,16 @@ def event_of(news: News, viewer: str, cursor: Cursor | None) -> Event | None:
     """
     fact, message = news.fact, news.message
     envelope = fact.envelope
+    if envelope.kind == "message.create" and message is not None:
+        return _created(
+            event_id=envelope.id,
+            channel=envelope.channel,
+            at=fact.sent_at or written_at(envelope),
+            own=fact.user == viewer,
+            cursor=cursor,
+            message=message,
+            late=False,
+        )
     base: dict[str, Any] = {
         "event_id": envelope.id,
         "channel": envelope.channel,
@@ -110,8 +122,6 @@ def event_of(news: News, viewer: str, cursor: Cursor | None) -> Event | None:
         )
     if message is None:
         return None
-    if news.kind is MessageCreated:
-        return MessageCreated(message=message, **base)
     if news.kind is MessageDeleted:
         return MessageDeleted(message=message, **base)
     return MessageUpdated(message=message, previous=news.previous, **base)

@@ -29,6 +29,8 @@ INBOX: Final = 1_000
 """Most frames waiting; beyond it they are dropped and the log is read instead (D19)."""
 PATIENCE: Final = 0.3
 """Seconds for which an open range may close by itself before the log is read (D17)."""
+RUN: Final = 64
+"""Most frames dealt with in one go."""
 JITTER: Final = 1.7
 """Most seconds by which that read is put off, so that many clients do not ask at once."""
 
@@ -157,7 +159,10 @@ class Receiver:
     async def turn(self) -> None:
         """Deal with all that is there; frames wait while what was missed must come before them (D19)."""
         while self._inbox and not self._teller.holding:
-            await self._take(self._inbox.popleft())
+            if isinstance(self._inbox[0], Received):
+                await self._receive_run()
+            else:
+                await self._take(self._inbox.popleft())
         proven = [item for item in self._inbox if isinstance(item, Proven)]
         if proven:
             self._inbox = deque(item for item in self._inbox if not isinstance(item, Proven))
@@ -202,8 +207,8 @@ class Receiver:
                 self._lost("shed")
             case Foreign(_, name, data, reason):
                 self._teller.foreign(name, data, reason)
-            case _:
-                await self._receive(item)
+            case Received():
+                raise AssertionError("frames are dealt with in runs")  # pragma: no cover
 
     def _lost(self, reason: str) -> None:
         """Frames are known to be lost: the log has them, and comes first; or readers are told (D19, D30)."""
@@ -224,40 +229,67 @@ class Receiver:
         self.prove(item, quiet=await self._folder.seen_before(item.fact))
         await self._teller.release()
 
-    async def _receive(self, signal: Received) -> None:
-        found = believe(self._context, signal)
-        match found:
-            case Refused(reason):
-                if reason == "unstamped":
-                    self.prompt_read(PATIENCE)
-                self._teller.foreign(None, None, reason)
-            case Passing():
-                self._pass(found)
-            case _:
-                await self._receive_fact(found)
+    async def _receive_run(self) -> None:
+        """Deal with the frames at the head of the inbox: believe all, fold all, tell all.
 
-    async def _receive_fact(self, fact: Fact) -> None:
+        A step that is done over and over stays in the processor's caches: frame by frame, the same work takes
+        about twice the time. Middleware sees each change of a message before the next is folded.
+        """
+        run: list[Received] = []
+        most = 1 if self._teller.filtered else RUN
+        while self._inbox and len(run) < most and isinstance(item := self._inbox[0], Received):
+            run.append(item)
+            self._inbox.popleft()
+        believed: list[Fact | Passing | Refused] = []
+        folded = 0
+        try:
+            believed.extend(believe(self._context, signal) for signal in run)
+            for found in believed:
+                folded += 1
+                if isinstance(found, Fact):
+                    if self._admit(found):
+                        quiet = not self._folder.logged and await self._folder.seen_before(found)
+                        self._folder.fold(found, live=True, quiet=quiet)
+                else:
+                    await self._teller.release()
+                    self._receive_other(found)
+        except BaseException:  # a defect of ours costs its own frame alone
+            left = run[folded:] if folded else [*run[: len(believed)], *run[len(believed) + 1 :]]
+            self._inbox.extendleft(reversed(left))
+            raise
+        await self._teller.release()
+
+    def _receive_other(self, found: Passing | Refused) -> None:
+        if isinstance(found, Passing):
+            self._pass(found)
+            return
+        if found.reason == "unstamped":
+            self.prompt_read(PATIENCE)
+        self._teller.foreign(None, None, found.reason)
+
+    def _admit(self, fact: Fact) -> bool:
+        """Take note of where a fact stands; `False`: it is a duplicate for certain."""
         now = self._context.clock.monotonic()
+        continuity = self._progress.continuity
         if fact.stamped and self.log_id and fact.origin not in (self.log_id, self._context.origin):
             self._context.counters["other_log"] += 1
             self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
-            return
+            return False
         if fact.stamped:
-            verdict = self.continuity.receive(fact.key, fact.prev, now)
+            verdict = continuity.receive(fact.key, fact.prev, now)
             if verdict is Verdict.KNOWN:
                 self._context.counters["duplicate"] += 1
                 self._folder.settle_own(fact)
-                return
+                return False
             if verdict is Verdict.NEXT:
                 self.heard = now
             else:
                 self._prompt_range()
-            if not self.continuity.open:
+            if self._range_due is not None and not continuity.open:
                 self._range_due = None  # closed by itself
-        if not self.continuity.contiguous:
+        if not continuity.contiguous:
             self._note_predecessor(fact, now)
-        self._folder.fold(fact, live=True, quiet=await self._folder.seen_before(fact))
-        await self._teller.release()
+        return True
 
     def _note_predecessor(self, fact: Fact, now: float) -> None:
         """Look for what the sender says that it sent before (D5)."""

@@ -37,7 +37,7 @@ class ServerTime:
 
     def now_ms(self) -> int:
         """Return server time in milliseconds since 1970."""
-        return int(self.now().timestamp() * 1000)
+        return int((self._server.timestamp() + self._clock.monotonic() - self._mono) * 1000)
 
     def confirm(self, server: datetime | None) -> None:
         """Take note of a contact; `None` where the provider has no clock and our own must do."""

@@ -59,7 +59,10 @@ class Subscription:
 
     def track(self, channel: str) -> Track:
         """Return how far it has come in a channel."""
-        return self._tracks.setdefault(channel, Track())
+        track = self._tracks.get(channel)
+        if track is None:
+            track = self._tracks[channel] = Track()
+        return track
 
     def forget(self, channel: str) -> None:
         """Places in a channel mean something else now: another log numbers it (D18)."""
@@ -113,7 +116,7 @@ class Subscription:
             return
         if track.replaying:
             track.pass_by(told)
-        elif told.event is not None and self.takes(told.event) and not self.free:
+        elif len(self._queue) >= self._buffer and told.event is not None and self.takes(told.event):
             self._overrun(told.event, channel)
         else:
             self.give(channel, told)

@@ -220,6 +220,8 @@ def decode_body(data: Mapping[str, Any]) -> AnyBody:
     if not isinstance(name, str):
         return UnknownBody(type="", data=data)
     body: AnyBody | None = None
+    if name == "text" and isinstance(text := data.get("text"), str):
+        return Text(text=text)  # what most are
     if name in _BUILT_IN:
         body = _built_in(_BUILT_IN[name], data)
     elif name in _CUSTOM:

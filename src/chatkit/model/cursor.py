@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from binascii import b2a_base64
+from functools import lru_cache
 from typing import Final, NamedTuple, NewType
 
 from chatkit.errors import CursorInvalid
@@ -18,6 +20,8 @@ START: Final = Cursor("start")
 _PREFIX: Final = "c1."
 _LONGEST: Final = 2_000
 _EPOCHS: Final = range(2**53)
+_quoted = json.encoder.encode_basestring
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Spot(NamedTuple):
@@ -31,9 +35,15 @@ class Spot(NamedTuple):
 
 def encode_cursor(spot: Spot) -> Cursor:
     """Return the text of a place."""
-    fields = [spot.origin, spot.channel, spot.key.epoch, spot.key.serial]
-    packed = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return Cursor(_PREFIX + base64.urlsafe_b64encode(packed).decode().rstrip("="))
+    origin, channel, (epoch, serial) = spot
+    packed = f"{_head(origin, channel)}{epoch},{_quoted(serial)}]".encode()
+    return Cursor(_PREFIX + b2a_base64(packed, newline=False).translate(_URL_SAFE).decode().rstrip("="))
+
+
+@lru_cache(1_024)
+def _head(origin: str, channel: str) -> str:
+    """Return the part of a cursor that all places of a channel share."""
+    return f"[{_quoted(origin)},{_quoted(channel)},"
 
 
 def decode_cursor(cursor: str) -> Spot:

@@ -33,12 +33,15 @@ from chatkit.model.envelope_parts import (
     Topic,
     Ttl,
 )
+from chatkit.model.envelope_plain import read_plain
 from chatkit.model.names import emoji_key
 
 VERSION: Final = 1
 """The newest version that this reader understands."""
 MAX_BYTES: Final = 1_048_576
 """What `Envelope.parse` looks at unless told otherwise."""
+
+_set: Final = object.__setattr__
 
 Class: TypeAlias = Literal["log", "state", "ephemeral"]
 
@@ -119,7 +122,16 @@ class Envelope(Part):
         Raises:
             InvalidMessage: It is none; the message names the first field that is wrong, never a value.
         """
-        return cls.from_dict(ijson.loads(data, limit=limit))
+        plain = read_plain(data) if len(data) <= limit else None
+        if plain is None:
+            return cls.from_dict(ijson.loads(data, limit=limit))
+        # As pydantic makes one, less the checks that the match stands for.
+        envelope = cls.__new__(cls)
+        _set(envelope, "__dict__", plain)
+        _set(envelope, "__pydantic_fields_set__", _ALL)
+        _set(envelope, "__pydantic_extra__", {})
+        _set(envelope, "__pydantic_private__", None)
+        return envelope
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -215,6 +227,9 @@ class Envelope(Part):
                 raise ijson.field_error("body", "is absent on message.delete")
             _check_body(self.kind, self.body)
         return self
+
+
+_ALL: Final = set(Envelope.model_fields)  # shared: pydantic copies it before it changes a copy's
 
 
 def _check_body(kind: str, body: dict[str, Any]) -> None:
