@@ -32,7 +32,7 @@ from chatkit.sqlite.faults import FOREIGN, Kind, explained
 from chatkit.sqlite.files import make_directory
 from chatkit.sqlite.worker import Outcome
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 8.0
 """Seconds to wait for the other processes that write; one of them holds the file for one transaction."""
 _POLL: Final = 0.002
 """Seconds between two looks at the lock."""
@@ -167,7 +167,7 @@ class LogFile:
 
     def _is_current(self) -> bool:
         """Say whether there is a log of the newest schema; so one that cannot be written can be read."""
-        if not Path(self._path).exists():
+        if not Path(self._path).is_file():
             return False
         connection = self._factory(self._path, mode="ro")
         try:
@@ -205,9 +205,8 @@ class LogFile:
             if mode != "ro":
                 configure(connection, self._durability)
                 run(connection, f"PRAGMA journal_size_limit = {_WAL}")
-                run(
-                    connection, "PRAGMA secure_delete = ON"
-                )  # erased text leaves no trace in free pages (D26)
+                # Erased text stays in no free page (D26).
+                run(connection, "PRAGMA secure_delete = ON")
         except BaseException:
             _discard(connection)
             raise

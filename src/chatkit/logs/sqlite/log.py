@@ -155,11 +155,16 @@ class SqliteLog:
                 return state
 
     async def changes(self) -> AsyncIterator[str]:
-        """Yield the name of each channel that was appended to, one's own appends too; see `Log.changes`."""
+        """Yield the name of each channel that was appended to, one's own appends too; see `Log.changes`.
+
+        Ends when this log is closed.
+        """
         newest, _ = await self._read(_appended, None)
         yield ""
         while True:
             await asyncio.sleep(POLL)
+            if self._closing is not None:
+                return
             now, names = await self._read(_appended, newest)
             newest = now
             for name in names:

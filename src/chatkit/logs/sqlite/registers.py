@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 from chatkit.errors import InvalidMessage
-from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, up_to
+from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, unpacked, up_to
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
@@ -91,7 +90,7 @@ def _unread(connection: Connection, user: str, name: str) -> Unread:
         found = one(
             connection, "SELECT id FROM entries WHERE channel = ? AND serial = ?", (channel.number, first)
         )
-        id = str(UUID(bytes=found[0])) if found else None
+        id = unpacked(found[0]) if found else None
     return Unread(messages=count, mentions=mentions, exact=channel.floor <= start, first=id)
 
 
