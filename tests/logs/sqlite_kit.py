@@ -11,17 +11,18 @@ from typing import Any
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import READ, ROLE, UNREAD, Register, place_text
+from chatkit.ports.context import Clock
 from chatkit.testing.clock import VirtualClock
 
 
-def file_log(path: Path, clock: VirtualClock | None = None, *, seed: int = 1, **options: Any) -> SqliteLog:
+def file_log(path: Path, clock: Clock | None = None, *, seed: int = 1, **options: Any) -> SqliteLog:
     """A log in a file that works in its caller, without threads."""
-    options = {"inline": True, "durability": "process"} | options
-    return SqliteLog(str(path), clock=clock or VirtualClock(), random=Random(seed), **options)
+    given: dict[str, Any] = {"inline": True, "durability": "process"} | options
+    return SqliteLog(str(path), clock=clock or VirtualClock(), random=Random(seed), **given)
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: VirtualClock | None = None, **options: Any) -> AsyncGenerator[SqliteLog]:
+async def opened(path: Path, clock: Clock | None = None, **options: Any) -> AsyncGenerator[SqliteLog]:
     """The same, closed after the block."""
     log = file_log(path, clock, **options)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import chatkit
+from chatkit.adapters.memory import forget_hub
 from chatkit.errors import ConfigError
 from chatkit.logs import open_log
 from chatkit.logs.sqlite.log import SqliteLog
@@ -58,8 +60,8 @@ async def test_a_file_lies_where_its_url_says(tmp_path: Path, monkeypatch: pytes
         await log.heads(["support"])
         await log.aclose()
 
-    assert (tmp_path / "logs" / "my shop.db").is_file()
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert os.listdir(tmp_path) == ["logs"]  # noqa: PTH208  # as for the next one
+    assert "my shop.db" in os.listdir(tmp_path / "logs")  # noqa: PTH208  # Path's own may not be asked here
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
@@ -84,7 +86,9 @@ def test_a_log_on_postgresql_is_given_its_url(monkeypatch: pytest.MonkeyPatch) -
     module = SimpleNamespace(PostgresLog=lambda dsn: ("log", dsn))
     monkeypatch.setattr(importlib, "import_module", lambda name: module)
 
-    assert named("postgresql://host/app") == ("log", "postgresql://host/app")
+    found: object = named("postgresql://host/app")
+
+    assert found == ("log", "postgresql://host/app")
 
 
 async def test_a_client_opens_and_closes_the_log_of_its_url(tmp_path: Path, clock: VirtualClock) -> None:
@@ -95,7 +99,7 @@ async def test_a_client_opens_and_closes_the_log_of_its_url(tmp_path: Path, cloc
         await delivery.wait("sent")
         assert chat.engine.context.opened is chat.engine.context.log
 
-    chatkit.adapters.memory.forget_hub("shop")
+    forget_hub("shop")
     async with chatkit.connect("memory://shop", user="bob", log=url, clock=clock, seed=2) as chat:
         page = await chat.channel("support").history()
 

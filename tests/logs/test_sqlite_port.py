@@ -12,7 +12,7 @@ import pytest
 from chatkit.errors import InvalidMessage, MessageNotFound, NotAllowed
 from chatkit.logs.sqlite import appending, trimming
 from chatkit.logs.sqlite.log import SqliteLog
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import Register
 from chatkit.ports.outgoing import Outgoing
 from chatkit.testing.clock import VirtualClock
@@ -452,7 +452,7 @@ async def test_places_of_others_divide_the_log(log: SqliteLog, clock: VirtualClo
     """Keys of other sequencers, and serials of another form, compare as pairs of number and text (D3)."""
     await log.append("support", [wish(1), wish(2)])
 
-    for place, count in [
+    places: list[tuple[Place, int]] = [
         (OrderKey(0, "z"), 2),
         (OrderKey(2, ""), 0),
         (OrderKey(1, ""), 2),
@@ -461,7 +461,8 @@ async def test_places_of_others_divide_the_log(log: SqliteLog, clock: VirtualClo
         (OrderKey(1, "\ud800"), 0),
         (clock.wall() - timedelta(seconds=1), 2),
         (clock.wall(), 0),
-    ]:
+    ]
+    for place, count in places:
         assert len((await log.entries("support", after=place, limit=9)).items) == count
 
 
