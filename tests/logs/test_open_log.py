@@ -94,13 +94,13 @@ def test_a_log_on_postgresql_is_given_its_url(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_client_opens_and_closes_the_log_of_its_url(tmp_path: Path, clock: VirtualClock) -> None:
     """What one client sent is there for the next one, from the file alone."""
     url = f"sqlite:///{tmp_path}/shop.db"
-    async with chatkit.connect("memory://shop", user="ada", log=url, clock=clock, seed=1) as chat:
+    async with chatkit.connect("memory://log-of-a-url", user="ada", log=url, clock=clock, seed=1) as chat:
         delivery = await chat.channel("support").send("Hello")
         await delivery.wait("sent")
         assert chat.engine.context.opened is chat.engine.context.log
 
-    forget_hub("shop")
-    async with chatkit.connect("memory://shop", user="bob", log=url, clock=clock, seed=2) as chat:
+    forget_hub("log-of-a-url")
+    async with chatkit.connect("memory://log-of-a-url", user="bob", log=url, clock=clock, seed=2) as chat:
         page = await chat.channel("support").history()
 
     assert [message.text for message in page.items] == ["Hello"]
