@@ -14,7 +14,7 @@ import pytest
 import chatkit
 from chatkit.adapters.memory import forget_hub
 from chatkit.errors import ConfigError
-from chatkit.logs import open_log
+from chatkit.logs import open_log, restored
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.ports.log import Log
 from chatkit.testing.clock import VirtualClock
@@ -104,3 +104,16 @@ async def test_a_client_opens_and_closes_the_log_of_its_url(tmp_path: Path, cloc
         page = await chat.channel("support").history()
 
     assert [message.text for message in page.items] == ["Hello"]
+
+
+@pytest.mark.realtime
+async def test_a_restored_log_is_another_one(tmp_path: Path) -> None:
+    """For whoever looks next, in whichever process (D18)."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    log = named(url)
+    before = (await log.heads(["support"]))["support"].log_id
+
+    told = await restored(url, clock=VirtualClock(), random=Random(2))
+
+    assert (await log.heads(["support"]))["support"].log_id == told != before
+    await log.aclose()

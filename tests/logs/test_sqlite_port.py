@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -349,6 +350,43 @@ async def test_a_question_may_be_long(log: SqliteLog) -> None:
     assert await found(log, text) == [text]
     names = [f"channel-{number}" for number in range(2, 400)]
     assert len(await found(log, "word1", channels=names, limit=1000)) == 398
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_index_says_what_the_messages_say(log: SqliteLog, clock: VirtualClock, seed: int) -> None:
+    """After any edits, deletes, restores and trims each word finds the messages that show it, and no others."""
+    random = Random(seed)
+    vocabulary = ["alpha", "beta", "gamma", "delta", "Ähre"]
+    made: list[Outgoing] = []
+    for number in range(1, 61):
+        text = " ".join(random.choices(vocabulary, k=3))
+        body = {"type": "text", "text": text}
+        kind = random.choice(
+            ["message.create"] * 4 + ["message.update"] * 3 + ["message.delete", "message.restore"]
+        )
+        if kind == "message.create" or not made:
+            entry = says(number, text, user=random.choice(["ada", "bob"]))
+            made.append(entry)
+        else:
+            target = random.choice(made)
+            own = {"user": target.ident.user, "body": body if kind == "message.update" else None}
+            entry = change(number, kind, target, **own)
+        await log.append("support", [entry])
+        if number % 25 == 0:
+            await log.trim("support", key(random.randint(1, number // 2)))
+        clock.advance(random.choice([0, 1]))
+
+    shown = [item for item in (await log.messages("support", limit=100)).items if not item.deleted]
+    for word in vocabulary:
+        for sender in (None, "ada", "bob"):
+            expected = [
+                item.ident
+                for item in reversed(shown)
+                if word in (text_of(item.edit or item.data) or "").split()
+                and sender in (None, item.ident.user)
+            ]
+            page = await log.search(word, sender=sender, limit=100)
+            assert [item.ident for item in page.items] == expected
 
 
 # ---------------------------------------------------------------------- trimming
