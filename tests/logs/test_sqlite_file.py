@@ -303,7 +303,9 @@ async def test_a_bad_call_fails_alone(tmp_path: Path) -> None:
     factory = Factory()
     log = file_log(tmp_path / "shop.db", inline=False, connect=factory)
     await log.append("support", [wish(1)])
-    factory.before = lambda sql: disk_error() if sql.startswith("INSERT OR REPLACE INTO registers") else None
+    factory.before = lambda sql: (
+        sqlite_error(18) if sql.startswith("INSERT OR REPLACE INTO registers") else None
+    )
 
     good, bad, other = await asyncio.gather(
         log.append("support", [wish(2)]),
@@ -316,6 +318,25 @@ async def test_a_bad_call_fails_alone(tmp_path: Path) -> None:
     assert not isinstance(good, BaseException)
     assert not isinstance(other, BaseException)
     assert [good.acks[0].outcome, other.acks[0].outcome] == ["new", "new"]
+    await log.aclose()
+
+
+@pytest.mark.realtime
+async def test_calls_that_come_together_fail_together(tmp_path: Path) -> None:
+    """A failing disk is asked once, not once a call."""
+    factory = Factory()
+    log = file_log(tmp_path / "shop.db", inline=False, connect=factory)
+    await log.append("support", [wish(1)])
+    before = factory.count("BEGIN IMMEDIATE")
+    factory.before = lambda sql: sqlite_error(13) if sql.startswith("INSERT INTO entries") else None
+
+    calls = [log.append("support", [wish(n, seq=None)]) for n in range(2, 52)]
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(failure) for failure in failures} == {TransportError}
+    assert factory.count("BEGIN IMMEDIATE") - before <= 2
+    factory.before = lambda sql: None
+    assert (await log.append("support", [wish(2)])).acks[0].key == key(2)
     await log.aclose()
 
 

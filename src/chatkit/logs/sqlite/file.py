@@ -28,7 +28,7 @@ from chatkit.sqlite.connection import (
     run,
     transaction,
 )
-from chatkit.sqlite.faults import FOREIGN, Kind, explained
+from chatkit.sqlite.faults import FOREIGN, REFUSED, Kind, explained, kind_of
 from chatkit.sqlite.files import make_directory
 from chatkit.sqlite.worker import Outcome
 
@@ -49,6 +49,14 @@ _log = logging.getLogger(__name__)
 
 Job = Callable[[Connection], Any]
 """What to do inside a transaction."""
+
+
+class _BadJobError(Exception):
+    """One job cannot be done, whatever the others are."""
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        self.index = index
+        self.cause = cause
 
 
 class LogFile:
@@ -93,25 +101,39 @@ class LogFile:
     # ------------------------------------------------------------------ running
 
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run jobs in one transaction.
+        """Run jobs in one transaction; a job that SQLite or we refuse fails alone, and the others run again.
 
-        Where it fails with several they are run one by one, so that one bad job fails alone; the connection
-        is made anew, since after a failed sync neither what is cached nor a second sync can be trusted (D14).
-        There are no savepoints: at each the search index would be written out.
+        Anything else fails all of them, and the connection is made anew: after a failed sync neither what is
+        cached nor a second sync can be trusted (D14). There are no savepoints, since at each the search index
+        would be written out.
         """
-        try:
-            with self._held():
+        outcomes: list[Outcome | None] = [None] * len(jobs)
+        while None in outcomes:
+            left = [i for i, outcome in enumerate(outcomes) if outcome is None]
+            try:
+                done = self._transact([jobs[i] for i in left])
+            except _BadJobError as bad:
+                outcomes[left[bad.index]] = Outcome(error=self._explain(bad.cause))
+            except Exception as error:  # noqa: BLE001  # each caller gets it
+                for i in left:
+                    outcomes[i] = Outcome(error=self._explain(error))
+            else:
+                for i, outcome in zip(left, done, strict=True):
+                    outcomes[i] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        with self._held():
+            try:
                 connection = self._writable()
                 before = _newest(connection)
                 with transaction(connection):
-                    outcomes = [Outcome(job(connection)) for job in jobs]
-                self._checkpoint(connection, before, len(jobs))
-        except Exception as error:  # noqa: BLE001  # each caller gets it
-            self._drop_writer()
-            if len(jobs) > 1:
-                return [outcome for job in jobs for outcome in self.write([job])]
-            return [Outcome(error=self._explain(error))]
-        return outcomes
+                    outcomes = [_outcome(connection, i, job) for i, job in enumerate(jobs)]
+            except BaseException:
+                self._drop_writer_held()
+                raise
+            self._checkpoint(connection, before, len(jobs))
+            return outcomes
 
     def read(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs that only read, each on one state of the file; no writer is waited for."""
@@ -245,7 +267,7 @@ class LogFile:
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
-            # The last connection to close takes a checkpoint.
+            # The last connection to close takes a checkpoint; SQLite sees to it that it is the last.
             with suppress(Exception), self._held():
                 self._drop_writer_held()
             self._drop_writer_held()
@@ -262,6 +284,15 @@ class LogFile:
 def new_log_id(random: RandomSource) -> str:
     """Return the name of a log that there was not before."""
     return f"{random.getrandbits(128):032x}"
+
+
+def _outcome(connection: Connection, index: int, job: Job) -> Outcome:
+    try:
+        return Outcome(job(connection))
+    except Exception as error:
+        if isinstance(error, ChatkitError) or kind_of(error) is REFUSED:
+            raise _BadJobError(index, error) from error
+        raise
 
 
 def _newest(connection: Connection) -> int:

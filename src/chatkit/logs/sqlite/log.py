@@ -118,6 +118,7 @@ class SqliteLog:
 
     async def put(self, new: Sequence[Register], /) -> None:
         """Merge registers, in one transaction."""
+        registers.check(new)
         await self._write(partial(_swapped, registers.put, new))
 
     async def registers(

@@ -16,11 +16,21 @@ from chatkit.sqlite.connection import Connection, one, run
 _COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
 
 
+def check(registers: Sequence[Register]) -> None:
+    """Refuse what no file can hold.
+
+    Raises:
+        InvalidMessage: A lone surrogate.
+    """
+    for register in registers:
+        serial = register.key.serial if register.key else ""
+        if not all(map(is_text, (register.channel, register.user, register.name, register.value, serial))):
+            raise InvalidMessage("register: holds a lone surrogate")
+
+
 def put(connection: Connection, registers: Sequence[Register]) -> None:
     """Merge registers."""
     for register in registers:
-        if not all(map(is_text, (register.channel, register.user, register.name, register.value))):
-            raise InvalidMessage(f"register {register.name!a}: holds a lone surrogate")
         old = _one(connection, register.channel, register.name, register.user)
         now = merged(old, register)
         if now != old:
