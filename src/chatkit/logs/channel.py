@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import blake2b
 
 from chatkit.core.timeline_bytes import erased
-from chatkit.errors import ChatkitError, InvalidMessage, NotAllowed, Rejected
+from chatkit.errors import ChatkitError, InvalidMessage
+from chatkit.logs.admission import digest, mismatch
 from chatkit.logs.fence import Fence, Known
 from chatkit.logs.projection import Projection
 from chatkit.logs.record import Record
@@ -46,15 +45,15 @@ class ChannelLog:
             envelope = Envelope.parse(entry.data)
         except InvalidMessage as error:
             return Ack(entry.ident, "refused", error=error), None
-        problem = self._mismatch(entry, envelope)
+        problem = mismatch(self._name, entry, envelope)
         if problem is not None:
             return Ack(entry.ident, "refused", error=problem), None
-        digest = self._digest(envelope)
-        answer = self.fence.answer(entry, digest, now)
+        body = digest(envelope, self._secret)
+        answer = self.fence.answer(entry, body, now)
         if answer is None:
             problem = self._objection(envelope)
             if problem is None:
-                return self._accept(entry, envelope, digest, now)
+                return self._accept(entry, envelope, body, now)
             answer = Ack(entry.ident, "refused", error=problem)
             self.fence.refuse(entry, answer)
         return answer, None
@@ -67,10 +66,10 @@ class ChannelLog:
             kind = ""
         return self.record.add(ident, kind, data, now)[0].entry
 
-    def _accept(self, entry: Outgoing, envelope: Envelope, digest: bytes, now: datetime) -> tuple[Ack, Entry]:
+    def _accept(self, entry: Outgoing, envelope: Envelope, body: bytes, now: datetime) -> tuple[Ack, Entry]:
         item, gone = self.record.add(entry.ident, envelope.kind, entry.data, now)
         stamp = item.stamp
-        self.fence.accept(entry, Known(stamp.key, stamp.at, digest))
+        self.fence.accept(entry, Known(stamp.key, stamp.at, body))
         for key in self.projection.apply(envelope, item):
             if self.record.floor is None or key > self.record.floor.key:
                 self.record.erase(key, erased)
@@ -78,23 +77,8 @@ class ChannelLog:
             self.projection.trim(gone)
         return Ack(entry.ident, "new", stamp.key, stamp.at), item.entry
 
-    def _mismatch(self, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:
-        """Return why the envelope is not what it is handed over as (D2), or of no kind that a log keeps."""
-        where = {"channel": self._name, "message_id": entry.ident.id}
-        if envelope.channel != self._name:
-            return NotAllowed("the envelope names another channel", **where)
-        if Ident(envelope.sender.user, envelope.id) != entry.ident or envelope.sender.device != entry.device:
-            return NotAllowed("the envelope names another sender, device or id", **where)
-        if envelope.klass != "log":
-            return Rejected(f"a log keeps no envelope of class {envelope.klass}", **where)
-        return None
-
     def _objection(self, envelope: Envelope) -> ChatkitError | None:
         if envelope.kind not in CHANGES or not envelope.readable:
             return None  # what this version cannot interpret is kept all the same
         target = self.projection.target(envelope)
         return objection(envelope, target, moderator=self._moderator(envelope.sender.user))
-
-    def _digest(self, envelope: Envelope) -> bytes:
-        text = json.dumps(envelope.body, sort_keys=True, ensure_ascii=False)
-        return blake2b(text.encode(), key=self._secret, digest_size=16).digest()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from chatkit.errors import ChatkitError, MessageNotFound, NotAllowed, VersionConflict
 
 if TYPE_CHECKING:
-    from chatkit.core.fold import MessageFold
     from chatkit.model.envelope import Envelope
 
 CHANGES: Final = frozenset(
@@ -16,7 +15,21 @@ CHANGES: Final = frozenset(
 """Kinds that need a target."""
 
 
-def objection(envelope: Envelope, target: MessageFold | None, *, moderator: bool) -> ChatkitError | None:
+class Target(Protocol):
+    """What is asked of a message that is to be changed."""
+
+    @property
+    def user(self) -> str:
+        """Who wrote it."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How many changes it has seen, 1 at first."""
+        ...
+
+
+def objection(envelope: Envelope, target: Target | None, *, moderator: bool) -> ChatkitError | None:
     """Return why a change is refused, or `None`.
 
     Args:

@@ -1,0 +1,29 @@
+"""What every log asks of an entry before it looks anything up."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+
+from chatkit.errors import ChatkitError, NotAllowed, Rejected
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
+from chatkit.ports.outgoing import Outgoing
+
+
+def mismatch(channel: str, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:
+    """Return why an envelope is not what it is handed over as (D2), or of no kind that a log keeps."""
+    where = {"channel": channel, "message_id": entry.ident.id}
+    if envelope.channel != channel:
+        return NotAllowed("the envelope names another channel", **where)
+    if Ident(envelope.sender.user, envelope.id) != entry.ident or envelope.sender.device != entry.device:
+        return NotAllowed("the envelope names another sender, device or id", **where)
+    if envelope.klass != "log":
+        return Rejected(f"a log keeps no envelope of class {envelope.klass}", **where)
+    return None
+
+
+def digest(envelope: Envelope, secret: bytes) -> bytes:
+    """Return what tells bodies apart and says nothing of erased ones: a digest of 16 bytes, keyed."""
+    text = json.dumps(envelope.body, sort_keys=True, ensure_ascii=False)
+    return blake2b(text.encode(), key=secret, digest_size=16).digest()
