@@ -7,25 +7,35 @@ from typing import Any, Final
 
 from chatkit.errors import InvalidMessage
 from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, unpacked, up_to
+from chatkit.model.ijson import MAX_INT
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
 from chatkit.model.views import Unread
 from chatkit.sqlite.connection import Connection, one, run
 
+MAX_NAME: Final = 64
+MAX_VALUE: Final = 4_096
 _COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
 
 
 def check(registers: Sequence[Register]) -> None:
-    """Refuse what no file can hold.
+    """Refuse what no register can be.
 
     Raises:
-        InvalidMessage: A lone surrogate.
+        InvalidMessage: It names the field, never its value.
     """
     for register in registers:
-        serial = register.key.serial if register.key else ""
-        if not all(map(is_text, (register.channel, register.user, register.name, register.value, serial))):
-            raise InvalidMessage("register: holds a lone surrogate")
+        key = register.key or OrderKey(1, "")
+        fields = (register.channel, register.user, register.name, register.value, key.serial)
+        if any("\0" in text or not is_text(text) for text in fields):
+            raise InvalidMessage("register: holds a lone surrogate or U+0000")
+        if not 1 <= len(register.name) <= MAX_NAME:
+            raise InvalidMessage(f"register.name: is not 1 to {MAX_NAME} characters")
+        if len(register.value) > MAX_VALUE:
+            raise InvalidMessage(f"register.value: has more than {MAX_VALUE} characters")
+        if not 0 <= key.epoch <= MAX_INT:
+            raise InvalidMessage("register.key: is no place")
 
 
 def put(connection: Connection, registers: Sequence[Register]) -> None:
@@ -80,27 +90,20 @@ def unread(connection: Connection, user: str, channels: Sequence[str]) -> Mappin
 
 def _unread(connection: Connection, user: str, name: str) -> Unread:
     channel = channel_of(connection, name)
-    if not channel.number or not is_text(user):
+    if not channel.number:
         return Unread(messages=0, mentions=0, exact=True)
+    user = user if is_text(user) else ""  # of whom there is nothing
     start = _start(connection, channel, user, name)
     which = (channel.number, start, user)
-    [(count, first)] = run(
-        connection,
-        "SELECT count(*), min(serial) FROM messages WHERE channel = ? AND serial > ? AND shown AND user <> ?",
-        which,
-    )
-    [(mentions,)] = run(
-        connection,
-        "SELECT count(DISTINCT serial) FROM mentions n JOIN messages m USING (channel, serial)"
-        " WHERE n.channel = ? AND n.serial > ? AND m.shown AND m.user <> ? AND n.user IN (?, ?)",
-        (*which, user, EVERYONE),
-    )
+    [(count,)] = run(connection, f"SELECT count(*) {_UNREAD}", which)
+    first = one(connection, f"SELECT serial {_UNREAD} ORDER BY serial LIMIT 1", which)
     id = None
     if first is not None:
-        found = one(
-            connection, "SELECT id FROM entries WHERE channel = ? AND serial = ?", (channel.number, first)
+        [(found,)] = run(
+            connection, "SELECT id FROM entries WHERE channel = ? AND serial = ?", (channel.number, *first)
         )
-        id = unpacked(found[0]) if found else None
+        id = unpacked(found)
+    [(mentions,)] = run(connection, _MENTIONS, (*which, user, EVERYONE))
     return Unread(messages=count, mentions=mentions, exact=channel.floor <= start, first=id)
 
 
@@ -125,3 +128,12 @@ def _one(connection: Connection, channel: str, name: str, user: str) -> Register
 def _register(row: Sequence[Any]) -> Register:
     channel, user, name, value, merge, epoch, serial = row
     return Register(channel, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+
+
+_UNREAD: Final = "FROM messages WHERE channel = ? AND serial > ? AND shown AND user <> ?"
+# `CROSS JOIN`: from the few mentions to their messages, not the other way round.
+_MENTIONS: Final = (
+    "SELECT count(DISTINCT n.serial) FROM mentions n"
+    " CROSS JOIN messages m ON m.channel = n.channel AND m.serial = n.serial"
+    " WHERE n.channel = ? AND n.serial > ? AND m.shown AND m.user <> ? AND n.user IN (?, ?)"
+)

@@ -10,13 +10,13 @@ two words of one digest do no harm.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from chatkit.core.timeline_bytes import reparse
 from chatkit.logs.pages import bounded
 from chatkit.logs.sqlite.rows import (
     MESSAGE,
@@ -163,7 +163,7 @@ def _hit(name: str, row: Sequence[Any]) -> _Hit:
 
 def _words(row: Sequence[Any]) -> set[str]:
     data, edit = row[5], row[6]
-    return set(words(searchable(reparse(edit or data).body)))
+    return set(words(searchable(json.loads(edit or data).get("body"))))
 
 
 def _bounds(connection: Connection, question: Question) -> tuple[int, int]:
@@ -192,7 +192,7 @@ def _first(connection: Connection, newest: int, at: int) -> int:
     return 1 + bisect_left(range(1, newest + 1), at, key=time)
 
 
-_SPARE: Final = 16
+_SPARE: Final = 4
 """Hits read beyond what is asked for: of the same moment, or not what the text says."""
 _SEARCH: Final = (
     f"SELECT c.name, {MESSAGE} FROM search s CROSS JOIN {MESSAGES} JOIN channels c ON c.number = m.channel"  # noqa: S608  # our own names
