@@ -38,7 +38,8 @@ class AppendContract:
 
             found = await log.entries(SUPPORT, after=None, limit=10)
             assert [ack.sent_at for ack in appended.acks] == [item.stamp.at for item in found.items]
-            assert all(before <= item.stamp.at <= (await state(log)).now for item in found.items)
+            after = (await state(log)).now
+            assert all(before <= item.stamp.at <= after for item in found.items)
             assert {item.stamp.at.utcoffset() for item in found.items} == {timedelta(0)}
 
     async def test_nothing_appended_changes_nothing(self, kit: Kit) -> None:

@@ -243,8 +243,10 @@ class SearchContract:
                 for channel in ("b", "c", "a", "b", "\U0001f600", "\uff5a"):
                     number += 1
                     text = f"word {number}"
-                    entry = says(number, text, channel=channel)
-                    (ack, _) = await append(log, entry, wish(100 + number, channel=channel), channel=channel)
+                    entry = says(number, text, channel=channel, seq=None)
+                    (ack, _) = await append(
+                        log, entry, wish(100 + number, channel=channel, seq=None), channel=channel
+                    )
                     assert ack.sent_at is not None
                     assert ack.key is not None
                     places[text] = (ack.sent_at, channel, ack.key.serial)
