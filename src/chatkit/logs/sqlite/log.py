@@ -13,7 +13,7 @@ from chatkit.errors import StateError
 from chatkit.logs.sqlite import appending, reading, registers, searching, trimming
 from chatkit.logs.sqlite.file import LogFile, new_log_id
 from chatkit.model.order import Ident, Place
-from chatkit.model.registers import Register
+from chatkit.model.registers import Register, check
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, SearchMark, SearchPage
@@ -118,7 +118,8 @@ class SqliteLog:
 
     async def put(self, new: Sequence[Register], /) -> None:
         """Merge registers, in one transaction."""
-        registers.check(new)
+        for register in new:
+            check(register)
         await self._write(partial(_swapped, registers.put, new))
 
     async def registers(

@@ -5,37 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chatkit.errors import InvalidMessage
 from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, unpacked, up_to
-from chatkit.model.ijson import MAX_INT
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
 from chatkit.model.views import Unread
 from chatkit.sqlite.connection import Connection, one, run
 
-MAX_NAME: Final = 64
-MAX_VALUE: Final = 4_096
 _COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
-
-
-def check(registers: Sequence[Register]) -> None:
-    """Refuse what no register can be.
-
-    Raises:
-        InvalidMessage: It names the field, never its value.
-    """
-    for register in registers:
-        key = register.key or OrderKey(1, "")
-        fields = (register.channel, register.user, register.name, register.value, key.serial)
-        if any("\0" in text or not is_text(text) for text in fields):
-            raise InvalidMessage("register: holds a lone surrogate or U+0000")
-        if not 1 <= len(register.name) <= MAX_NAME:
-            raise InvalidMessage(f"register.name: is not 1 to {MAX_NAME} characters")
-        if len(register.value) > MAX_VALUE:
-            raise InvalidMessage(f"register.value: has more than {MAX_VALUE} characters")
-        if not 0 <= key.epoch <= MAX_INT:
-            raise InvalidMessage("register.key: is no place")
 
 
 def put(connection: Connection, registers: Sequence[Register]) -> None:
