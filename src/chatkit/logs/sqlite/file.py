@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
@@ -34,8 +35,10 @@ from chatkit.sqlite.worker import Outcome
 
 PATIENCE: Final = 8.0
 """Seconds to wait for the other processes that write; one of them holds the file for one transaction."""
-_POLL: Final = 0.002
-"""Seconds between two looks at the lock."""
+_SHORTEST: Final = 0.001
+_LONGEST: Final = 0.03
+"""Seconds between two looks at the lock: short at first, then longer, so that many who wait leave the machine
+to the one who writes."""
 CHECKPOINT_ENTRIES: Final = 1_000
 """Entries of the whole log between two checkpoints; whoever writes the last of them takes it."""
 CHECKPOINT_JOBS: Final = 500
@@ -248,17 +251,28 @@ class LogFile:
             self._lock = FileLock(
                 f"{self._path}.lock", mode=0o600, thread_local=False, fallback_to_soft=False
             )
-        try:
-            self._lock.acquire(timeout=PATIENCE, poll_interval=_POLL)
-        except Timeout:
-            raise TransportError(
-                f"{self.name} was held by other processes for {PATIENCE:.0f} seconds",
-                hint="Call again; if it stays so, look for a stopped process that has it open.",
-            ) from None
+        self._acquire(self._lock)
         try:
             yield
         finally:
             self._lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        end, wait = monotonic() + PATIENCE, _SHORTEST
+        while True:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                if monotonic() >= end:
+                    break
+            else:
+                return
+            sleep(wait * (0.5 + self._random.random()))
+            wait = min(wait * 1.5, _LONGEST)
+        raise TransportError(
+            f"{self.name} was held by other processes for {PATIENCE:.0f} seconds",
+            hint="Call again; if it stays so, look for a stopped process that has it open.",
+        )
 
     def _drop_reader(self) -> None:
         connection, self._reader = self._reader, None
