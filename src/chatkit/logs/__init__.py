@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 from urllib.parse import unquote
 
 from chatkit.errors import ConfigError
@@ -45,6 +45,34 @@ def open_log(
     if scheme == "https":
         raise ConfigError("log: https:// comes with the relay, which this version does not have", hint=_HINT)
     raise ConfigError(f"log: no log for {_shown(scheme)}://", hint=_HINT)
+
+
+class Restorable(Protocol):
+    """A log that keeps what a backup can be made of."""
+
+    async def restored(self) -> str:
+        """Give the log a new id, and return it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what is held."""
+        ...
+
+
+async def restored(url: str, *, clock: Clock, random: RandomSource) -> str:
+    """Give a log a new id, and return it: a backup was put in its place.
+
+    Clients that saw more than the backup holds are told so for certain (D18).
+
+    Raises:
+        ConfigError: As `open_log`.
+        TransportError: No answer; safe to repeat.
+    """
+    log = cast("Restorable", open_log(url, clock=clock, random=random))
+    try:
+        return await log.restored()
+    finally:
+        await log.aclose()
 
 
 def _sqlite(

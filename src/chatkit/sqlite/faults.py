@@ -52,7 +52,7 @@ _LOCKLESS: Final = Kind(
 _ODD: Final = Kind(
     "failed in a way it should not", f"Look at the cause, and report it as a bug. {_KEPT}", alone=False
 )
-_REFUSED: Final = Kind("refused a value", f"Report this as a bug in chatkit. {_KEPT}", alone=True)
+REFUSED: Final = Kind("refused a value", f"Report this as a bug in chatkit. {_KEPT}", alone=True)
 
 _CONSTRAINT: Final = 19
 _VALUE_ERRORS: Final = (
@@ -66,7 +66,7 @@ _VALUE_ERRORS: Final = (
 
 # Source: https://www.sqlite.org/rescode.html, primary codes.
 _BY_CODE: Final[dict[int, Kind]] = {
-    1: _REFUSED,  # ERROR
+    1: REFUSED,  # ERROR
     3: _READONLY,  # PERM
     5: _BUSY,
     6: _BUSY,  # LOCKED
@@ -75,9 +75,9 @@ _BY_CODE: Final[dict[int, Kind]] = {
     11: _DAMAGED,  # CORRUPT
     13: _FULL,
     14: _ABSENT,  # CANTOPEN
-    18: _REFUSED,  # TOOBIG
-    _CONSTRAINT: _REFUSED,
-    20: _REFUSED,  # MISMATCH
+    18: REFUSED,  # TOOBIG
+    _CONSTRAINT: REFUSED,
+    20: REFUSED,  # MISMATCH
     26: FOREIGN,  # NOTADB
 }
 
@@ -104,7 +104,7 @@ def kind_of(error: Exception) -> Kind:
         return _BY_CODE.get(code, _ODD)
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0, _DISK)
-    return _REFUSED if isinstance(error, _VALUE_ERRORS) else _ODD
+    return REFUSED if isinstance(error, _VALUE_ERRORS) else _ODD
 
 
 def _code_of(error: Exception) -> int | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
@@ -28,14 +29,16 @@ from chatkit.sqlite.connection import (
     run,
     transaction,
 )
-from chatkit.sqlite.faults import FOREIGN, Kind, explained
+from chatkit.sqlite.faults import FOREIGN, REFUSED, Kind, explained, kind_of
 from chatkit.sqlite.files import make_directory
 from chatkit.sqlite.worker import Outcome
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 8.0
 """Seconds to wait for the other processes that write; one of them holds the file for one transaction."""
-_POLL: Final = 0.002
-"""Seconds between two looks at the lock."""
+_SHORTEST: Final = 0.001
+_LONGEST: Final = 0.03
+"""Seconds between two looks at the lock: short at first, then longer, so that many who wait leave the machine
+to the one who writes."""
 CHECKPOINT_ENTRIES: Final = 1_000
 """Entries of the whole log between two checkpoints; whoever writes the last of them takes it."""
 CHECKPOINT_JOBS: Final = 500
@@ -49,6 +52,14 @@ _log = logging.getLogger(__name__)
 
 Job = Callable[[Connection], Any]
 """What to do inside a transaction."""
+
+
+class _BadJobError(Exception):
+    """One job cannot be done, whatever the others are."""
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        self.index = index
+        self.cause = cause
 
 
 class LogFile:
@@ -93,25 +104,39 @@ class LogFile:
     # ------------------------------------------------------------------ running
 
     def write(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run jobs in one transaction.
+        """Run jobs in one transaction; a job that SQLite or we refuse fails alone, and the others run again.
 
-        Where it fails with several they are run one by one, so that one bad job fails alone; the connection
-        is made anew, since after a failed sync neither what is cached nor a second sync can be trusted (D14).
-        There are no savepoints: at each the search index would be written out.
+        Anything else fails all of them, and the connection is made anew: after a failed sync neither what is
+        cached nor a second sync can be trusted (D14). There are no savepoints, since at each the search index
+        would be written out.
         """
-        try:
-            with self._held():
+        outcomes: list[Outcome | None] = [None] * len(jobs)
+        while None in outcomes:
+            left = [i for i, outcome in enumerate(outcomes) if outcome is None]
+            try:
+                done = self._transact([jobs[i] for i in left])
+            except _BadJobError as bad:
+                outcomes[left[bad.index]] = Outcome(error=self._explain(bad.cause))
+            except Exception as error:  # noqa: BLE001  # each caller gets it
+                for i in left:
+                    outcomes[i] = Outcome(error=self._explain(error))
+            else:
+                for i, outcome in zip(left, done, strict=True):
+                    outcomes[i] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        with self._held():
+            try:
                 connection = self._writable()
                 before = _newest(connection)
                 with transaction(connection):
-                    outcomes = [Outcome(job(connection)) for job in jobs]
-                self._checkpoint(connection, before, len(jobs))
-        except Exception as error:  # noqa: BLE001  # each caller gets it
-            self._drop_writer()
-            if len(jobs) > 1:
-                return [outcome for job in jobs for outcome in self.write([job])]
-            return [Outcome(error=self._explain(error))]
-        return outcomes
+                    outcomes = [_outcome(connection, i, job) for i, job in enumerate(jobs)]
+            except BaseException:
+                self._drop_writer_held()
+                raise
+            self._checkpoint(connection, before, len(jobs))
+            return outcomes
 
     def read(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs that only read, each on one state of the file; no writer is waited for."""
@@ -167,7 +192,7 @@ class LogFile:
 
     def _is_current(self) -> bool:
         """Say whether there is a log of the newest schema; so one that cannot be written can be read."""
-        if not Path(self._path).exists():
+        if not Path(self._path).is_file():
             return False
         connection = self._factory(self._path, mode="ro")
         try:
@@ -205,9 +230,8 @@ class LogFile:
             if mode != "ro":
                 configure(connection, self._durability)
                 run(connection, f"PRAGMA journal_size_limit = {_WAL}")
-                run(
-                    connection, "PRAGMA secure_delete = ON"
-                )  # erased text leaves no trace in free pages (D26)
+                # Erased text stays in no free page (D26).
+                run(connection, "PRAGMA secure_delete = ON")
         except BaseException:
             _discard(connection)
             raise
@@ -227,17 +251,28 @@ class LogFile:
             self._lock = FileLock(
                 f"{self._path}.lock", mode=0o600, thread_local=False, fallback_to_soft=False
             )
-        try:
-            self._lock.acquire(timeout=PATIENCE, poll_interval=_POLL)
-        except Timeout:
-            raise TransportError(
-                f"{self.name} was held by other processes for {PATIENCE:.0f} seconds",
-                hint="Call again; if it stays so, look for a stopped process that has it open.",
-            ) from None
+        self._acquire(self._lock)
         try:
             yield
         finally:
             self._lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        end, wait = monotonic() + PATIENCE, _SHORTEST
+        while True:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                if monotonic() >= end:
+                    break
+            else:
+                return
+            sleep(wait * (0.5 + self._random.random()))
+            wait = min(wait * 1.5, _LONGEST)
+        raise TransportError(
+            f"{self.name} was held by other processes for {PATIENCE:.0f} seconds",
+            hint="Call again; if it stays so, look for a stopped process that has it open.",
+        )
 
     def _drop_reader(self) -> None:
         connection, self._reader = self._reader, None
@@ -246,7 +281,7 @@ class LogFile:
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
-            # The last connection to close takes a checkpoint.
+            # The last connection to close takes a checkpoint; SQLite sees to it that it is the last.
             with suppress(Exception), self._held():
                 self._drop_writer_held()
             self._drop_writer_held()
@@ -263,6 +298,15 @@ class LogFile:
 def new_log_id(random: RandomSource) -> str:
     """Return the name of a log that there was not before."""
     return f"{random.getrandbits(128):032x}"
+
+
+def _outcome(connection: Connection, index: int, job: Job) -> Outcome:
+    try:
+        return Outcome(job(connection))
+    except Exception as error:
+        if isinstance(error, ChatkitError) or kind_of(error) is REFUSED:
+            raise _BadJobError(index, error) from error
+        raise
 
 
 def _newest(connection: Connection) -> int:

@@ -13,7 +13,7 @@ from chatkit.errors import StateError
 from chatkit.logs.sqlite import appending, reading, registers, searching, trimming
 from chatkit.logs.sqlite.file import LogFile, new_log_id
 from chatkit.model.order import Ident, Place
-from chatkit.model.registers import Register
+from chatkit.model.registers import Register, check
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
@@ -119,6 +119,8 @@ class SqliteLog:
 
     async def put(self, new: Sequence[Register], /) -> None:
         """Merge registers, in one transaction."""
+        for register in new:
+            check(register)
         await self._write(partial(_swapped, registers.put, new))
 
     async def registers(
@@ -156,11 +158,16 @@ class SqliteLog:
                 return state
 
     async def changes(self) -> AsyncIterator[str]:
-        """Yield the name of each channel that was appended to, one's own appends too; see `Log.changes`."""
+        """Yield the name of each channel that was appended to, one's own appends too; see `Log.changes`.
+
+        Ends when this log is closed.
+        """
         newest, _ = await self._read(_appended, None)
         yield ""
         while True:
             await asyncio.sleep(POLL)
+            if self._closing is not None:
+                return
             now, names = await self._read(_appended, newest)
             newest = now
             for name in names:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
-from chatkit.errors import InvalidMessage
-from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, up_to
+from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, unpacked, up_to
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
@@ -20,8 +18,6 @@ _COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
 def put(connection: Connection, registers: Sequence[Register]) -> None:
     """Merge registers."""
     for register in registers:
-        if not all(map(is_text, (register.channel, register.user, register.name, register.value))):
-            raise InvalidMessage(f"register {register.name!a}: holds a lone surrogate")
         old = _one(connection, register.channel, register.name, register.user)
         now = merged(old, register)
         if now != old:
@@ -71,27 +67,20 @@ def unread(connection: Connection, user: str, channels: Sequence[str]) -> Mappin
 
 def _unread(connection: Connection, user: str, name: str) -> Unread:
     channel = channel_of(connection, name)
-    if not channel.number or not is_text(user):
+    if not channel.number:
         return Unread(messages=0, mentions=0, exact=True)
+    user = user if is_text(user) else ""  # of whom there is nothing
     start = _start(connection, channel, user, name)
     which = (channel.number, start, user)
-    [(count, first)] = run(
-        connection,
-        "SELECT count(*), min(serial) FROM messages WHERE channel = ? AND serial > ? AND shown AND user <> ?",
-        which,
-    )
-    [(mentions,)] = run(
-        connection,
-        "SELECT count(DISTINCT serial) FROM mentions n JOIN messages m USING (channel, serial)"
-        " WHERE n.channel = ? AND n.serial > ? AND m.shown AND m.user <> ? AND n.user IN (?, ?)",
-        (*which, user, EVERYONE),
-    )
+    [(count,)] = run(connection, f"SELECT count(*) {_UNREAD}", which)
+    first = one(connection, f"SELECT serial {_UNREAD} ORDER BY serial LIMIT 1", which)
     id = None
     if first is not None:
-        found = one(
-            connection, "SELECT id FROM entries WHERE channel = ? AND serial = ?", (channel.number, first)
+        [(found,)] = run(
+            connection, "SELECT id FROM entries WHERE channel = ? AND serial = ?", (channel.number, *first)
         )
-        id = str(UUID(bytes=found[0])) if found else None
+        id = unpacked(found)
+    [(mentions,)] = run(connection, _MENTIONS, (*which, user, EVERYONE))
     return Unread(messages=count, mentions=mentions, exact=channel.floor <= start, first=id)
 
 
@@ -116,3 +105,12 @@ def _one(connection: Connection, channel: str, name: str, user: str) -> Register
 def _register(row: Sequence[Any]) -> Register:
     channel, user, name, value, merge, epoch, serial = row
     return Register(channel, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+
+
+_UNREAD: Final = "FROM messages WHERE channel = ? AND serial > ? AND shown AND user <> ?"
+# `CROSS JOIN`: from the few mentions to their messages, not the other way round.
+_MENTIONS: Final = (
+    "SELECT count(DISTINCT n.serial) FROM mentions n"
+    " CROSS JOIN messages m ON m.channel = n.channel AND m.serial = n.serial"
+    " WHERE n.channel = ? AND n.serial > ? AND m.shown AND m.user <> ? AND n.user IN (?, ?)"
+)

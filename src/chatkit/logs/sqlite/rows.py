@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from chatkit.logs.record import EPOCH
 from chatkit.model.entry import Entry, Folded, Stamp
@@ -117,7 +116,13 @@ def is_text(text: str) -> bool:
 
 def packed(id: str) -> bytes:
     """Return a message id in 16 bytes."""
-    return UUID(id).bytes
+    return bytes.fromhex(id.replace("-", ""))
+
+
+def unpacked(id: bytes) -> str:
+    """Return a message id from its 16 bytes."""
+    digits = id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def could_be(ident: Ident) -> bool:
@@ -143,7 +148,7 @@ def folded(connection: Connection, rows: Sequence[Sequence[Any]], log_id: str) -
 def _folded(row: Sequence[Any], log_id: str, reactions: dict[str, tuple[str, ...]]) -> Folded:
     _, serial, user, id, at, data, edit, version, changed, deleted, replies, last_reply = row
     return Folded(
-        ident=Ident(user, str(UUID(bytes=id))),
+        ident=Ident(user, unpacked(id)),
         data=data,
         stamp=_stamp(serial, at, user, log_id),
         edit=edit,

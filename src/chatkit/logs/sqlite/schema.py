@@ -134,8 +134,7 @@ _FIRST: Final = (
         PRIMARY KEY (channel, name, user)
     ) WITHOUT ROWID
     """,
-    # It knows which words are where and holds no text. `ascii` takes every character beyond ASCII as part of
-    # a word, so that words are what `chatkit.model.search` says and nothing else.
+    # It knows which words are where, by digests of them, and holds no text.
     """
     CREATE VIRTUAL TABLE search USING fts5 (
         words, content = '', columnsize = 0, detail = none, tokenize = 'ascii'

@@ -1,18 +1,22 @@
 """Full text: the index of words, and searches of it, newest first.
 
 A row of the index has the number of its message, and numbers rise with time: a search goes down from the
-newest and stops when it has a page. Channel and sender stand in the index as words that no text can hold.
-What the index finds is compared with the text itself, so that it cannot say more than that.
+newest and stops when it has a page. Channel and sender stand in the index as words do.
+
+The index holds keyed digests in place of words: what is taken out of it may stay in the file until the index
+next merges its parts, and no erased text must (D26). What it finds is compared with the text itself, so that
+two words of one digest do no harm.
 """
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from chatkit.core.timeline_bytes import reparse
 from chatkit.logs.pages import bounded
 from chatkit.logs.sqlite.rows import (
     MESSAGE,
@@ -28,8 +32,9 @@ from chatkit.model.search import SearchMark, SearchPage, searchable, words
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import micros, moment
 
-_MARK: Final = "§"
-"""Heads the words that name channel and sender: neither letter nor digit."""
+_WORD: Final = b"search word"
+_USER: Final = b"search sender"
+_CHANNEL: Final = b"search channel"
 
 
 class Question(NamedTuple):
@@ -49,14 +54,14 @@ class Question(NamedTuple):
 
 def add(connection: Connection, number: int, channel: int, user: str, showing: Envelope) -> None:
     """Index the text that a message shows."""
-    found = _indexed(channel, user, showing)
+    found = _indexed(connection, channel, user, showing)
     if found is not None:
         run(connection, "INSERT INTO search (rowid, words) VALUES (?, ?)", (number, found))
 
 
 def remove(connection: Connection, number: int, channel: int, user: str, showing: Envelope) -> None:
     """Take out what `add` was given."""
-    found = _indexed(channel, user, showing)
+    found = _indexed(connection, channel, user, showing)
     if found is not None:
         run(
             connection,
@@ -65,17 +70,24 @@ def remove(connection: Connection, number: int, channel: int, user: str, showing
         )
 
 
-def _indexed(channel: int, user: str, showing: Envelope) -> str | None:
+def _indexed(connection: Connection, channel: int, user: str, showing: Envelope) -> str | None:
     found = dict.fromkeys(words(searchable(showing.body)))
-    return " ".join((_of_channel(channel), _of_user(user), *found)) if found else None
+    if not found:
+        return None
+    token = _tokens(connection)
+    return " ".join(
+        (token(_CHANNEL, str(channel)), token(_USER, user), *(token(_WORD, word) for word in found))
+    )
 
 
-def _of_channel(number: int) -> str:
-    return f"{_MARK}c{number}"
+def _tokens(connection: Connection) -> Callable[[bytes, str], str]:
+    """Return what makes the index's own words: 12 digits, by a key of the log."""
+    [(secret,)] = run(connection, "SELECT secret FROM header")
 
+    def token(sort: bytes, text: str) -> str:
+        return blake2b(text.encode(), key=secret, person=sort, digest_size=6).hexdigest()
 
-def _of_user(user: str) -> str:
-    return f"{_MARK}u{user.encode().hex()}"
+    return token
 
 
 # ---------------------------------------------------------------------- searches
@@ -104,21 +116,24 @@ def _match(connection: Connection, wanted: Sequence[str], question: Question) ->
     """Return the expression for the index; `None`: nothing can be found."""
     if not wanted:
         return None
-    parts = [_quoted(word) for word in wanted]
+    token = _tokens(connection)
+    parts = [_quoted(token(_WORD, word)) for word in wanted]
     if question.sender is not None:
         if not is_text(question.sender):
             return None
-        parts.append(_quoted(_of_user(question.sender)))
+        parts.append(_quoted(token(_USER, question.sender)))
     if question.channels is not None:
         numbers = {channel_of(connection, name).number for name in question.channels} - {0}
         if not numbers:
             return None
-        parts.append("(" + " OR ".join(_quoted(_of_channel(number)) for number in sorted(numbers)) + ")")
+        parts.append(
+            "(" + " OR ".join(_quoted(token(_CHANNEL, str(number))) for number in sorted(numbers)) + ")"
+        )
     return " AND ".join(parts)
 
 
 def _quoted(word: str) -> str:
-    return f'"{word}"'  # no word holds a quotation mark
+    return f'"{word}"'
 
 
 def _hits(connection: Connection, match: str, wanted: set[str], question: Question, count: int) -> list[_Hit]:
@@ -147,7 +162,7 @@ def _hit(name: str, row: Sequence[Any]) -> _Hit:
 
 def _words(row: Sequence[Any]) -> set[str]:
     data, edit = row[5], row[6]
-    return set(words(searchable(reparse(edit or data).body)))
+    return set(words(searchable(json.loads(edit or data).get("body"))))
 
 
 def _bounds(connection: Connection, question: Question) -> tuple[int, int]:
@@ -176,7 +191,7 @@ def _first(connection: Connection, newest: int, at: int) -> int:
     return 1 + bisect_left(range(1, newest + 1), at, key=time)
 
 
-_SPARE: Final = 16
+_SPARE: Final = 4
 """Hits read beyond what is asked for: of the same moment, or not what the text says."""
 _SEARCH: Final = (
     f"SELECT c.name, {MESSAGE} FROM search s CROSS JOIN {MESSAGES} JOIN channels c ON c.number = m.channel"  # noqa: S608  # our own names

@@ -1,0 +1,176 @@
+"""The contract of logs: who may change what (D2, D9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatkit.errors import MessageNotFound, NotAllowed, VersionConflict
+from tests.logs.contract import SUPPORT, Kit, append, outcomes, refusal, role
+from tests.logs.wishes import change, wish
+
+
+class RightsContract:
+    """Edits are their author's, deletes and restores a moderator's too, reactions one's own."""
+
+    async def test_its_author_edits_a_message(self, kit: Kit) -> None:
+        """Within one batch too: each row sees those before it (D2)."""
+        async with kit.opened() as log:
+            created = wish(1)
+
+            assert await outcomes(log, created, change(2, "message.update", created)) == ["new", "new"]
+
+    @pytest.mark.parametrize(
+        ("kind", "user", "allowed"),
+        [
+            ("message.update", "bob", False),
+            ("message.update", "mona", False),
+            ("message.delete", "ada", True),
+            ("message.delete", "bob", False),
+            ("message.delete", "mona", True),
+            ("message.restore", "ada", True),
+            ("message.restore", "bob", False),
+            ("message.restore", "mona", True),
+            ("reaction.add", "bob", True),
+            ("reaction.remove", "bob", True),
+        ],
+    )
+    async def test_rights(self, kit: Kit, kind: str, user: str, *, allowed: bool) -> None:
+        """Edit = author; delete and restore = author or moderator; reactions = anyone's own (D2)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await log.put([role("mona")])
+            await append(log, created)
+
+            (ack,) = await append(log, change(2, kind, created, user=user))
+
+            assert ack.outcome == ("new" if allowed else "refused")
+            assert isinstance(ack.error, NotAllowed) is not allowed
+
+    @pytest.mark.parametrize(
+        ("value", "allowed"),
+        [("owner", True), ("moderator", True), ("member", False), ("", False), ("Owner", False)],
+    )
+    async def test_a_role_says_who_moderates(self, kit: Kit, value: str, *, allowed: bool) -> None:
+        """Owners and moderators, and nobody of another role (D2)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await log.put([role("mona", value)])
+            await append(log, created)
+
+            (ack,) = await append(log, change(2, "message.delete", created, user="mona"))
+
+            assert ack.outcome == ("new" if allowed else "refused")
+
+    async def test_who_was_a_moderator_is_none_any_more(self, kit: Kit) -> None:
+        """The role that counts is the one at the append (D2)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await append(log, created)
+            await log.put([role("mona")])
+            assert await outcomes(log, change(2, "message.delete", created, user="mona")) == ["new"]
+            await log.put([role("mona", "member")])
+
+            error = await refusal(log, change(3, "message.restore", created, user="mona"))
+
+            assert isinstance(error, NotAllowed)
+
+    async def test_a_moderator_of_one_channel_is_none_elsewhere(self, kit: Kit) -> None:
+        """Rights are asked for by channel (D2)."""
+        async with kit.opened() as log:
+            created = wish(1, channel="sales")
+            await log.put([role("mona")])
+            await append(log, created, channel="sales")
+
+            entry = change(2, "message.delete", created, user="mona", channel="sales")
+
+            assert isinstance(await refusal(log, entry, "sales"), NotAllowed)
+
+    async def test_without_a_role_nobody_moderates(self, kit: Kit) -> None:
+        """Moderators are the app's to name; another's role, or a register of another name, is none."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await log.put([role("bob"), role("mona")._replace(name="pin")])
+            await append(log, created)
+
+            assert isinstance(
+                await refusal(log, change(2, "message.delete", created, user="mona")), NotAllowed
+            )
+
+    async def test_a_change_needs_its_target(self, kit: Kit) -> None:
+        """An unknown target is named as such (D9)."""
+        async with kit.opened() as log:
+            error = await refusal(log, change(2, "reaction.add", wish(1)))
+
+            assert isinstance(error, MessageNotFound)
+            assert error.message_id == wish(2).ident.id
+
+    async def test_a_target_is_named_with_its_user(self, kit: Kit) -> None:
+        """The same id of another user is another target (D1)."""
+        async with kit.opened() as log:
+            await append(log, wish(1, user="bob"))
+
+            assert isinstance(await refusal(log, change(2, "message.delete", wish(1))), MessageNotFound)
+
+    async def test_a_target_is_a_message(self, kit: Kit) -> None:
+        """A reaction or an edit cannot be changed: it is none (D9)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            reaction = change(2, "reaction.add", created)
+            await append(log, created, reaction)
+
+            assert isinstance(await refusal(log, change(3, "message.delete", reaction)), MessageNotFound)
+
+    async def test_a_target_lies_in_the_same_channel(self, kit: Kit) -> None:
+        """A message of another channel is not there (D1)."""
+        async with kit.opened() as log:
+            created = wish(1, channel="sales")
+            await append(log, created, channel="sales")
+
+            assert isinstance(await refusal(log, change(2, "reaction.add", created)), MessageNotFound)
+
+    async def test_a_stale_edit_is_a_conflict(self, kit: Kit) -> None:
+        """`base` is the version edited from; another one has won by then (D9)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await append(log, created, change(2, "message.update", created, base=1))
+
+            error = await refusal(log, change(3, "message.update", created, base=1))
+
+            assert isinstance(error, VersionConflict)
+            assert await outcomes(log, change(4, "message.update", created, base=2)) == ["new"]
+
+    async def test_versions_count_deletes_and_restores_and_no_reactions(self, kit: Kit) -> None:
+        """What `base` is compared with is what a page tells (D9)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            await append(
+                log,
+                created,
+                change(2, "message.update", created),
+                change(3, "reaction.add", created),
+                change(4, "message.delete", created),
+                change(5, "message.restore", created),
+            )
+
+            (found,) = (await log.messages(SUPPORT, limit=10)).items
+
+            assert found.version == 4
+            assert await outcomes(log, change(6, "message.update", created, base=4)) == ["new"]
+
+    async def test_an_unknown_kind_has_no_rights_to_be_checked(self, kit: Kit) -> None:
+        """What a newer writer sends is stored and ignored, never dropped (wire envelope)."""
+        async with kit.opened() as log:
+            assert await outcomes(
+                log, wish(1, kind="poll.open"), change(2, "poll.vote", wish(9), user="bob")
+            ) == ["new", "new"]
+            assert (await log.messages(SUPPORT, limit=10)).items == ()
+            assert len((await log.entries(SUPPORT, after=None, limit=10)).items) == 2
+
+    async def test_a_change_for_newer_readers_is_kept_unread(self, kit: Kit) -> None:
+        """Whoever may interpret it will: this version neither checks nor folds it (wire envelope)."""
+        async with kit.opened() as log:
+            created = wish(1)
+            newer = change(2, "message.update", created, user="bob", v=2, min=2)
+
+            assert await outcomes(log, created, newer) == ["new", "new"]
+            assert [item.version for item in (await log.messages(SUPPORT, limit=10)).items] == [1]
