@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from chatkit.model import ijson
 from chatkit.model.order import OrderKey
 
 READ: Final = "read"
@@ -17,6 +18,10 @@ ROLE: Final = "role"
 """What a user may do in a channel; `newest`. Value: `owner`, `moderator` or `member`."""
 MODERATORS: Final = frozenset({"owner", "moderator"})
 """Roles that may delete and restore messages of others (D2)."""
+MAX_NAME: Final = 64
+"""Characters of a register's name."""
+MAX_VALUE: Final = 4_096
+"""Bytes of a register's value, and of the text of its place."""
 
 
 class Register(NamedTuple):
@@ -29,6 +34,23 @@ class Register(NamedTuple):
     merge: Literal["greatest", "newest"]
     key: OrderKey | None
     """What decides between two values, as `merged` says."""
+
+
+def check(register: Register) -> None:
+    """Refuse a register that no log keeps.
+
+    Raises:
+        InvalidMessage: It holds U+0000, a lone surrogate, no epoch, or more than there is room for.
+    """
+    epoch, serial = register.key or (0, "")
+    ijson.check({**register._asdict(), "merge": None, "key": [epoch, serial]}, "register")
+    if not 1 <= len(register.name) <= MAX_NAME:
+        raise ijson.field_error("register.name", f"is not a name of 1 to {MAX_NAME} characters")
+    if epoch < 0:
+        raise ijson.field_error("register.key.0", "is below 0")
+    for field, text in (("value", register.value), ("key.1", serial)):
+        if len(text.encode()) > MAX_VALUE:
+            raise ijson.field_error(f"register.{field}", f"is longer than {MAX_VALUE} bytes")
 
 
 def merged(old: Register | None, new: Register) -> Register:
