@@ -179,9 +179,7 @@ def test_an_unused_channel_is_empty(history: RawHistory) -> None:
     assert (page.items, page.as_of, page.provisional) == ((), OrderKey(1, ""), False)
 
 
-def test_raw_history_finds_nothing_by_name(history: RawHistory) -> None:
-    """Reading by message or by thread is what a log is for."""
-    with pytest.raises(CapabilityError):
-        history.get("support", [wish(1).ident])
+def test_raw_history_knows_no_threads(history: RawHistory) -> None:
+    """Reading by thread is what a log is for."""
     with pytest.raises(CapabilityError):
         history.messages("support", limit=10, thread=wish(1).ident)

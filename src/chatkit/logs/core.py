@@ -26,7 +26,7 @@ from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import Register
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
-from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, SearchPage
+from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, SearchMark, SearchPage
 from chatkit.ports.outgoing import Outgoing
 
 
@@ -174,8 +174,19 @@ class LogCore:
                 for channel in channels
             }
 
-    def search(self, question: Question) -> SearchPage:
+    def search(
+        self,
+        text: str,
+        *,
+        channels: Sequence[str] | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
         """Return messages that hold all words of a text, newest first; each is looked at."""
+        question = Question(text, channels, sender, since, until, before, limit)
         with self.lock:
             return search({name: kept.projection for name, kept in self._channels.items()}, question)
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from chatkit.logs.core import LogCore
-from chatkit.logs.search import Question
 from chatkit.model.order import Ident, Place
 from chatkit.model.registers import Register
 from chatkit.model.views import Unread
@@ -100,7 +99,9 @@ class MemoryLog:
         limit: int,
     ) -> SearchPage:
         """Return messages that hold all words of a text, newest first."""
-        return self.core.search(Question(text, channels, sender, since, until, before, limit))
+        return self.core.search(
+            text, channels=channels, sender=sender, since=since, until=until, before=before, limit=limit
+        )
 
     async def trim(self, channel: str, before: Place, /) -> LogState:
         """Forget entries and messages before a place, and ids that went more than 400 days ago."""

@@ -21,17 +21,17 @@ class Question(NamedTuple):
     """What is looked for; see `chatkit.ports.Log.search`."""
 
     text: str
-    channels: Sequence[str] | None = None
-    sender: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    before: SearchMark | None = None
-    limit: int = 50
+    channels: Sequence[str] | None
+    sender: str | None
+    since: datetime | None
+    until: datetime | None
+    before: SearchMark | None
+    limit: int
 
 
 class _Hit(NamedTuple):
     mark: SearchMark
-    index: int
+    number: int
     """Of all messages of its channel."""
 
 
@@ -44,7 +44,7 @@ def search(channels: Mapping[str, Projection], question: Question) -> SearchPage
     limit = bounded(question.limit)
     rivers = (_hits(name, channels[name], wanted, question) for name in names)
     found = list(islice(merge(*rivers, reverse=True), limit + 1))
-    items = tuple(channels[mark.channel].at(index) for mark, index in found[:limit])
+    items = tuple(channels[mark.channel].at(number) for mark, number in found[:limit])
     return SearchPage(items, found[limit - 1].mark if len(found) > limit else None)
 
 
