@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -27,9 +27,8 @@ from chatkit.logs.memory import MemoryLog
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import Register
 from chatkit.ports.adapter import Publisher, Received
-from chatkit.ports.log import Log
+from chatkit.ports.log import Log, LogFeature
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 from chatkit.testing.clock import VirtualClock
 from tests.adapters.world import World, attached, parts, received
@@ -198,23 +197,7 @@ async def test_the_memory_log_answers_over_the_network(world: World) -> None:
     assert len((await log.messages("support", limit=10)).items) == 1
     assert len((await log.get("support", [wish(1).ident])).items) == 1
     assert (await log.find("support", [wish(1).ident])).items == {wish(1).ident: ack.key}
-    assert log.capabilities == {"append", "fence", "fold", "erase"}
-
-
-async def test_what_the_remote_log_lacks_it_refuses(world: World) -> None:
-    """As a capability that is not there yet."""
-    log = log_of(world.adapter())
-    for call in (
-        log.versions("support", wish(1).ident),
-        log.put([Register("support", "ada", "read", "1", "greatest", None)]),
-        log.registers("support", ["read"]),
-        log.unread("ada", ["support"]),
-        log.search("word", channels=None, sender=None, before=None, limit=10),
-        log.trim("support", key(1)),
-    ):
-        with pytest.raises(CapabilityError, match="yet"):
-            await call
-    await log.aclose()
+    assert log.capabilities == set(get_args(LogFeature))
 
 
 async def test_memory_does_not_resume_unless_told_to(world: World) -> None:

@@ -12,5 +12,5 @@ from chatkit.testing.clock import VirtualClock
 
 @pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
-    """An empty log; `mona` moderates `support`."""
-    return MemoryLog(clock, Random(1), moderator=lambda channel, user: (channel, user) == ("support", "mona"))
+    """An empty log."""
+    return MemoryLog(clock, Random(1))

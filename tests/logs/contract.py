@@ -16,8 +16,9 @@ from chatkit.errors import ChatkitError
 from chatkit.model.entry import Folded
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import READ, ROLE, UNREAD, Register, place_text
+from chatkit.model.search import SearchPage
 from chatkit.model.views import Unread
-from chatkit.ports.log import Entries, Log, LogState, Messages, SearchPage
+from chatkit.ports.log import Entries, Log, LogState, Messages
 from chatkit.ports.outgoing import Ack, Outgoing
 from tests.logs.wishes import text_of, wish
 

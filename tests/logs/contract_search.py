@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from chatkit.ports.log import Log, SearchMark
+from chatkit.model.search import SearchMark
+from chatkit.ports.log import Log
 from tests.logs.contract import SUPPORT, Kit, append, key, numbers, role, said, says, search, serial, texts
 from tests.logs.wishes import change, wish
 

@@ -40,7 +40,7 @@ def deliveries(draw: st.DrawFn) -> list[list[Outgoing]]:
 @given(deliveries())
 def test_any_retries_give_each_lane_in_order_once(delivered: list[list[Outgoing]]) -> None:
     """No double, no disorder within a lane, and no gap in the numbers of the channel (I2, I4)."""
-    core = LogCore(VirtualClock(), Random(1), moderator=None, keep=1000)
+    core = LogCore(VirtualClock(), Random(1), keep=1000)
     accepted: set[str] = set()
     for entries in delivered:
         answer, new = core.append("support", entries)
@@ -62,7 +62,7 @@ def test_any_retries_give_each_lane_in_order_once(delivered: list[list[Outgoing]
 @given(st.data())
 def test_a_patient_lane_loses_nothing(data: st.DataObject) -> None:
     """One publish in flight, repeated until it is answered: every entry is in, once and in order (I1, I4)."""
-    core = LogCore(VirtualClock(), Random(1), moderator=None, keep=1000)
+    core = LogCore(VirtualClock(), Random(1), keep=1000)
     count = data.draw(st.integers(1, 12))
     flying: list[list[Outgoing]] = []
     chances: st.SearchStrategy[bool] = st.booleans()
@@ -92,7 +92,7 @@ def test_a_patient_lane_loses_nothing(data: st.DataObject) -> None:
 
 def test_threads_share_a_log() -> None:
     """Eight writers with overlapping retries: no double, gap or disorder (D9)."""
-    core = LogCore(VirtualClock(), Random(1), moderator=None, keep=10_000)
+    core = LogCore(VirtualClock(), Random(1), keep=10_000)
     start = threading.Barrier(8)
 
     def write(lane: int) -> None:

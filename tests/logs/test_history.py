@@ -31,7 +31,7 @@ def key(number: int) -> OrderKey:
 @pytest.fixture
 def core(clock: VirtualClock) -> LogCore:
     """An empty log."""
-    return LogCore(clock, Random(1), moderator=None, keep=100)
+    return LogCore(clock, Random(1), keep=100)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_ids_are_found_within_the_window(core: LogCore, history: RawHistory, clo
 
 def test_without_a_window_it_reaches_as_far_as_entries_are_kept(clock: VirtualClock) -> None:
     """Persistence for ever, but for the log's own bound."""
-    core = LogCore(clock, Random(1), moderator=None, keep=2)
+    core = LogCore(clock, Random(1), keep=2)
     history = core.history(None, as_kept)
     note(core, wish(1))
     reached = history.find("support", []).reaches
@@ -179,9 +179,7 @@ def test_an_unused_channel_is_empty(history: RawHistory) -> None:
     assert (page.items, page.as_of, page.provisional) == ((), OrderKey(1, ""), False)
 
 
-def test_raw_history_finds_nothing_by_name(history: RawHistory) -> None:
-    """Reading by message or by thread is what a log is for."""
-    with pytest.raises(CapabilityError):
-        history.get("support", [wish(1).ident])
+def test_raw_history_knows_no_threads(history: RawHistory) -> None:
+    """Reading by thread is what a log is for."""
     with pytest.raises(CapabilityError):
         history.messages("support", limit=10, thread=wish(1).ident)

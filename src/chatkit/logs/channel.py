@@ -14,7 +14,7 @@ from chatkit.logs.record import Record
 from chatkit.logs.rights import CHANGES, objection
 from chatkit.model.entry import Entry
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, Place
 from chatkit.ports.outgoing import Ack, Outgoing
 
 
@@ -50,12 +50,13 @@ class ChannelLog:
             return Ack(entry.ident, "refused", error=problem), None
         body = digest(envelope, self._secret)
         answer = self.fence.answer(entry, body, now)
-        if answer is None:
-            problem = self._objection(envelope)
-            if problem is None:
-                return self._accept(entry, envelope, body, now)
-            answer = Ack(entry.ident, "refused", error=problem)
-            self.fence.refuse(entry, answer)
+        if answer is not None:
+            return answer if answer.key is None else answer._replace(prev=self.record.prev(answer.key)), None
+        problem = self._objection(envelope)
+        if problem is None:
+            return self._accept(entry, envelope, body, now)
+        answer = Ack(entry.ident, "refused", error=problem)
+        self.fence.refuse(entry, answer)
         return answer, None
 
     def note(self, ident: Ident, data: bytes, now: datetime) -> Entry:
@@ -66,15 +67,26 @@ class ChannelLog:
             kind = ""
         return self.record.add(ident, kind, data, now)[0].entry
 
+    def trim(self, before: Place, now: datetime) -> None:
+        """Forget entries and messages before a place, and ids that went long ago."""
+        self.record.trim(before)
+        if self.record.floor is not None:
+            self.projection.trim(self.record.floor.key)
+            self.fence.trim(self.record.floor.key, now)
+
+    def versions(self, ident: Ident) -> tuple[Entry, ...]:
+        """Return the creation and every edit, delete and restore of a message."""
+        return tuple(map(self.record.at, self.projection.versions(ident)))
+
     def _accept(self, entry: Outgoing, envelope: Envelope, body: bytes, now: datetime) -> tuple[Ack, Entry]:
-        item, gone = self.record.add(entry.ident, envelope.kind, entry.data, now)
+        item, full = self.record.add(entry.ident, envelope.kind, entry.data, now)
         stamp = item.stamp
         self.fence.accept(entry, Known(stamp.key, stamp.at, body, stamp.prev))
         for key in self.projection.apply(envelope, item):
             if self.record.floor is None or key > self.record.floor.key:
                 self.record.erase(key, erased)
-        if gone is not None:
-            self.projection.trim(gone)
+        if full and self.record.floor is not None:
+            self.projection.trim(self.record.floor.key)
         return Ack(entry.ident, "new", stamp.key, stamp.at, prev=stamp.prev), item.entry
 
     def _objection(self, envelope: Envelope) -> ChatkitError | None:

@@ -2,62 +2,86 @@
 
 What it keeps of a channel is bounded: the newest `keep` entries with their messages, and far longer what
 the fence needs (`chatkit.logs.fence`): 1,000,000 ids, 100,000 lanes. Channels: as many as are written to.
+Registers: one for each channel, user and name that is put.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from threading import RLock
-from typing import ClassVar, Final
+from typing import ClassVar, Final, get_args
 
 from chatkit.errors import ConfigError
 from chatkit.logs.channel import ChannelLog
 from chatkit.logs.history import RawHistory
+from chatkit.logs.listening import Listeners
 from chatkit.logs.pages import bounded, cut
 from chatkit.logs.record import ALWAYS, EPOCH, Record, Show, index_after
+from chatkit.logs.registers import Registers
+from chatkit.logs.search import Question, search
+from chatkit.logs.unread import unread
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
+from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
-
-Moderator = Callable[[str, str], bool]
 
 
 class LogCore:
     """A log in memory; see `chatkit.logs.memory.MemoryLog` for its arguments."""
 
-    capabilities: ClassVar[frozenset[LogFeature]] = frozenset({"append", "fence", "fold", "erase"})
+    capabilities: ClassVar[frozenset[LogFeature]] = frozenset(get_args(LogFeature))
 
-    def __init__(self, clock: Clock, random: RandomSource, *, moderator: Moderator | None, keep: int) -> None:
+    def __init__(self, clock: Clock, random: RandomSource, *, keep: int) -> None:
         if keep < 1:
             raise ConfigError("log: keep is at least 1 entry")
         self.log_id: Final = f"{random.getrandbits(128):032x}"
         self.lock: Final = RLock()
         self.clock: Final = clock
+        self.listeners: Final = Listeners()
         self._secret = random.getrandbits(256).to_bytes(32, "big")
-        self._moderator = moderator
         self._keep = keep
         self._channels: dict[str, ChannelLog] = {}
+        self._registers = Registers()
 
     # ------------------------------------------------------------------ writing
 
     def append(self, channel: str, entries: Sequence[Outgoing]) -> tuple[Appended, tuple[Entry, ...]]:
         """Number and keep entries (D9); the second is what was new, in order."""
         with self.lock:
-            kept = self._kept(channel)
+            kept = self._seen(channel)
             now = self.clock.wall()
             answers = [kept.append(entry, now) for entry in entries]
             acks = tuple(ack for ack, _ in answers)
-            return Appended(self._state(kept.record, now), acks), tuple(
-                new for _, new in answers if new is not None
-            )
+            new = tuple(entry for _, entry in answers if entry is not None)
+            if entries:
+                self._channels[channel] = kept
+            if new:
+                self.listeners.tell(channel)
+            return Appended(self._state(kept.record, now), acks), new
 
     def note(self, channel: str, ident: Ident, data: bytes) -> Entry:
         """Number and keep an envelope without fence, rights or fold, as raw history does."""
         with self.lock:
-            return self._kept(channel).note(ident, data, self.clock.wall())
+            kept = self._channels[channel] = self._seen(channel)
+            return kept.note(ident, data, self.clock.wall())
+
+    def put(self, registers: Sequence[Register]) -> None:
+        """Merge registers, all or none."""
+        with self.lock:
+            self._registers.put(registers)
+
+    def trim(self, channel: str, before: Place) -> LogState:
+        """Forget entries and messages before a place (D26)."""
+        with self.lock:
+            kept = self._seen(channel)
+            now = self.clock.wall()
+            kept.trim(before, now)
+            return self._state(kept.record, now)
 
     # ------------------------------------------------------------------ reading
 
@@ -130,6 +154,43 @@ class LogCore:
                 reaches=kept.fence.forgotten or ALWAYS,
             )
 
+    def versions(self, channel: str, ident: Ident) -> Entries:
+        """Return the creation and every edit, delete and restore of one message, oldest first."""
+        with self.lock:
+            kept = self._seen(channel)
+            return Entries(self._state(kept.record, self.clock.wall()), kept.versions(ident), more=False)
+
+    def registers(
+        self, channel: str, names: Sequence[str], *, users: Sequence[str] | None = None
+    ) -> Sequence[Register]:
+        """Return registers by name, then user."""
+        with self.lock:
+            return self._registers.named(channel, names, users)
+
+    def unread(self, user: str, channels: Sequence[str]) -> Mapping[str, Unread]:
+        """Count what a user has not read, message by message."""
+        with self.lock:
+            return {
+                channel: unread(self._seen(channel), user, *self._registers.marks(channel, user))
+                for channel in channels
+            }
+
+    def search(
+        self,
+        text: str,
+        *,
+        channels: Sequence[str] | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
+        limit: int,
+    ) -> SearchPage:
+        """Return messages that hold all words of a text, newest first; each is looked at."""
+        question = Question(text, channels, sender, since, until, before, limit)
+        with self.lock:
+            return search({name: kept.projection for name, kept in self._channels.items()}, question)
+
     def history(self, window: float | None, show: Show) -> RawHistory:
         """Return the view of a provider that has raw history alone.
 
@@ -145,21 +206,16 @@ class LogCore:
 
     # ------------------------------------------------------------------ inside
 
-    def _kept(self, channel: str) -> ChannelLog:
-        found = self._channels.get(channel)
-        if found is None:
-            found = self._channels[channel] = self._seen(channel)
-        return found
-
     def _seen(self, channel: str) -> ChannelLog:
         """Return a channel to read; one that nobody wrote to is not kept."""
         found = self._channels.get(channel)
         return found or ChannelLog(
-            channel, self.log_id, self._secret, self._keep, lambda user: self._moderates(channel, user)
+            channel,
+            self.log_id,
+            self._secret,
+            self._keep,
+            lambda user: self._registers.moderates(channel, user),
         )
-
-    def _moderates(self, channel: str, user: str) -> bool:
-        return self._moderator is not None and self._moderator(channel, user)
 
     def _state(self, record: Record, now: datetime) -> LogState:
         return LogState(

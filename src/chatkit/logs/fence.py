@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from chatkit.model.order import Ident, OrderKey
@@ -17,6 +17,8 @@ IDS: Final = 1_000_000
 """Ids remembered of one channel, far more than bodies are kept (D20); the oldest are forgotten."""
 LANES: Final = 100_000
 """Lanes remembered of one channel; those that were silent longest are forgotten."""
+AGE: Final = timedelta(days=400)
+"""How long the id of an entry that was trimmed is remembered: longer than any outbox keeps one (D20)."""
 REFUSALS: Final = 10_000
 """Refusals remembered of one channel."""
 
@@ -62,17 +64,28 @@ class Fence:
         """Remember an envelope and how far its lane has come."""
         _put(self._known, entry.ident, known)
         if len(self._known) > IDS:
-            self.forgotten = self._known.popitem(last=False)[1].at
+            self._forget()
         if entry.seq is not None:
             _put(self._lanes, (entry.ident.user, entry.device), entry.seq)
             if len(self._lanes) > LANES:
                 self._lanes.popitem(last=False)
+
+    def trim(self, floor: OrderKey, now: datetime) -> None:
+        """Forget the ids of entries up to the floor that came too long ago."""
+        while self._known:
+            oldest = next(iter(self._known.values()))
+            if oldest.key > floor or oldest.at >= now - AGE:
+                return
+            self._forget()
 
     def refuse(self, entry: Outgoing, ack: Ack) -> None:
         """Remember a refusal: a copy of the same attempt that comes later must not be accepted (D9)."""
         _put(self._refused, _attempt(entry), ack)
         if len(self._refused) > REFUSALS:
             self._refused.popitem(last=False)
+
+    def _forget(self) -> None:
+        self.forgotten = self._known.popitem(last=False)[1].at
 
 
 def _attempt(entry: Outgoing) -> tuple[Ident, str, int | None]:

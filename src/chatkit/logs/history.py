@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from chatkit.core.fold import MessageFold, Voucher
 from chatkit.core.timeline_changes import change_of
@@ -20,7 +20,7 @@ from chatkit.logs.record import ALWAYS, EPOCH, Item, Record, Show, index_after, 
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey, Place
-from chatkit.ports.log import Entries, Found, LogFeature, LogState, Messages
+from chatkit.ports.log import Entries, Found, LogState, Messages
 
 if TYPE_CHECKING:
     from chatkit.logs.core import LogCore
@@ -34,8 +34,6 @@ class RawHistory:
         window: How many seconds it reaches back; `None`: as far as entries are kept.
         show: How it shows places.
     """
-
-    capabilities: ClassVar[frozenset[LogFeature]] = frozenset()
 
     def __init__(self, core: LogCore, *, window: float | None, show: Show) -> None:
         self._core = core
@@ -76,7 +74,11 @@ class RawHistory:
             CapabilityError: A thread was asked for: raw history does not know threads.
         """
         if thread is not None:
-            raise CapabilityError("raw history cannot be read by thread", channel=channel)
+            raise CapabilityError(
+                "raw history cannot be read by thread",
+                channel=channel,
+                hint="Read all messages, or give a log.",
+            )
         with self._core.lock:
             record = self._core.record(channel)
             items = self._items(record)
@@ -98,11 +100,6 @@ class RawHistory:
                 after=page.after,
                 provisional=page.after is not None,
             )
-
-    def get(self, channel: str, idents: Sequence[Ident | str]) -> Messages:
-        """Refuse: raw history finds nothing by id."""
-        del idents
-        raise CapabilityError("raw history cannot be read by message", channel=channel)
 
     def find(self, channel: str, idents: Sequence[Ident]) -> Found:
         """Say which of these envelopes are in the window, and how far that reaches back."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
-from chatkit.errors import CapabilityError
-from chatkit.logs.core import LogCore, Moderator
-from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.logs.core import LogCore
+from chatkit.model.order import Ident, Place
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
@@ -16,24 +16,21 @@ from chatkit.ports.outgoing import Outgoing
 
 
 class MemoryLog:
-    """The reference implementation of `chatkit.ports.Log`; registers, search and trimming are to come.
+    """The reference implementation of `chatkit.ports.Log`. No call waits or goes unanswered.
 
     Args:
         clock: Its time; entries of a channel never go back in it.
         random: Gives the log its id.
-        moderator: Says whether a user moderates a channel; `None`: nobody moderates any.
         keep: Most entries kept of one channel; the oldest go, with their messages, and the floor rises.
     """
 
-    def __init__(
-        self, clock: Clock, random: RandomSource, *, moderator: Moderator | None = None, keep: int = 100_000
-    ) -> None:
-        self.core = LogCore(clock, random, moderator=moderator, keep=keep)
+    def __init__(self, clock: Clock, random: RandomSource, *, keep: int = 100_000) -> None:
+        self.core = LogCore(clock, random, keep=keep)
         """The same without waiting, for a hub that announces what it appends in one step."""
 
     @property
     def capabilities(self) -> frozenset[LogFeature]:
-        """What this log can do."""
+        """All there is."""
         return self.core.capabilities
 
     async def append(self, channel: str, entries: Sequence[Outgoing], /) -> Appended:
@@ -68,56 +65,52 @@ class MemoryLog:
         """Return the messages named, folded, ascending."""
         return self.core.get(channel, idents)
 
+    async def versions(self, channel: str, ident: Ident, /) -> Entries:
+        """Return the creation and every edit, delete and restore of one message, oldest first."""
+        return self.core.versions(channel, ident)
+
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes the log has (D10)."""
         return self.core.find(channel, idents)
 
-    async def versions(self, channel: str, ident: Ident, /) -> Entries:
-        """Refuse: not there yet."""
-        del ident
-        _not_yet("the versions of a message", channel)
-
     async def put(self, registers: Sequence[Register], /) -> None:
-        """Refuse: not there yet."""
-        del registers
-        _not_yet("registers")
+        """Merge registers, all or none."""
+        self.core.put(registers)
 
     async def registers(
         self, channel: str, names: Sequence[str], /, *, users: Sequence[str] | None = None
     ) -> Sequence[Register]:
-        """Refuse: not there yet."""
-        del names, users
-        _not_yet("registers", channel)
+        """Return registers of a channel by name, of some users or of all."""
+        return self.core.registers(channel, names, users=users)
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
-        """Refuse: not there yet."""
-        del user, channels
-        _not_yet("unread counts")
+        """Count what a user has not read."""
+        return self.core.unread(user, channels)
 
     async def search(
         self,
         text: str,
         /,
         *,
-        channels: Sequence[str] | None,
-        sender: str | None,
-        before: OrderKey | None,
+        channels: Sequence[str] | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
         limit: int,
-    ) -> Messages:
-        """Refuse: not there yet."""
-        del text, channels, sender, before, limit
-        _not_yet("search")
+    ) -> SearchPage:
+        """Return messages that hold all words of a text, newest first."""
+        return self.core.search(
+            text, channels=channels, sender=sender, since=since, until=until, before=before, limit=limit
+        )
 
     async def trim(self, channel: str, before: Place, /) -> LogState:
-        """Refuse: not there yet; `keep` bounds a channel."""
-        del before
-        _not_yet("trimming", channel)
+        """Forget entries and messages before a place, and ids that went more than 400 days ago."""
+        return self.core.trim(channel, before)
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield the name of each channel that anybody in this process appended to."""
+        return self.core.listeners.changes()
 
     async def aclose(self) -> None:
         """Do nothing: what is held goes with the log."""
-
-
-def _not_yet(what: str, channel: str | None = None) -> NoReturn:
-    raise CapabilityError(
-        f"the memory log has no {what} yet", channel=channel, hint="Use what `log.capabilities` names."
-    )

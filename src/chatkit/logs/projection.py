@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from chatkit.core.fact import Fact
 from chatkit.core.fold import MessageFold, Voucher
+from chatkit.core.timeline_bytes import reparse
 from chatkit.core.timeline_changes import change_of
-from chatkit.logs.record import Item, index_from
+from chatkit.logs.face import Face
+from chatkit.logs.record import Item, index_after, index_from
 from chatkit.model.entry import Folded, Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey
@@ -34,10 +36,14 @@ class Projection:
         """Every message, replies included."""
         self._voucher = Voucher("provider", origin, stamped=True)
         self._folds: dict[Ident, MessageFold] = {}
+        self._faces: dict[Ident, Face] = {}
         self._threads: dict[Ident, Thread] = {}
         self._roots: dict[Ident, Ident] = {}
         self._by_id: dict[str, tuple[Ident, ...]] = {}
         self._texts: dict[Ident, list[OrderKey]] = {}
+        """Places of the entries whose text is kept."""
+        self._changes: dict[Ident, list[OrderKey]] = {}
+        """Places of edits, deletes and restores, where there are any."""
 
     def target(self, envelope: Envelope) -> MessageFold | None:
         """Return the message that a change is for."""
@@ -56,30 +62,53 @@ class Projection:
             return ()
         register, change = found
         target.change(register, change, Counter())
-        texts = self._texts[target.ident]
+        ident = target.ident
+        if isinstance(register, tuple):
+            return ()
+        self._changes.setdefault(ident, []).append(fact.key)
+        showing = None if target.deleted else reparse(target.edit or target.data)
+        self._faces[ident] = self._faces[ident].showing(showing)
+        texts = self._texts[ident]
         if register == "update":
             texts.append(fact.key)
         elif register == "delete":
-            self._texts[target.ident] = []
+            self._texts[ident] = []
             return texts
         return ()
 
-    def trim(self, item: Item) -> None:
-        """Forget the message that an entry created: the entry is gone."""
-        fold = self._folds.get(item.ident)
-        if fold is None or fold.key != item.stamp.key:
-            return
-        del self._folds[item.ident]
-        del self._texts[item.ident]
-        root = self._roots.pop(item.ident, None)
-        for thread in (self.all, *([self._threads[root]] if root else [])):
-            i = index_from(thread.stamps, item.stamp.key)
-            del thread.stamps[i], thread.idents[i]
-        if root and not self._threads[root].idents:
+    def trim(self, floor: OrderKey) -> None:
+        """Forget the messages up to a place: the entries that created them are gone."""
+        stop = index_after(self.all.stamps, floor)
+        for ident in self.all.idents[:stop]:
+            del self._folds[ident], self._faces[ident], self._texts[ident]
+            self._changes.pop(ident, None)
+            left = tuple(other for other in self._by_id.pop(ident.id) if other != ident)
+            if left:
+                self._by_id[ident.id] = left
+            root = self._roots.pop(ident, None)
+            if root is not None:
+                self._shorten(root)
+        del self.all.stamps[:stop], self.all.idents[:stop]
+
+    def _shorten(self, root: Ident) -> None:
+        """Forget the oldest reply of a thread."""
+        thread = self._threads[root]
+        del thread.stamps[0], thread.idents[0]
+        if not thread.idents:
             del self._threads[root]
-        left = tuple(ident for ident in self._by_id.pop(item.ident.id) if ident != item.ident)
-        if left:
-            self._by_id[item.ident.id] = left
+
+    def face(self, ident: Ident) -> Face:
+        """Return what of a message is counted and searched."""
+        return self._faces[ident]
+
+    def versions(self, ident: Ident) -> Sequence[OrderKey]:
+        """Return the places of the creation and of every edit, delete and restore; none: no such message."""
+        fold = self._folds.get(ident)
+        return () if fold is None else (fold.key, *self._changes.get(ident, ()))
+
+    def at(self, index: int) -> Folded:
+        """Return one of all messages."""
+        return self._folded(self.all.idents[index], self.all.stamps[index])
 
     def thread(self, root: Ident | None) -> Thread:
         """Return the replies to a message, or all messages."""
@@ -107,6 +136,7 @@ class Projection:
     def _create(self, fact: Fact, stamp: Stamp) -> None:
         ident = fact.ident
         self._folds[ident] = MessageFold.created(fact, self._voucher)
+        self._faces[ident] = Face.created(fact.envelope)
         self._texts[ident] = [fact.key]
         self._by_id[ident.id] = (*self._by_id.get(ident.id, ()), ident)
         threads = [self.all]

@@ -69,8 +69,8 @@ class Record:
         self._keep = keep
         self._count = 0
 
-    def add(self, ident: Ident, kind: str, data: bytes, now: datetime) -> tuple[Item, Item | None]:
-        """Number an entry; returns it, and the one that had to go for it."""
+    def add(self, ident: Ident, kind: str, data: bytes, now: datetime) -> tuple[Item, bool]:
+        """Number an entry; returns it, and whether the oldest had to go for it."""
         self._count += 1
         stamp = Stamp(
             key=OrderKey(EPOCH, f"{self._count:020d}"),
@@ -83,16 +83,32 @@ class Record:
         item = Item(Entry(data, stamp), ident, kind)
         self.items.append(item)
         if len(self.items) <= self._keep:
-            return item, None
-        gone = self.items.pop(0)
-        self.floor = gone.stamp
-        return item, gone
+            return item, False
+        self.floor = self.items.pop(0).stamp
+        return item, True
 
     def erase(self, key: OrderKey, erased: Callable[[bytes], bytes]) -> None:
         """Take the text out of an entry that is still kept (D26)."""
         i = index_from(self.items, key)
         item = self.items[i]
         self.items[i] = item._replace(entry=item.entry._replace(data=erased(item.entry.data)))
+
+    def prev(self, key: OrderKey) -> str | None:
+        """Return the serial before an entry; `None`: it was trimmed."""
+        if self.floor is not None and key <= self.floor.key:
+            return None
+        return self.at(key).stamp.prev
+
+    def trim(self, before: Place) -> None:
+        """Let go of entries before a place."""
+        count = index_from(self.items, before)
+        if count:
+            self.floor = self.items[count - 1].stamp
+            del self.items[:count]
+
+    def at(self, key: OrderKey) -> Entry:
+        """Return an entry that is still kept."""
+        return self.items[index_from(self.items, key)].entry
 
     def since(self, key: OrderKey) -> tuple[Entry, ...] | None:
         """Return all entries after a place, or `None` where nobody can say that these are all."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import lru_cache
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # the typed stubs leave it out
 from typing import Any, Final
 
 from chatkit.model.envelope_parts import Ref, Root, Sender

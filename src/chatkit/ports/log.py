@@ -130,7 +130,11 @@ class Log(Protocol):
         ...
 
     async def put(self, registers: Sequence[Register], /) -> None:
-        """Merge registers as `chatkit.model.registers.merged` says, in one transaction; safe to repeat."""
+        """Merge registers as `chatkit.model.registers.merged` says, in one transaction; safe to repeat.
+
+        Raises:
+            InvalidMessage: One is none, as `chatkit.model.registers.check` says; none of the call is kept.
+        """
         ...
 
     async def registers(

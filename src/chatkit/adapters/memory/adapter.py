@@ -15,6 +15,7 @@ from chatkit.adapters.memory.peer import Caller
 from chatkit.adapters.memory.profiles import Profile
 from chatkit.adapters.memory.publishing import HttpPublisher, Publishing
 from chatkit.adapters.memory.remote import RemoteLog
+from chatkit.adapters.memory.remote_history import RemoteHistory
 from chatkit.adapters.memory.session import MemorySession
 from chatkit.adapters.memory.wire import request
 from chatkit.errors import ChatkitError, RateLimited, TransportError
@@ -127,11 +128,11 @@ class MemoryAdapter:
         capabilities = self._profile.capabilities
         if capabilities.history == 0:
             return None
-        core = self._hub.log.core
         if capabilities.order == "log" and capabilities.history is None:
-            return RemoteLog(self._hub, self._link, self._caller, core)
-        history = core.history(capabilities.history, self._profile.shown)
-        return RemoteLog(self._hub, self._link, self._caller, history)
+            return RemoteLog(self._hub, self._link, self._caller)
+        return RemoteHistory(
+            self._link, self._hub.log.core.history(capabilities.history, self._profile.shown)
+        )
 
 
 class MemoryFactory:

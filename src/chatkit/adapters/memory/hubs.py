@@ -6,7 +6,6 @@ where an adapter's package knows one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -23,7 +22,6 @@ def new_hub(
     *,
     clock: Clock,
     random: RandomSource,
-    moderator: Callable[[str, str], bool] | None = None,
     keep: int = 100_000,
 ) -> Hub:
     """Make a hub that the process does not share: for `MemoryConfig(hub=...)`.
@@ -32,10 +30,9 @@ def new_hub(
         name: What it is called in realms and errors.
         clock: Its own time, which clients may ask for.
         random: The only source of chance, for its log's id and its network.
-        moderator: Says whether a user moderates a channel.
         keep: Most entries kept of one channel.
     """
-    return Hub(name, log=MemoryLog(clock, random, moderator=moderator, keep=keep), clock=clock, random=random)
+    return Hub(name, log=MemoryLog(clock, random, keep=keep), clock=clock, random=random)
 
 
 def shared_hub(name: str, *, clock: Clock, random: RandomSource) -> Hub:

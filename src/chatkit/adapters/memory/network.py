@@ -20,11 +20,11 @@ from chatkit.ports.context import RandomSource
 from chatkit.ports.outgoing import Scope
 
 LinkState: TypeAlias = Literal["up", "cut", "half-open"]
-Call: TypeAlias = Literal["open", "attach", "publish", "read"]
-"""What can be refused; appending to the log is publishing."""
+Call: TypeAlias = Literal["open", "attach", "publish", "read", "write"]
+"""What can be refused; appending to the log is publishing, writing is setting registers and trimming."""
 
-CALLS: Final[frozenset[Call]] = frozenset({"open", "attach", "publish", "read"})
-LOSSY: Final[frozenset[Call | None]] = frozenset({"publish", "read"})
+CALLS: Final[frozenset[Call]] = frozenset({"open", "attach", "publish", "read", "write"})
+LOSSY: Final[frozenset[Call | None]] = frozenset({"publish", "read", "write"})
 """What may be lost by chance; the rest is the upkeep of an ordered socket."""
 TIMEOUT: Final = 10.0
 """Seconds after which a lost request is given up."""

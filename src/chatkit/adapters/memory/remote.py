@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, NoReturn, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
 
 from chatkit.adapters.memory.answers import refuse_all
 from chatkit.adapters.memory.hub import Hub
-from chatkit.adapters.memory.network import Link
+from chatkit.adapters.memory.network import Call, Link
 from chatkit.adapters.memory.peer import Caller
+from chatkit.adapters.memory.permits import check_put, check_trim, check_unread, visible
+from chatkit.adapters.memory.watching import watch
 from chatkit.adapters.memory.wire import request
-from chatkit.errors import CapabilityError
-from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.order import Ident, Place
 from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
@@ -20,76 +23,42 @@ from chatkit.ports.outgoing import Outgoing
 T = TypeVar("T")
 
 
-class Shelf(Protocol):
-    """What can be read at the hub: the log, or the history of a provider that has no log."""
-
-    capabilities: ClassVar[frozenset[LogFeature]]
-    """As `Log.capabilities`."""
-
-    def heads(self, channels: Sequence[str]) -> Mapping[str, LogState]:
-        """As `Log.heads`."""
-        ...
-
-    def entries(self, channel: str, *, after: Place | None, limit: int) -> Entries:
-        """As `Log.entries`."""
-        ...
-
-    def messages(
-        self,
-        channel: str,
-        *,
-        before: Place | None,
-        after: Place | None,
-        around: Place | None,
-        limit: int,
-        thread: Ident | None,
-    ) -> Messages:
-        """As `Log.messages`."""
-        ...
-
-    def get(self, channel: str, idents: Sequence[Ident | str]) -> Messages:
-        """As `Log.get`."""
-        ...
-
-    def find(self, channel: str, idents: Sequence[Ident]) -> Found:
-        """As `Log.find`."""
-        ...
-
-
 class RemoteLog:
-    """A log behind a network. Any call: `TransportError` if unanswered, or what the hub refuses it with."""
+    """A log behind a network. Any call: `TransportError` if unanswered, or what the hub refuses it with.
 
-    def __init__(self, hub: Hub, link: Link, caller: Caller, shelf: Shelf) -> None:
+    A caller that is not trusted has its own registers and counts, gives no roles and trims nothing:
+    `NotAllowed`.
+    """
+
+    def __init__(self, hub: Hub, link: Link, caller: Caller) -> None:
         self._hub = hub
         self._link = link
         self._caller = caller
-        self._shelf = shelf
+        self._core = hub.log.core
 
     @property
     def capabilities(self) -> frozenset[LogFeature]:
-        """What this log can do."""
-        return self._shelf.capabilities
+        """All there is."""
+        return self._core.capabilities
 
     async def append(self, channel: str, entries: Sequence[Outgoing], /) -> Appended:
         """Number and keep entries, and announce them in the same transaction (D9)."""
-        if "append" not in self.capabilities:
-            raise CapabilityError("this history is written by publishing", channel=channel)
 
         def act() -> Appended:
             refusal = self._link.refusal("publish")
             if refusal is None:
                 return self._hub.append(self._caller, channel, entries)
-            return Appended(self._shelf.heads([channel])[channel], refuse_all(entries, refusal))
+            return Appended(self._core.heads([channel])[channel], refuse_all(entries, refusal))
 
         return await request(self._link, act, call="publish")
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
         """Return where each channel stands."""
-        return await self._read(lambda: self._shelf.heads(channels))
+        return await self._ask("read", lambda: self._core.heads(channels))
 
     async def entries(self, channel: str, /, *, after: Place | None, limit: int) -> Entries:
         """Return raw entries after a place, oldest first."""
-        return await self._read(lambda: self._shelf.entries(channel, after=after, limit=limit))
+        return await self._ask("read", lambda: self._core.entries(channel, after=after, limit=limit))
 
     async def messages(
         self,
@@ -103,73 +72,90 @@ class RemoteLog:
         thread: Ident | None = None,
     ) -> Messages:
         """Return folded messages, ascending."""
-        return await self._read(
-            lambda: self._shelf.messages(
+        return await self._ask(
+            "read",
+            lambda: self._core.messages(
                 channel, before=before, after=after, around=around, limit=limit, thread=thread
-            )
+            ),
         )
 
     async def get(self, channel: str, idents: Sequence[Ident | str], /) -> Messages:
         """Return the messages named."""
-        return await self._read(lambda: self._shelf.get(channel, idents))
+        return await self._ask("read", lambda: self._core.get(channel, idents))
+
+    async def versions(self, channel: str, ident: Ident, /) -> Entries:
+        """Return the creation and every edit, delete and restore of one message."""
+        return await self._ask("read", lambda: self._core.versions(channel, ident))
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes are there."""
-        return await self._read(lambda: self._shelf.find(channel, idents))
-
-    async def versions(self, channel: str, ident: Ident, /) -> Entries:
-        """Refuse: not there yet."""
-        del ident
-        _not_yet("the versions of a message", channel)
+        return await self._ask("read", lambda: self._core.find(channel, idents))
 
     async def put(self, registers: Sequence[Register], /) -> None:
-        """Refuse: not there yet."""
-        del registers
-        _not_yet("registers")
+        """Merge registers."""
+
+        def act() -> None:
+            check_put(self._caller, registers)
+            self._core.put(registers)
+
+        await self._ask("write", act)
 
     async def registers(
         self, channel: str, names: Sequence[str], /, *, users: Sequence[str] | None = None
     ) -> Sequence[Register]:
-        """Refuse: not there yet."""
-        del names, users
-        _not_yet("registers", channel)
+        """Return registers of a channel by name, without marks that are private to others."""
+        return await self._ask(
+            "read", lambda: visible(self._caller, self._core.registers(channel, names, users=users))
+        )
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
-        """Refuse: not there yet."""
-        del user, channels
-        _not_yet("unread counts")
+        """Count what a user has not read."""
+
+        def act() -> Mapping[str, Unread]:
+            check_unread(self._caller, user)
+            return self._core.unread(user, channels)
+
+        return await self._ask("read", act)
 
     async def search(
         self,
         text: str,
         /,
         *,
-        channels: Sequence[str] | None,
-        sender: str | None,
-        before: OrderKey | None,
+        channels: Sequence[str] | None = None,
+        sender: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: SearchMark | None = None,
         limit: int,
-    ) -> Messages:
-        """Refuse: not there yet."""
-        del text, channels, sender, before, limit
-        _not_yet("search")
+    ) -> SearchPage:
+        """Return messages that hold all words of a text, newest first."""
+        return await self._ask(
+            "read",
+            lambda: self._core.search(
+                text, channels=channels, sender=sender, since=since, until=until, before=before, limit=limit
+            ),
+        )
 
     async def trim(self, channel: str, before: Place, /) -> LogState:
-        """Refuse: not there yet."""
-        del before
-        _not_yet("trimming", channel)
+        """Forget entries and messages before a place."""
+
+        def act() -> LogState:
+            check_trim(self._caller, channel)
+            return self._core.trim(channel, before)
+
+        return await self._ask("write", act)
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield the name of each channel that was appended to, one's own appends too."""
+        return watch(self._link, self._core.listeners)
 
     async def aclose(self) -> None:
         """Do nothing: the log is the hub's."""
 
-    async def _read(self, read: Callable[[], T]) -> T:
-        def act() -> T:
-            self._link.check("read")
-            return read()
+    async def _ask(self, call: Call, act: Callable[[], T]) -> T:
+        def checked() -> T:
+            self._link.check(call)
+            return act()
 
-        return await request(self._link, act, call="read")
-
-
-def _not_yet(what: str, channel: str | None = None) -> NoReturn:
-    raise CapabilityError(
-        f"memory:// has no {what} yet", channel=channel, hint="Use what `log.capabilities` names."
-    )
+        return await request(self._link, checked, call=call)
