@@ -79,7 +79,7 @@ def test_a_gap_that_nobody_takes_is_a_warning(covered: bool, caplog: pytest.LogC
     for expected in (1, 1):
         with caplog.at_level(logging.WARNING, "chatkit"):
             if covered:
-                dispatcher.tell_gap(gap(), "a")
+                dispatcher.tell_gap(gap(), "a", None)
             else:
                 dispatcher.tell(gap())
         assert len(caplog.records) == expected
@@ -96,7 +96,7 @@ def test_a_fact_goes_to_who_has_it_not() -> None:
         event = chatkit.ChannelChanged(event_id=serial, channel="a", at=NOW, state="attached")
         dispatcher.tell_fact("a", Told(event, Ident("cleo", serial), OrderKey(1, serial), None))
     assert heard(live, joined) == [["5", "6"], ["6"]]
-    dispatcher.forget("a")
+    dispatcher.forget("a", OrderKey(1, "0"), None)
     dispatcher.tell_fact("a", Told(state("a"), Ident("cleo", "1"), OrderKey(1, "1"), None))
     assert heard(joined) == [["6", "a"]]
 

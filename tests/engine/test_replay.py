@@ -579,6 +579,42 @@ async def test_who_came_from_the_log_has_no_cap(stage: Stage) -> None:
         assert len(ada.channel(C).timeline.view.gaps) == 1
 
 
+async def test_a_hole_that_opens_before_live_facts_join_on_is_read(stage: Stage) -> None:
+    """Read to its head, then waiting for its reader, a replay does not pass over what was skipped (D19, I6)."""
+    async with stage.chat("ada") as ada:
+        peer = stage.peer("cleo")
+        peer.say(*numbers(0, 1_600))
+        stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=3_000)
+        await ready(ada)
+        assert reader(stream).track(C).replaying  # half of its queue must be free first
+        stage.cut("ada")
+        peer.say(*numbers(1_600, 5_000))
+        await asyncio.sleep(1)
+        stage.heal("ada")
+        await asyncio.sleep(30)
+        events = [await stream.next(timeout=5) for _ in range(5_000)]
+
+        assert texts(events) == numbers(0, 5_000)
+
+
+async def test_a_cursor_of_a_late_event_skips_no_later_one(stage: Stage) -> None:
+    """Whoever stops between late messages and comes back is given the rest of them (D17)."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        peer.say("1")
+        with stage.lost():
+            peer.say("2", "3", "4")
+        peer.say("5", "6")
+        events = await later(stream, 10)
+        assert texts(events) == ["1", "5", "6", "2", "3", "4"]
+        for number, event in enumerate(events, 1):
+            again = ada.channel(C).events(chatkit.MessageCreated, since=event.cursor)
+            given = {*texts(events[:number]), *texts(await later(again, 3))}
+            assert given == set(numbers(1, 7))
+
+
 async def test_a_plain_reader_that_was_kept_something_comes_back_before_it(stage: Stage) -> None:
     """Behind an announced gap no cursor leads past what the log still has (D17)."""
     async with stage.chat("ada") as ada:
@@ -656,7 +692,9 @@ async def test_a_replay_ends_where_the_channel_begins_anew(stage: Stage) -> None
         stage.peer("cleo").say(*numbers(0, 50))
         stream = ada.channel(C).events(chatkit.MessageCreated, since=chatkit.START, buffer=10)
         await asyncio.sleep(1)
-        await engine(ada).teller.reset()
+        head = engine(ada).progress.complete
+        assert head is not None
+        engine(ada).teller.restart(head)
         assert texts(await later(stream, 1)) == numbers(0, 10)
         stage.peer("dora").say("new")
 
@@ -674,12 +712,14 @@ async def test_a_page_that_comes_after_the_channel_began_anew_is_not_given(stage
         gate = log.gate = asyncio.Event()
         stream = ada.channel(C).events(chatkit.MessageCreated, since=chatkit.START)
         await asyncio.sleep(0.1)
-        await engine(ada).teller.reset()
+        head = engine(ada).progress.complete
+        assert head is not None
+        engine(ada).teller.restart(head)
         log.gate = None
         gate.set()
 
         assert await later(stream, 5) == []
-        assert reader(stream).track(C).given is None
+        assert reader(stream).track(C).sure == head
 
 
 async def test_a_reader_is_given_what_it_asked_for(stage: Stage) -> None:

@@ -207,12 +207,13 @@ class CatchUp:
             before = page.before
         head = pages[0].state
         self._lagging_since = None
-        await self._teller.reset()
+        await self._teller.finish()
         self._teller.announce("log_reset")
         self._folder.forget()
         self._receiver.gap_announced()
         self._progress.continuity.reset()
         self._progress.log_id, self._progress.holes = head.log_id, ()
+        self._teller.restart(_head(head))
         if self._timeline.window.has_newer:
             self._timeline.unload()
         self._timeline.reset(another=another)

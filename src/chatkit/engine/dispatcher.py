@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chatkit.engine.subscription import Subscription
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError
 from chatkit.model.events import Discontinuity, Event
+
+if TYPE_CHECKING:
+    from chatkit.model.cursor import Cursor
+    from chatkit.model.order import OrderKey
 
 
 class Dispatcher:
@@ -43,11 +49,11 @@ class Dispatcher:
         if isinstance(event, Discontinuity) and not taken:
             _warn(event)
 
-    def tell_gap(self, gap: Discontinuity, channel: str) -> None:
+    def tell_gap(self, gap: Discontinuity, channel: str, until: OrderKey | None) -> None:
         """Announce a gap that the log can fill; readers that came from the log read it there."""
         taken = False
         for reader in self.readers(channel):
-            taken = reader.offer_gap(gap, channel) or taken
+            taken = reader.offer_gap(gap, channel, until) or taken
         if not taken:
             _warn(gap)
 
@@ -56,10 +62,15 @@ class Dispatcher:
         for reader in self.readers(channel):
             reader.offer_fact(channel, told)
 
-    def forget(self, channel: str) -> None:
-        """Places in a channel mean something else now (D18)."""
+    def begin(self, channel: str, place: OrderKey | None, cursor: Cursor | None) -> None:
+        """Facts of a channel are told from here on."""
         for reader in self.readers(channel):
-            reader.forget(channel)
+            reader.track(channel).begin(place, cursor)
+
+    def forget(self, channel: str, place: OrderKey, cursor: Cursor | None) -> None:
+        """Places in a channel mean something else now, and facts are told from here on (D18)."""
+        for reader in self.readers(channel):
+            reader.forget(channel, place, cursor)
 
     def refuse(self, channel: str, error: ChatkitError) -> None:
         """End the streams of a channel that was refused for good; handlers stay for a later attach."""

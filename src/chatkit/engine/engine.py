@@ -157,6 +157,8 @@ class Engine:
                 self.context.need_log(channel.name)
                 replays.start(channel.name, since, origin)
             channel.want()
+        for heard in self.channels.values() if channel is None else (channel,):
+            heard.teller.register(reader)
         self.dispatcher.add(reader)
         return reader
 

@@ -84,9 +84,7 @@ class Replay:
             asked: The app named the place, and hears where there is none such.
         """
         # What was told before must be in what is read now.
-        self._track.unkept = self._teller.told
-        if not self._contiguous and self._track.recent is None:
-            self._track.recent = {}
+        self._track.must_read(self._teller.told)
         place = after
         while self._goes_on:
             got = await self._insist(partial(self._log.entries, self._name, after=place, limit=PAGE))
@@ -181,7 +179,8 @@ class Replay:
         if len(fresh) > self._reader.free:
             return False
         track.passed.clear()
-        track.replaying = False
+        track.replaying, track.unkept = False, None
+        track.reached(self._place(place))
         for told in fresh:
             self._reader.give(self._name, told)
         return True
@@ -210,7 +209,7 @@ class Replay:
             if self._goes_on:
                 self._reader.give(self._name, Told(event, news.fact.ident, news.fact.key, at))
         if self._goes_on:
-            self._track.note(fact.ident, fact.key)
+            self._track.note(fact.ident, fact.key, self._place(fact.key))
 
     async def _event(self, news: News, at: OrderKey) -> Event | None:
         """Return the event of a fact as the reader gets it; `None`: it shows nothing, or is not asked for."""

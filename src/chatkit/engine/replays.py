@@ -43,6 +43,7 @@ class Replays:
         self._viewer = viewer
         self._tasks: set[asyncio.Task[None]] = set()
         reader.on_close = self._end
+        reader.settled = context.adapter.capabilities.contiguous
         if context.log is not None:
             reader.reread = self.again
 
@@ -58,19 +59,17 @@ class Replays:
         self._start(channel, after, origin, asked=True)
 
     def again(self, channel: str) -> bool:
-        """The reader missed facts: read on from what it was given, and from no place beyond a hole.
+        """The reader missed facts: read on from where it has all.
 
         Returns:
             `False`: nobody can say where to begin, since the channel was never attached.
         """
-        engine, track = self._channels[channel], self._reader.track(channel)
+        track = self._reader.track(channel)
         if track.replaying:
             return True
-        complete = engine.progress.complete
-        after = track.given or engine.teller.event_from or complete
-        if after is None:
+        if track.sure is None:
             return False
-        self._start(channel, after if complete is None else min(after, complete), None, asked=False)
+        self._start(channel, track.sure, None, asked=False)
         return True
 
     def _start(self, channel: str, after: Place | None, origin: str | None, *, asked: bool) -> None:

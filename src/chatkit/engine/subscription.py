@@ -6,12 +6,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
 from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame
+
+if TYPE_CHECKING:
+    from chatkit.model.cursor import Cursor
+    from chatkit.model.order import OrderKey
 
 Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
@@ -49,6 +53,8 @@ class Subscription:
         self.reread: Callable[[str], bool] = lambda _: False
         """Has a channel's log read to it from where it is; says whether that can be done."""
         self.on_close: Callable[[], None] = lambda: None
+        self.settled = True
+        """Logs settle the order of their entries at once."""
         self._tracks: dict[str, Track] = {}
         self._buffer = buffer
         self._queue: deque[Event] = deque()
@@ -61,12 +67,13 @@ class Subscription:
         """Return how far it has come in a channel."""
         track = self._tracks.get(channel)
         if track is None:
-            track = self._tracks[channel] = Track()
+            track = self._tracks[channel] = Track(settled=self.settled)
         return track
 
-    def forget(self, channel: str) -> None:
-        """Places in a channel mean something else now: another log numbers it (D18)."""
-        fresh = Track()
+    def forget(self, channel: str, place: OrderKey, cursor: Cursor | None) -> None:
+        """Places in a channel mean something else now, and it has all up to this one (D18)."""
+        fresh = Track(settled=self.settled)
+        fresh.begin(place, cursor)
         fresh.follows = self.track(channel).follows
         self._tracks[channel] = fresh
 
@@ -101,10 +108,11 @@ class Subscription:
             self._overrun(event, None)
         return True
 
-    def offer_gap(self, gap: Discontinuity, channel: str) -> bool:
+    def offer_gap(self, gap: Discontinuity, channel: str, until: OrderKey | None) -> bool:
         """Tell it of a gap that the log can fill: who came from the log reads it there instead (D19)."""
         track = self.track(channel)
         if track.replaying or (track.follows and self.reread(channel)):
+            track.must_read(until)
             return True
         track.behind = track.behind or gap.after
         return self.offer(gap)
@@ -124,7 +132,7 @@ class Subscription:
     def give(self, channel: str, told: Told) -> None:
         """Queue a fact, and remember it."""
         track = self.track(channel)
-        track.note(told.ident, told.key)
+        track.note(told.ident, told.key, told.at)
         event = told.event
         if event is None or not self.takes(event):
             return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chatkit.core.timeline_applied import Applied
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.reading import Passing
+    from chatkit.engine.subscription import Subscription
     from chatkit.model.events import Event
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, OrderKey
@@ -55,6 +56,8 @@ class Teller:
         self._release: Release[_Pending] = Release()
         self.told: OrderKey | None = None
         """The highest place handed to readers."""
+        self._sure: OrderKey | None = None
+        """All that readers are told up to here was handed to them."""
         self.event_from: OrderKey | None = None
         """Facts at or below this place were there before anybody listened in this life."""
         self._first_own: OrderKey | None = None
@@ -76,12 +79,19 @@ class Teller:
             self.event_from = self._first_own = own
         else:
             self.event_from = start
+        # The first of my own is to be told itself: nobody has it yet, and no place below it is known.
+        self._sure = None if self._first_own is not None else start
+        self._dispatcher.begin(self._channel, self._sure, self._progress.cursor(self._sure))
         return self.event_from
 
     @property
     def filtered(self) -> bool:
         """Whether middleware sees what is told."""
         return self._presenter.active
+
+    def register(self, reader: Subscription) -> None:
+        """Take note of a reader that hears what is told from now on."""
+        reader.track(self._channel).begin(self._sure, self._progress.cursor(self._sure))
 
     def expects(self, key: OrderKey) -> bool:
         """Whether a fact is to be told although the mark has passed it: it is what `begin` was given."""
@@ -140,20 +150,28 @@ class Teller:
                 self._progress.complete if self._progress.continuity.contiguous else None, now
             )
 
-    async def reset(self) -> None:
-        """Tell what waits; then places mean something else: another log numbers the channel (D18)."""
+    async def finish(self) -> None:
+        """Tell what waits, before places mean something else (D18)."""
         await self._tell_to(None, self._context.clock.monotonic())
+
+    def restart(self, head: OrderKey) -> None:
+        """Begin anew behind the head of the log that numbers the channel now (D18)."""
         self._release = Release()
-        self.told = self.event_from = self._first_own = None
-        self._dispatcher.forget(self._channel)
+        self.told = self._first_own = None
+        self.event_from = self._sure = head
+        self._dispatcher.forget(self._channel, head, self._progress.cursor(head))
 
     async def _tell_to(self, complete: OrderKey | None, now: float) -> None:
         filtered = self.filtered
-        for pending, late in self._release.due(complete, now):
+        due = self._release.due(complete, now)
+        last = sum(late for _, late in due)  # the late ones stand below all others
+        for number, (pending, late) in enumerate(due, 1):
             news = pending.news
             if pending.wanted and news.message is None:
                 news = await self._with_message(news)
-            at = self._place(news.fact.key, late=late)
+            # Below what was told, others may be still to be told: no place beyond this one has all (D17).
+            behind = self.told if late and number >= last else None
+            at = self._place(news.fact.key if behind is None else behind)
             event = event_of(news, self._context.user, self._progress.cursor(at))
             if event is None:
                 continue
@@ -173,16 +191,17 @@ class Teller:
             self.told = fact.key
         elif isinstance(event, MessageCreated):
             event = replace(event, late=True)
+        if at is not None and (self._sure is None or at > self._sure):
+            self._sure = at
         if event is not None:
             self._dispatcher.tell_fact(self._channel, _new(Told, (event, fact.ident, fact.key, at)))
 
-    def _place(self, key: OrderKey, *, late: bool) -> OrderKey | None:
+    def _place(self, key: OrderKey) -> OrderKey | None:
         """Return the place to come back to after a fact: never beyond what may be missing (D17)."""
         if self._context.log is None:
             return None
-        at = self.told if late and self.told is not None else key
         complete = self._progress.complete
-        return at if complete is None else min(at, complete)
+        return key if complete is None else min(key, complete)
 
     async def _with_message(self, news: News) -> News:
         """Return news with its message, from the log where it is not loaded and somebody asks for it."""
@@ -192,7 +211,7 @@ class Teller:
             return await fetched(self._context, news, self._context.user)
         except ChatkitError as error:
             self._context.observer.point("channel.fetch_failed", error=type(error).__name__)
-            self.gap("unread", self._place(self.told or news.fact.key, late=False), news.fact.key)
+            self.gap("unread", self._sure, news.fact.key)
             return news
 
     # -- gaps and what is no fact -----------------------------------------------------------------------
@@ -210,7 +229,9 @@ class Teller:
 
     def gap(self, reason: str, after: OrderKey | None, until: OrderKey | None) -> None:
         """Tell readers of a range they are not told; those that came from the log read it there (D19)."""
-        self._dispatcher.tell_gap(self._discontinuity(reason, after, until, certain=True), self._channel)
+        self._dispatcher.tell_gap(
+            self._discontinuity(reason, after, until, certain=True), self._channel, until
+        )
 
     def custom(self, passing: Passing) -> None:
         """Hand on an ephemeral event of the app's own."""
