@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ _GZIP: Final = b"\x1f\x8b"
 _FORM: Final = (
     'Write one JSON object a line: {"user": "ada", "text": "Hello"}; `id`, `reply_to` and `kind` may follow.'
 )
+_PATH: Final = "Give `--file` the path of a file that you may read."
 _RULES: Final[Mapping[str, str]] = {
     "kind": "`kind` is not text",
     "user": "`user` is missing or not text",
@@ -89,11 +91,16 @@ def _raw(path: Path) -> Iterator[tuple[int, bytes]]:
             source = gzip.GzipFile(fileobj=plain) if plain.peek(2).startswith(_GZIP) else plain
             while raw := source.readline(LONGEST_LINE + 2):
                 number += 1
+                if number == 1:
+                    raw = raw.removeprefix(BOM_UTF8)  # as some editors begin a file
                 if raw.strip():
                     yield number, raw.rstrip(b"\r\n")
     except (OSError, EOFError, zlib.error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is damaged"
-        raise ConfigError(f"{path.name}:{number + 1}: cannot be read: {reason}", hint=_FORM) from None
+        reason = error.strerror if isinstance(error, OSError) else None
+        if reason is not None and not number:
+            raise ConfigError(f"{path.name}: cannot be read: {reason}", hint=_PATH) from None
+        problem = f"{path.name}:{number + 1}: cannot be read: {reason or 'it is damaged'}"
+        raise ConfigError(problem, hint=_FORM) from None
 
 
 def _line(fields: Mapping[str, Any], number: int, place: str) -> Line | None:
