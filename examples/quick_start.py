@@ -32,7 +32,7 @@ async def bob() -> None:
         await support.send(f"Hi {hello.message.sender.user}!", reply_to=hello.message)
 
 
-async def main(store: str = "ada.db") -> None:
+async def main(store: str = "quick-start.db") -> None:
     await asyncio.gather(ada(store), bob())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -26,6 +28,43 @@ def test_a_python_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
 
     execute(block)
+
+
+def test_the_first_program_runs_again_where_it_ran_before(tmp_path: Path) -> None:
+    """Its store is there already, and the embedded provider has forgotten: the reader is told, and it works."""
+    (program,) = blocks(ROOT / "README.md", "python")
+
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program.source],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for _ in range(2)
+    ]
+
+    assert [run.returncode for run in runs] == [0, 0], runs[1].stderr
+    assert {run.stdout for run in runs} == {"00000000000000000001 sent\n"}
+    assert runs[0].stderr == ""
+    assert "log_reset" in runs[1].stderr
+
+
+def test_the_tutorials_handler_prints_what_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader who tries it sees both facts before the program ends."""
+    (program,) = (
+        block for block in blocks(ROOT / "docs/tutorial.md", "python") if "async def log" in block.source
+    )
+
+    execute(program)
+
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line.startswith("Message")] == [
+        "MessageCreated Helo",
+        "MessageUpdated Hello",
+    ]
 
 
 def test_every_command_of_the_readme_is_run() -> None:

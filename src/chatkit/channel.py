@@ -30,7 +30,7 @@ class Channel(Conversation):
 
     def __init__(self, chat: Chat, name: str, kind: str, keep: int, timeline: Timeline) -> None:
         self._chat = chat
-        self._name = name
+        self._name = self._place = name
         self._kind = kind
         self._keep = keep
         self._handlers: dict[Callable[..., object], list[HandlerRunner]] = {}

@@ -159,7 +159,9 @@ class Delivery:
         if until == "delivered":
             raise CapabilityError("nobody keeps delivery receipts here", channel=self.channel)
         began = asyncio.get_running_loop().time()
-        await within(timeout, self._finished, f"message {self.message_id} was not sent")
+        await within(
+            timeout, self._finished, "it was not sent", channel=self.channel, message_id=self.message_id
+        )
         if self.status != "sent":
             failed = DeliveryFailed(_ENDS[self.status], delivery=self, hint=_HINTS.get(self.status))
             raise failed from self.error

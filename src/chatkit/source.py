@@ -50,6 +50,9 @@ class EventPuller:
 class Source:
     """What `Chat` and `Channel` share."""
 
+    _place: str | None = None
+    """The channel that it is, for messages of errors."""
+
     def _engine_now(self) -> Engine:
         raise NotImplementedError  # pragma: no cover - each source has its own
 
@@ -198,7 +201,7 @@ class Source:
             raise StateError("the client was closed", hint="Call connect() again for another client.")
 
         try:
-            return await within(timeout, find, f"no {kind.__name__} came")
+            return await within(timeout, find, f"no {kind.__name__} came", channel=self._place)
         finally:
             await stream.aclose()
 

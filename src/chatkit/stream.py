@@ -160,7 +160,14 @@ class _Follower(Generic[V]):
         self.end(StopAsyncIteration())
 
 
-async def within(timeout: float | None, wait: Callable[[], Awaitable[V]], what: str) -> V:
+async def within(
+    timeout: float | None,
+    wait: Callable[[], Awaitable[V]],
+    what: str,
+    *,
+    channel: str | None = None,
+    message_id: str | None = None,
+) -> V:
     """Await `wait()` for at most `timeout` seconds.
 
     Raises:
@@ -172,4 +179,4 @@ async def within(timeout: float | None, wait: Callable[[], Awaitable[V]], what: 
     except TimeoutError as error:
         if isinstance(error, ChatkitError):
             raise
-        raise WaitTimeout(f"{what} within {timeout:g} s") from None
+        raise WaitTimeout(f"{what} within {timeout:g} s", channel=channel, message_id=message_id) from None

@@ -172,6 +172,12 @@ async def test_nothing_waits_for_a_closed_client(stage: Stage, tmp_path: Path) -
     ada = await stage.chat("ada", store=tmp_path / "ada.db", drain=0)
     support = ada.channel("support")
     delivery = await support.send("in the tunnel")
+    with pytest.raises(chatkit.WaitTimeout) as late:
+        await delivery.wait(timeout=1)
+    assert (late.value.channel, late.value.message_id) == ("support", delivery.message_id)
+    with pytest.raises(chatkit.WaitTimeout) as silent:
+        await support.wait_for(chatkit.MessageCreated, timeout=1)
+    assert silent.value.channel == "support"
     statuses = delivery.watch()
     waiting = [
         asyncio.create_task(wait)

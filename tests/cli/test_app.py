@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from chatkit import cli
 from chatkit.cli.app import app
-from chatkit.cli.demo import story
+from chatkit.cli.demo import display, story
 from chatkit.cli.demo.figures import Figures
 from chatkit.cli.demo.judge import Finding, Verdict
 from chatkit.cli.demo.story import Death, Look, Plan, Progress, Result
@@ -118,18 +118,37 @@ def test_ctrl_c_ends_it_cleanly_with_what_there_is() -> None:
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
+        heading = running.stdout.readline(), running.stdout.readline()
         first = running.stdout.readline()
         second = running.stdout.readline()
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
         errors = running.stderr.read()
 
+    assert "20,000 messages of #ubuntu" in heading[0]
+    assert "one client is killed" in heading[1]
     assert " said " in first
     assert " said " in second
     assert "delivered once to ada" in rest
     assert "interrupted" in rest
     assert errors == ""
     assert running.returncode == 130
+
+
+def test_a_reader_who_has_seen_enough_ends_it_in_silence() -> None:
+    """As in `chatkit demo | head -1`: no traceback, and not 0, since nothing was judged."""
+    command = [sys.executable, "-c", "from chatkit.cli import main; main()", "demo", "--messages", "200"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **PLAIN}
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert "200 messages" in running.stdout.readline()
+        running.stdout.close()
+        errors = running.stderr.read()
+
+    assert errors == ""
+    assert running.returncode == 1
 
 
 # -- what is printed
@@ -252,6 +271,35 @@ def test_an_error_of_the_library_is_one_line(ends: Callable[[Any], None]) -> Non
 
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.stderr == "chatkit demo: StoreError: the disk is full\n"
+
+
+def test_what_the_system_refuses_is_one_line(ends: Callable[[Any], None]) -> None:
+    """As a full disk behind standard output, or no folder for the stores; exit 1."""
+    ends(OSError(28, "No space left on device"))
+
+    ran = chatkit("demo", "--messages", "5", "--json")
+
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == "chatkit demo: OSError: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (120, "client connection said queued sent failed heard gaps"),
+        (70, "client connection said queued sent heard"),
+        (46, "client connection queued heard"),
+        (40, "client connection queued"),
+        (20, "client connection queued"),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns(width: int, columns: str) -> None:
+    """None is cut to letters that nobody can read; who, how connected and how much is queued stay."""
+    look = Look("cleo", "connected", 12, {"sent": 1_003}, 1_005, 1_998, 1_234, 1)
+
+    table = display.live_table(Progress(1.0, 2_000, (look,)), width=width)
+
+    assert [column.header for column in table.columns] == columns.split()
 
 
 # -- what is typed

@@ -154,15 +154,26 @@ def test_a_file_that_says_nothing_is_refused(talk: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(talk: Path, tmp_path: Path) -> None:
-    """Whatever the reason: not there, a folder, or damaged in the middle."""
-    assert problem(talk).startswith("talk.jsonl:1: cannot be read: No such file")
-    assert problem(tmp_path).startswith(f"{tmp_path.name}:1: cannot be read: Is a directory")
+    """Whatever the reason: not there, a folder, or damaged in the middle; only the last has a line."""
+    assert problem(talk).startswith("talk.jsonl: cannot be read: No such file")
+    assert problem(tmp_path).startswith(f"{tmp_path.name}: cannot be read: Is a directory")
     row = b'{"user": "ada", "text": "one", "id": "%d"}\n'
     whole = gzip.compress(b"".join(row % number for number in range(999)))
     talk.write_bytes(whole[:-40])
     assert ": cannot be read: it is damaged" in problem(talk, limit=1_000)
     talk.write_bytes(whole[:200] + b"\xff" * 20 + whole[220:])
     assert ": cannot be read: it is damaged" in problem(talk, limit=1_000)
+
+
+def test_a_byte_order_mark_is_passed_over(talk: Path) -> None:
+    """Some editors begin a file with one; it stands before nothing else."""
+    line = b'\xef\xbb\xbf{"user": "ada", "text": "one"}\n'
+    talk.write_bytes(line)
+
+    assert corpus.read(talk, limit=9) == (Line("line 1", "ada", "one"),)
+
+    talk.write_bytes(line * 2)
+    assert problem(talk).startswith("talk.jsonl:2: is no JSON object")
 
 
 def test_lines_are_shared_by_nickname() -> None:

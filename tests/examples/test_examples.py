@@ -43,7 +43,7 @@ def test_quick_start(tmp_path: Path) -> None:
     serial, answer = done.stdout.splitlines()
     assert serial.startswith("00000000000000000001 20")
     assert answer == "bob Hi ada!"
-    assert (tmp_path / "ada.db").exists()
+    assert (tmp_path / "quick-start.db").exists()
 
 
 def test_offline_and_back(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ import typer
 from chatkit.cli import log as logs
 from chatkit.errors import ChatkitError
 
-app = typer.Typer(name="chatkit", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="chatkit",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
 app.add_typer(logs.app)
 
 
@@ -46,12 +52,12 @@ def demo(
     *,
     messages: Annotated[int, typer.Option(min=1, help="Most messages replayed.")] = 2000,
     clients: Annotated[int, typer.Option(min=2, max=20, help="Clients that share the speaking.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 1,
     faults: Annotated[FaultLevel, typer.Option(help="How badly the network behaves.")] = FaultLevel.MILD,
     file: Annotated[
         Path | None,
         typer.Option(
-            help="Replay this JSONL (or .gz) instead: `user`, `text`; maybe `id`, `reply_to`, `kind`."
+            help="Replay this file instead: JSONL, or JSONL.gz, with `user` and `text` in each line."
         ),
     ] = None,
     log: Annotated[
@@ -65,8 +71,10 @@ def demo(
     """Replay real conversations over a bad network and check that nothing is lost, doubled or shuffled.
 
     Each client has a user, a store file and a device of its own. With faults one of them is killed in the
-    middle and comes back on its file. Exit: 0 all is well, 1 a promise was broken (the ids are shown),
-    2 bad input, 130 interrupted.
+    middle and comes back on its file.
+
+    Exit: 0 all is well, 1 a promise was broken (the ids are shown) or the demo could not go on, 2 bad input,
+    130 interrupted.
     """
     from chatkit.cli.demo import corpus, display
     from chatkit.cli.demo.story import Plan, run
@@ -84,13 +92,16 @@ def demo(
     except ChatkitError as error:
         typer.echo(f"chatkit demo: {error}\n{error.hint}", err=True)
         raise typer.Exit(2) from None
-    with display.chosen(as_json=as_json) as screen:
-        try:
+    try:
+        with display.chosen(plan, as_json=as_json) as screen:
             result = run(plan, screen.show)
-        except KeyboardInterrupt:  # a second one, while the first was ending things
-            raise typer.Exit(130) from None
-        except ChatkitError as error:
-            typer.echo(f"chatkit demo: {type(error).__name__}: {error}", err=True)
-            raise typer.Exit(1) from None
-    screen.end(result)
+        screen.end(result)
+    except KeyboardInterrupt:  # a second one, while the first was ending things
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does; typer ends in silence
+        raise
+    except (ChatkitError, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        typer.echo(f"chatkit demo: {type(error).__name__}: {reason}", err=True)
+        raise typer.Exit(1) from None
     raise typer.Exit(130 if result.interrupted else 1 if result.verdict.broken else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from chatkit.errors import ConfigError, InvalidMessage
 from chatkit.model import ijson
 
 _GZIP: Final = b"\x1f\x8b"
+_PATH: Final = "Give the path of a file that you may read."
 
 
 def read_objects(path: Path, *, longest: int, hint: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -40,8 +42,13 @@ def _lines(path: Path, longest: int, hint: str) -> Iterator[tuple[int, bytes]]:
             source = gzip.GzipFile(fileobj=plain) if plain.peek(2).startswith(_GZIP) else plain
             while raw := source.readline(longest + 2):
                 number += 1
+                if number == 1:
+                    raw = raw.removeprefix(BOM_UTF8)  # as some editors begin a file
                 if raw.strip():
                     yield number, raw.rstrip(b"\r\n")
     except (OSError, EOFError, zlib.error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is damaged"
-        raise ConfigError(f"{path.name}:{number + 1}: cannot be read: {reason}", hint=hint) from None
+        reason = error.strerror if isinstance(error, OSError) else None
+        if reason is not None and not number:
+            raise ConfigError(f"{path.name}: cannot be read: {reason}", hint=_PATH) from None
+        problem = f"{path.name}:{number + 1}: cannot be read: {reason or 'it is damaged'}"
+        raise ConfigError(problem, hint=hint) from None

@@ -88,4 +88,8 @@ class Dispatcher:
 
 def _warn(gap: Discontinuity) -> None:
     """A gap that nobody hears of shows in the log at least."""
-    logger.warning("channel %s: messages may be missing (%s)", gap.channel, gap.reason)
+    logger.warning(
+        "channel %s: messages may be missing (%s); events(Discontinuity) tells it to the program",
+        gap.channel,
+        gap.reason,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -10,11 +12,11 @@ from typing import Any, Final, Protocol
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from chatkit.cli.demo.judge import Finding
-from chatkit.cli.demo.story import Progress, Result
+from chatkit.cli.demo.story import Plan, Progress, Result
 
 SHOWN: Final = 20
 """Most ids shown of each kind."""
@@ -35,17 +37,25 @@ class Screen(Protocol):
 
 
 @contextmanager
-def chosen(*, as_json: bool) -> Generator[Screen]:
+def chosen(plan: Plan, *, as_json: bool) -> Generator[Screen]:
     """Give the screen that fits standard output; what is live ends with the block."""
     if as_json:
         yield JsonScreen()
         return
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
+    console.print(Text(heading(plan)))
     if not console.is_terminal:
         yield PlainScreen(console)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield LiveScreen(console, live)
+
+
+class _Console(Console):
+    """Raises where the reader of a pipe has left; the original ends the process inside a task."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class JsonScreen:
@@ -57,6 +67,7 @@ class JsonScreen:
     def end(self, result: Result, /) -> None:
         """Print the object."""
         sys.stdout.write(json.dumps(as_dict(result), indent=2) + "\n")
+        sys.stdout.flush()
 
 
 class PlainScreen:
@@ -99,47 +110,66 @@ class LiveScreen:
 
     def show(self, progress: Progress, /) -> None:
         """Draw the table anew."""
-        self._live.update(live_table(progress), refresh=True)
+        self._live.update(live_table(progress, width=self._console.width), refresh=True)
 
     def end(self, result: Result, /) -> None:
         """Print the table that stays."""
         print_result(self._console, result)
 
 
-def live_table(progress: Progress) -> Table:
-    """Return how each client fares."""
-    table = Table(title=f"chatkit demo  {progress.seconds:.1f} s", title_justify="left")
-    table.add_column("client")
-    table.add_column("connection", min_width=12)
-    for name in ("said", "queued", "sent", "failed", "heard", "gaps"):
-        table.add_column(name, justify="right")
-    for one in progress.clients:
-        failed = sum(number for status, number in one.ended.items() if status != "sent")
-        table.add_row(
-            one.user,
-            f"[{_COLOURS.get(one.state, 'yellow')}]{one.state}[/]",
-            f"{one.said}/{one.lines}",
-            str(one.depth),
-            str(one.ended.get("sent", 0)),
-            str(failed),
-            f"{one.heard}/{progress.lines}",
-            str(one.gaps),
-        )
+def heading(plan: Plan) -> str:
+    """Return what is about to happen."""
+    what = (
+        f"{len(plan.lines):,} messages of {plan.source}, {plan.clients} clients, "
+        f"faults {plan.faults}, seed {plan.seed}"
+    )
+    if plan.faults == "none":
+        return what
+    return (
+        f"{what}\nThe network misbehaves, and one client is killed in the middle and comes back on its file."
+    )
+
+
+def live_table(progress: Progress, *, width: int = 80) -> Table:
+    """Return how each client fares, in as many columns as `width` characters hold."""
+    looks = progress.clients
+    cells = {
+        "client": [one.user for one in looks],
+        "connection": [one.state for one in looks],
+        "said": [f"{one.said}/{one.lines}" for one in looks],
+        "queued": [str(one.depth) for one in looks],
+        "sent": [str(one.ended.get("sent", 0)) for one in looks],
+        "failed": [str(sum(n for status, n in one.ended.items() if status != "sent")) for one in looks],
+        "heard": [f"{one.heard}/{progress.lines}" for one in looks],
+        "gaps": [str(one.gaps) for one in looks],
+    }
+    wide = {name: max(_WIDEST.get(name, 0), *map(len, (name, *column))) for name, column in cells.items()}
+    for name in _SPARED:
+        if sum(wide[left] + 3 for left in cells) < width:
+            break
+        del cells[name]
+    said = sum(one.said for one in looks)
+    title = f"chatkit demo  {progress.seconds:.1f} s  {said:,}/{progress.lines:,} said"
+    table = Table(title=title, title_justify="left")
+    for name in cells:
+        named = name in ("client", "connection")
+        table.add_column(name, justify="left" if named else "right", min_width=wide[name], no_wrap=True)
+    cells["connection"] = [f"[{_COLOURS.get(one.state, 'yellow')}]{one.state}[/]" for one in looks]
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
+_WIDEST: Final = {"connection": len("disconnected")}
+"""Characters of the widest value that may come, so that the table does not jump."""
+_SPARED: Final = ("failed", "gaps", "sent", "said", "heard")
+"""Columns that a narrow terminal goes without, the first one first."""
 _COLOURS: Final = {"connected": "green", "killed": "red", "failed": "red"}
 
 
 def print_result(console: Console, result: Result) -> None:
     """Print the table, and the ids of what went wrong."""
-    plan, verdict = result.plan, result.verdict
-    console.print(
-        escape(
-            f"{len(plan.lines):,} messages of {plan.source}, {plan.clients} clients, "
-            f"faults {plan.faults}, seed {plan.seed}"
-        )
-    )
+    verdict = result.verdict
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")

@@ -118,6 +118,7 @@ def run(plan: Plan, show: Callable[[Progress], None]) -> Result:
 
     Raises:
         ChatkitError: It could not go on: the disk is full, nobody could connect ...
+        OSError: What is shown could not be written, or there is no folder for the stores.
         KeyboardInterrupt: A second Ctrl-C.
     """
     return asyncio.run(play(plan, show))
@@ -139,7 +140,7 @@ async def play(plan: Plan, show: Callable[[Progress], None], *, clock: Clock | N
             story.interrupted = True
             cast("asyncio.Task[Result]", asyncio.current_task()).uncancel()
         except BaseExceptionGroup as errors:
-            ours = errors.subgroup(ChatkitError)
+            ours = errors.subgroup((ChatkitError, OSError))
             raise errors if ours is None else _first(ours) from None
         finally:
             await story.close()
@@ -334,6 +335,8 @@ def _logged(entry: Entry) -> Logged:
     return Logged((envelope.meta or {}).get(TAG, ""), entry.stamp.user, envelope.id, entry.stamp.key)
 
 
-def _first(errors: BaseExceptionGroup[ChatkitError]) -> ChatkitError:
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    if isinstance(first, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", first))
+    return first
