@@ -209,6 +209,9 @@ class OddLog:
     def capabilities(self) -> Any:
         return self._log.capabilities
 
+    def changes(self) -> Any:
+        return self._log.changes()
+
     def count(self, name: str) -> int:
         return self.calls.count(name)
 

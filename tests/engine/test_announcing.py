@@ -22,7 +22,16 @@ from tests.engine.kit import ready as attached
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chatkit.ports.log import LogFeature
     from chatkit.testing.clock import VirtualClock
+
+
+class Silent(MemoryLog):
+    """A log that tells nobody of changes."""
+
+    @property
+    def capabilities(self) -> frozenset[LogFeature]:
+        return super().capabilities - {"notify"}
 
 
 class Apart(Stage):
@@ -30,7 +39,7 @@ class Apart(Stage):
 
     def __init__(self, clock: VirtualClock, like: Any) -> None:
         super().__init__(clock, like=like)
-        self.log = MemoryLog(clock, Random(5))
+        self.log = Silent(clock, Random(5))
 
     def chat(self, user: str, /, **options: Any) -> chatkit.Chat:
         return super().chat(user, **{"log": self.log, **options})

@@ -41,7 +41,8 @@ class Polling:
             return
         tasks = self._context.tasks
         tasks.keep(self._poll, "staleness")
-        if "notify" in self._log.capabilities:
+        # Elsewhere what announces is the log's own provider.
+        if self._context.adapter.capabilities.announce == "after" and "notify" in self._log.capabilities:
             tasks.keep(self._listen, "log-changes")
             tasks.keep(self._gather, "log-heads")
 
