@@ -22,6 +22,7 @@ def health_of(engine: Engine, *, closed: bool) -> Health:
             "depth": outbox.depth,
             "size": outbox.size,
             "failed": outbox.failed,
+            "unannounced": outbox.announcer.depth,
             "paused": _words(engine.publishing.paused),
         },
         "store": {"durable": context.store.durable, "errors": context.counters["store_errors"]},

@@ -215,6 +215,27 @@ async def test_an_announcement_is_made_with_a_fresh_credential(apart: Apart) -> 
         assert texts(await later(events, 1)) == ["again"]
 
 
+async def test_a_credential_that_stays_refused_is_not_fetched_for_ever(apart: Apart) -> None:
+    """A fresh one is tried once, then the provider is left alone for a while (D12)."""
+    async with apart.chat("ada") as ada:
+        await attached(ada)
+        apart.hub.network.refuse("ada", AuthenticationError("expired"), calls=PUBLISHING)
+        refreshes = 0
+        refresh = ada.engine.outbox.refresh.since
+
+        async def counted(moment: float) -> bool:
+            nonlocal refreshes
+            refreshes += 1
+            return await refresh(moment)
+
+        ada.engine.outbox.announcer._refresh = counted
+        _ = await (await ada.channel(C).send("refused")).wait(timeout=1)
+        await asyncio.sleep(100)
+
+        assert refreshes == 1
+        assert ada.health().checks["outbox"]["unannounced"] == 1
+
+
 async def test_a_lost_answer_announces_twice_and_shows_once(apart: Apart) -> None:
     """Receivers know the second announcement by its place (D16, D20)."""
     async with apart.chat("ada") as ada, apart.chat("bob") as bob:

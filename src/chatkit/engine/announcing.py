@@ -102,7 +102,7 @@ class Announcer:
             try:
                 parcel = queue[0] = await self._placed(channel, parcel)
                 await self._publishing.way_to_announce()
-                wait = await self._announce(channel, parcel)
+                wait = await self._announce(channel, parcel, refresh=not failures)
             except ChatkitError as error:
                 self._context.observer.point(
                     "outbox.not_announced", channel=channel, error=type(error).__name__
@@ -132,8 +132,11 @@ class Announcer:
                 placed.append((entry, stamp))
         return Parcel(tuple(entry for entry, _ in placed), tuple(stamp for _, stamp in placed))
 
-    async def _announce(self, channel: str, parcel: Parcel) -> float | None:
-        """Make one attempt; returns the seconds after which to make another, `None`: all are told."""
+    async def _announce(self, channel: str, parcel: Parcel, *, refresh: bool) -> float | None:
+        """Make one attempt; returns the seconds after which to make another, `None`: all are told.
+
+        `refresh`: a fresh credential may help; one that was just fetched does not get better by fetching.
+        """
         context = self._context
         pause = self._not_before - context.clock.monotonic()
         if pause > 0:
@@ -156,11 +159,12 @@ class Announcer:
                 context.counters["unannounced"] += 1
             self._done(entry)
         context.observer.point("outbox.announced", channel=channel, entries=len(pairs) - len(again))
-        return await self._wait(again, began) if again else None
+        return await self._wait(again, began if refresh else None) if again else None
 
-    async def _wait(self, refused: Sequence[Ack], began: float) -> float:
+    async def _wait(self, refused: Sequence[Ack], began: float | None) -> float:
         """Return how long to wait after refusals that pass; one of the connection holds up every channel."""
-        if any(ack.again == "reauthenticate" for ack in refused) and await self._refresh(began):
+        stale = any(ack.again == "reauthenticate" for ack in refused)
+        if stale and began is not None and await self._refresh(began):
             return 0.0
         wait = max((ack.after for ack in refused if ack.after is not None), default=PAUSE)
         if any(ack.scope == "connection" for ack in refused):
