@@ -33,6 +33,8 @@ class _Pending(NamedTuple):
     news: News
     wanted: bool
     """Readers are to hear of it; otherwise middleware alone sees it, for the view's sake."""
+    turn: int | None
+    """Which version of its message this is, where the view waits for middleware."""
 
 
 class Teller:
@@ -108,13 +110,15 @@ class Teller:
         """
         news = news_of(applied, cause, fetches=can_fetch(self._context))
         if news is None:
-            return
+            # Told before, without its message: the view shows it now, and middleware must have seen that.
+            news, wanted = News(applied.fact, applied.message, applied.previous, applied.target), False
         key = news.fact.key
         if self.event_from is not None and key <= self.event_from and not self.expects(key):
             wanted = False
         frozen = self.freeze(applied, before)
         if wanted or frozen:
-            self._release.add(key, _Pending(news, wanted), self._context.clock.monotonic())
+            turn = self._masks.turn(news.target)
+            self._release.add(key, _Pending(news, wanted, turn), self._context.clock.monotonic())
 
     def freeze(self, applied: Applied, before: Message | None) -> bool:
         """Show a message as it was until middleware has seen what became of it; returns whether it must."""
@@ -175,7 +179,7 @@ class Teller:
             shown = await self._presenter.present(event)
             loaded = pending.news.message is not None
             if loaded and isinstance(event, MessageEvent):
-                self._masks.settle(news.target, event.message, message_in(shown))
+                self._masks.settle(news.target, event.message, message_in(shown), pending.turn)
         if not pending.wanted:
             return
         if not late:
