@@ -86,10 +86,12 @@ class HandlerRunner:
         self._translate = translate
         self._slots = asyncio.Semaphore(concurrency)
         self._serial = concurrency == 1
+        self._stopped = False
         engine.context.tasks.spawn(self._run(), f"handler:{name_of(handler)}")
 
     def stop(self) -> None:
-        """Take no more events; what is being handled goes on."""
+        """Call the handler no more, for what is queued neither; what is being handled goes on."""
+        self._stopped = True
         self._engine.dispatcher.remove(self._reader)
         self._reader.close()
 
@@ -98,6 +100,11 @@ class HandlerRunner:
             try:
                 event = self._translate(await self._reader.get())
             except (StopAsyncIteration, ChatkitError):
+                return
+            except asyncio.CancelledError:
+                self._survive()
+                continue
+            if self._stopped:
                 return
             if self._serial:
                 await self._handle(event)
@@ -113,10 +120,8 @@ class HandlerRunner:
         try:
             await watched
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # the client is closing
-            self._report(event, error)  # the handler cancelled itself: its affair
+            self._survive()
+            self._report(event, error)
         except Exception as error:  # noqa: BLE001  # the app's code may raise anything
             self._report(event, error)
         if watched.longest > BLOCKED:
@@ -126,6 +131,18 @@ class HandlerRunner:
                 channel=event.channel,
             )
             self._report(event, blocked)
+
+    def _survive(self) -> None:
+        """Go on though cancelled: the app, which sees this task as its handler's, may cancel that alone.
+
+        Raises:
+            CancelledError: The client is closing.
+        """
+        if self._engine.context.tasks.closing:
+            raise  # noqa: PLE0704  # called where it is handled
+        task = asyncio.current_task()
+        while task is not None and task.uncancel():
+            pass
 
     def _report(self, event: Event, error: BaseException) -> None:
         self._engine.presenter.report(HandlerError(event=event, handler=name_of(self._handler), error=error))

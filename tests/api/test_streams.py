@@ -163,6 +163,53 @@ async def test_handlers_are_isolated(stage: Stage) -> None:
         assert heard == ["one", "two"]
 
 
+async def test_a_handler_that_is_off_is_called_no_more(stage: Stage) -> None:
+    """Not for what waits in its queue either; what it is handling goes on."""
+    heard: list[str] = []
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+
+        @support.on(chatkit.MessageCreated)
+        async def slow(event: chatkit.MessageCreated) -> None:
+            await asyncio.sleep(1)
+            heard.append(event.message.text)
+
+        await say(ada, "one", "two", "three")
+        await asyncio.sleep(0.5)
+        support.off(slow)
+        await asyncio.sleep(10)
+
+        assert heard == ["one"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_handler_whose_task_the_app_cancels_is_called_again(stage: Stage, concurrency: int) -> None:
+    """While it handles an event, which is reported, or afterwards, which nobody needs to know (I13)."""
+    heard: list[str] = []
+    errors: list[chatkit.HandlerError] = []
+    tasks: list[asyncio.Task[object]] = []
+    async with stage.chat("ada", on_error=errors.append) as ada:
+
+        @ada.channel("support").on(chatkit.MessageCreated, concurrency=concurrency)
+        async def debounced(event: chatkit.MessageCreated) -> None:
+            heard.append(event.message.text)
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.append(task)
+            if event.message.text == "hangs":
+                await asyncio.Event().wait()
+
+        for text in ("hangs", "idle", "last"):
+            await say(ada, text)
+            await asyncio.sleep(1)
+            tasks[-1].cancel()
+            await asyncio.sleep(1)
+
+        assert heard == ["hangs", "idle", "last"]
+        assert [type(error.error) for error in errors] == [asyncio.CancelledError]
+    assert all(task.done() for task in tasks)
+
+
 async def test_handlers_may_run_several_at_once(stage: Stage) -> None:
     """`concurrency=` lets slow handlers overlap."""
     async with stage.chat("ada") as ada:

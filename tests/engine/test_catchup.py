@@ -812,3 +812,26 @@ async def test_a_log_that_was_replaced_is_noticed_by_its_frames(stage: Stage) ->
         assert counters(ada)["other_log"] == 1
         dora.say("second")
         assert texts(await later(stream, 1)) == ["second"]
+
+
+async def test_a_stretch_that_somebody_looks_at_follows_what_was_skipped(stage: Stage) -> None:
+    """Behind a hole the messages shown elsewhere are as the log has them, too (D19, I8)."""
+    async with stage.chat("ada") as ada:
+        peer = stage.peer("cleo")
+        idents = peer.say(*(f"{n}" for n in range(200)))
+        await ready(ada)
+        timeline = ada.channel(C).timeline
+        await timeline.load_older(200)
+        await timeline.jump(timeline.view.messages[10])
+        assert timeline.view.has_newer
+        stage.cut("ada")
+        peer.say(*(f"{n}" for n in range(200, 1_300)))
+        peer.edit(idents[10], "edited")
+        peer.say(*(f"{n}" for n in range(1_300, 2_400)))
+        await asyncio.sleep(1)
+        stage.heal("ada")
+        await asyncio.sleep(60)
+
+        assert "edited" in shown(ada)
+        assert timeline.view.has_newer
+        assert len(timeline.view.gaps) == 1

@@ -45,6 +45,7 @@ class OddStore:
     def __init__(self, store: Any) -> None:
         self._store = store
         self.failing: set[str] = set()
+        self.error: Exception = StoreError("the disk is full")
         self.writes: list[tuple[Any, ...]] = []
         self.gate: asyncio.Event | None = None
 
@@ -59,7 +60,7 @@ class OddStore:
                 if self.gate is not None:
                     await self.gate.wait()
             if name in self.failing:
-                raise StoreError("the disk is full")
+                raise self.error
             return await found(*args, **kwargs)
 
         return call
@@ -382,6 +383,55 @@ async def test_a_store_that_cannot_be_read_is_an_empty_one(stage: Stage) -> None
 
         assert shown(ada) == ["0"]
         assert counters(ada)["store_errors"] == 1
+
+
+@pytest.mark.parametrize("like", PROFILES)
+async def test_whatever_a_store_raises_the_channel_goes_on(clock: VirtualClock, like: Like) -> None:
+    """An exception that is none of ours stops neither the channel nor the end of the client (I12, I13)."""
+    stage = Stage(clock, like=like)
+    chat = stage.chat("ada")
+    store = odd_store(chat)
+    store.failing, store.error = {"marks", "cached", "applied", "seen"}, OSError("no such device")
+    async with chat as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await ready(ada)
+        stage.peer("cleo").say("0")
+        assert texts(await later(stream, 0.1)) == ["0"]
+        await asyncio.sleep(5)
+        stage.peer("dora").say("1")
+
+        assert texts(await later(stream, 0.1)) == ["1"]
+        assert counters(ada)["store_errors"] >= 3
+        assert not ada._setup.context.defects
+        report = await ada.aclose()
+    assert report.clean
+
+
+async def test_a_store_that_hangs_holds_up_no_closing(stage: Stage) -> None:
+    """What did not end is named, and what comes after it ends all the same (I12)."""
+    chat = stage.chat("ada")
+    store = odd_store(chat)
+    async with chat as ada:
+        await ready(ada)
+        store.gate = asyncio.Event()
+        stage.peer("cleo").say("0")
+        await asyncio.sleep(1)
+        report = await ada.aclose(drain=0)
+    assert report.left == ("channels",)
+
+
+async def test_what_the_store_no_longer_keeps_is_older(stage: Stage, path: Path) -> None:
+    """A channel that was read whole is kept in part: what was left out is promised as older (D19)."""
+    stage.peer("cleo").say(*numbers(0, 60))
+    for life in range(2):
+        async with stage.chat("ada", store=path) as ada:
+            channel = ada.channel(C, keep=20)
+            await channel.attach(timeout=5)
+            await asyncio.sleep(3)
+            assert channel.timeline.view.has_older
+            assert await channel.timeline.load_older(50) == 40
+            assert len(channel.timeline.view.messages) == 60
+            await asyncio.sleep(2 * life + 2)
 
 
 async def test_a_store_that_cannot_say_what_was_seen_loses_no_message(clock: VirtualClock) -> None:

@@ -13,7 +13,7 @@ import pytest
 import chatkit
 from chatkit.adapters.memory import Like
 from chatkit.engine.presenting import MIDDLEWARE_TIMEOUT
-from tests.engine.kit import C, Stage, engine, later, odd_log, ready, shown, taken, texts
+from tests.engine.kit import PROFILES, C, Stage, engine, later, odd_log, ready, shown, taken, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +188,90 @@ async def test_an_edit_shows_the_old_text_until_middleware_has_seen_the_new_one(
         await asyncio.sleep(1)
 
         assert shown(ada) == ["TWO"]
+
+
+async def shouts_slowly(event: chatkit.Event) -> chatkit.Event:
+    await asyncio.sleep(0.5)
+    return shouts(event)
+
+
+async def test_of_edits_that_come_at_once_none_shows_unseen(stage: Stage) -> None:
+    """What middleware made of one says nothing of the next, which it has not seen (D21)."""
+    async with stage.chat("ada") as ada:
+        ada.use(Filter(shouts_slowly))
+        await ready(ada)
+        peer = stage.peer("cleo")
+        with stage.lost():
+            (one,) = peer.say("one")
+            peer.edit(one, "two")
+        peer.edit(one, "three")
+        views: set[str] = set()
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            views.update(shown(ada))
+
+        assert views == {"THREE"}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("like", PROFILES)
+async def test_a_change_that_waited_for_its_message_passes_middleware_too(
+    clock: VirtualClock, like: Like, heard: bool
+) -> None:
+    """It was told before its message was there; what the view shows then, middleware has seen (D21, D22)."""
+    stage = Stage(clock, like=like)
+    async with stage.chat("ada") as ada:
+        ada.use(Filter(shouts))
+        stream = ada.channel(C).events() if heard else None
+        await ready(ada)
+        peer = stage.peer("cleo")
+        with stage.captured() as frames:
+            (one,) = peer.say("one")
+            peer.edit(one, "two")
+        stage.deliver(*reversed(frames))
+        await asyncio.sleep(5)
+
+        assert shown(ada) == ["TWO"]
+        assert stream is None or "TWO" in texts(await taken(stream))
+
+
+async def test_a_load_that_is_cancelled_hides_nothing_for_ever(stage: Stage) -> None:
+    """Middleware sees the page to its end, whoever waits for that (D21)."""
+    stage.peer("cleo").say(*(f"m{n}" for n in range(60)))
+    async with stage.chat("ada") as ada:
+        ada.use(Filter(shouts_slowly))
+        await ready(ada)
+        loading = asyncio.ensure_future(ada.channel(C).timeline.load_older(50))
+        await asyncio.sleep(0.2)
+        loading.cancel()
+        await asyncio.sleep(2)
+
+        assert shown(ada) == [f"M{n}" for n in range(60)]
+
+
+async def test_an_edit_that_overtakes_its_page_shows(stage: Stage) -> None:
+    """While middleware sees a page, a message of it changes: the newer version stands (D21, I7)."""
+    peer = stage.peer("cleo")
+    one, *_ = peer.say(*(f"m{n}" for n in range(60)))
+    views: set[str] = set()
+
+    async def uneven(event: chatkit.Event) -> chatkit.Event:
+        await asyncio.sleep(2 if isinstance(event, chatkit.MessageCreated) else 0)
+        return shouts(event)
+
+    async with stage.chat("ada") as ada:
+        ada.use(Filter(uneven))
+        await ready(ada)
+        loading = asyncio.ensure_future(ada.channel(C).timeline.load_older(50))
+        await asyncio.sleep(0.5)
+        peer.edit(one, "edited")
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            views.update(shown(ada))
+        await loading
+
+        assert "EDITED" in shown(ada)
+        assert not {"m0", "edited"} & views
 
 
 async def test_messages_of_an_earlier_time_pass_middleware_without_being_told(

@@ -233,12 +233,16 @@ class CatchUp:
         oldest = page.items[0].stamp.key if page.items else None
         if page.before is None or below is None or oldest is None or oldest <= below:
             return False
-        head = _head(page.state)
+        head, shown = _head(page.state), page
+        elsewhere = tuple(self._timeline.window) if self._timeline.window.has_newer else ()
+        if elsewhere:  # somebody looks at another stretch, in which changes were skipped as well
+            middle, limit = elsewhere[len(elsewhere) // 2].key, min(len(elsewhere), CAP)
+            again = partial(log.messages, self._channel, around=middle, limit=limit)
+            shown = await self._ask(again, hold=True)
         self._teller.gap("backfill", below, head)
         self._progress.add_hole(below, oldest)
         self._progress.continuity.read(head)
-        if not self._timeline.window.has_newer:  # else somebody looks at another stretch
-            _ = await self._loader.put(page, replace=True)
+        _ = await self._loader.put(shown, replace=True)
         return True
 
 

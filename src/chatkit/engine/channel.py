@@ -75,7 +75,7 @@ class ChannelEngine:
             timeline=self.timeline,
             overlay=self.overlay,
             view=self.view,
-            masks=Masks(self.view, presenter),
+            masks=Masks(self.view, presenter, context.tasks),
             progress=self.progress,
             dispatcher=dispatcher,
             presenter=presenter,

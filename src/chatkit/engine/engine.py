@@ -166,9 +166,8 @@ class Engine:
         """End everything, in order, each within its time; returns the names of what stayed (I12)."""
         self.dispatcher.close()
         left = list(await self.context.tasks.aclose(CLOSING))
-        for channel in self.channels.values():
-            await channel.receiver.flush()
         endings = (
+            ("channels", self._flush),
             ("outbox", self.outbox.settle),
             *(("session", link.aclose) for link in self.links),
             ("adapter", self.context.adapter.aclose),
@@ -178,11 +177,16 @@ class Engine:
         for name, end in endings:
             try:
                 await bounded(end, CLOSING)
-            except ChatkitError:
+            except Exception as error:  # noqa: BLE001  # what follows must end all the same (I12)
+                self.context.observer.point("client.end_failed", part=name, error=type(error).__name__)
                 left.append(name)
         left += await self.context.tasks.aclose(CLOSING)
         self.context.observer.point("client.closed", left=len(left))
         return tuple(left)
+
+    async def _flush(self) -> None:
+        for channel in self.channels.values():
+            await channel.receiver.flush()
 
     async def drain_for_close(self, timeout: float) -> None:
         """Wait for the outbox, until `cut_drain` at the latest."""

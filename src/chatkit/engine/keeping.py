@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from chatkit.errors import StoreError
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Mark
 
@@ -79,7 +78,7 @@ class Keeper:
             await self._context.store.applied(self._channel, mark, folded, list(ids), keep=self._keep)
         except BaseException as error:  # a cancelled write may not have happened either
             self._dirty, self._ids = dirty | self._dirty, ids | self._ids
-            if not isinstance(error, StoreError):
+            if not isinstance(error, Exception):
                 raise
             self.failed(error)
         else:
@@ -89,7 +88,7 @@ class Keeper:
         """Ask the store whether an envelope was seen before; a store that cannot say counts as no."""
         try:
             return bool(await self._context.store.seen(self._channel, [ident]))
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  # whatever a store raises, what came is shown
             self.failed(error)
             return False
 
@@ -101,7 +100,7 @@ class Keeper:
         try:
             mark = (await self._context.store.marks()).get(self._channel)
             cached = await self._context.store.cached(self._channel, before=None, limit=self._keep)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  # whatever a store raises, the channel goes on
             self.failed(error)
             return None
         if mark is None or self._context.log is None:
@@ -117,10 +116,10 @@ class Keeper:
             messages=tuple(folded for folded in mine if folded.stamp.key >= floor),
             former=tuple(folded for folded in cached if folded.stamp.log_id not in present),
             as_of=mark.key,
-            has_older=bool(mark.holes),
+            has_older=bool(mark.holes) or len(cached) >= self._keep,
         )
 
-    def failed(self, error: StoreError) -> None:
+    def failed(self, error: Exception) -> None:
         """Count a call that the store could not carry out."""
         self._context.counters["store_errors"] += 1
         self._context.observer.point("store.failed", error=type(error).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from chatkit.model.message import Message
 
 if TYPE_CHECKING:
     from chatkit.core.timeline_view import Mask, ViewFeed
+    from chatkit.engine.tasks import Tasks
     from chatkit.model.order import Ident
     from chatkit.ports import Middleware
 
@@ -88,44 +89,65 @@ class Masks:
     Args:
         view: The view.
         presenter: The app's middleware.
+        tasks: Where what is loaded is shown to it.
     """
 
-    def __init__(self, view: ViewFeed, presenter: Presenter) -> None:
+    def __init__(self, view: ViewFeed, presenter: Presenter, tasks: Tasks) -> None:
         self._view = view
         self._presenter = presenter
+        self._tasks = tasks
+        self._turns: dict[Ident, int] = {}
+        self._last = 0
         self.touched = False
         """Whether the view may look different since the owner last took note."""
 
     def freeze(self, ident: Ident, shown: Message | None) -> None:
         """Go on showing a message as it was until middleware has seen what became of it."""
+        self._last += 1
+        self._turns[ident] = self._last
         self._set(ident, lambda _: shown)
 
-    def settle(self, ident: Ident, before: Message, shown: Message | None) -> None:
-        """Show what middleware made of a message.
+    def turn(self, ident: Ident) -> int | None:
+        """Return which version of a message middleware has yet to see; `None`: it has seen all."""
+        return self._turns.get(ident)
+
+    def settle(self, ident: Ident, before: Message, shown: Message | None, turn: int | None) -> None:
+        """Show what middleware made of a message, unless it has a newer version of it yet to see.
 
         Args:
             ident: The message.
             before: What middleware was given.
             shown: What it gave back; `None`: it hides the message.
+            turn: Which version that was.
         """
-        self._set(ident, _mask(before, shown))
+        if self._turns.get(ident) == turn:
+            self._turns.pop(ident, None)
+            self._set(ident, _mask(before, shown))
 
     async def page(self, messages: Iterable[Message]) -> None:
-        """Have middleware see messages that were loaded; they are hidden until it has."""
+        """Have middleware see messages that were loaded; they are hidden until it has.
+
+        A caller that gives up waiting leaves none of them hidden for ever.
+        """
         if not self._presenter.active:
             return
         loaded = tuple(messages)
         for message in loaded:
             self.freeze(message.ident, None)
-        await asyncio.gather(*(self._show(message) for message in loaded))
+        showing = [self._show(message, self.turn(message.ident)) for message in loaded]
+        await asyncio.wait({self._tasks.task(_all(showing), "present")})
 
-    async def _show(self, message: Message) -> None:
+    async def _show(self, message: Message, turn: int | None) -> None:
         shown = await self._presenter.show(message, message.message_id)
-        self.settle(message.ident, message, shown)
+        self.settle(message.ident, message, shown, turn)
 
     def _set(self, ident: Ident, mask: Mask | None) -> None:
         self.touched = True
         self._view.mask(ident, mask)
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*works)
 
 
 def message_in(event: Event | None) -> Message | None:

@@ -22,6 +22,8 @@ class Tasks:
     def __init__(self, on_defect: Callable[[str, Exception], None]) -> None:
         self._on_defect = on_defect
         self._running: set[asyncio.Task[Any]] = set()
+        self.closing = False
+        """The client is ending them."""
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` once."""
@@ -55,6 +57,7 @@ class Tasks:
 
     async def aclose(self, timeout: float) -> tuple[str, ...]:
         """Cancel what runs, wait for it, and return the names of what did not end in time."""
+        self.closing = True
         me = asyncio.current_task()
         running = {task for task in self._running if task is not me}
         for task in running:

@@ -36,6 +36,8 @@ class _Pending(NamedTuple):
     news: News
     wanted: bool
     """Readers are to hear of it; otherwise middleware alone sees it, for the view's sake."""
+    turn: int | None
+    """Which version of its message this is, where the view waits for middleware."""
 
 
 class Teller:
@@ -119,13 +121,17 @@ class Teller:
         else:
             news = news_of(applied, cause, fetches=can_fetch(self._context))
         if news is None:
-            return
+            if not self.filtered:
+                return
+            # Told before, without its message: the view shows it now, and middleware must have seen that.
+            news, wanted = News(applied.fact, applied.message, applied.previous, applied.target), False
         key = news.fact.key
         if self.event_from is not None and key <= self.event_from and not self.expects(key):
             wanted = False
         frozen = self.freeze(applied, before)
         if wanted or frozen:
-            self._release.add(key, _new(_Pending, (news, wanted)), self._context.clock.monotonic())
+            pending = _new(_Pending, (news, wanted, self._masks.turn(news.target)))
+            self._release.add(key, pending, self._context.clock.monotonic())
 
     def freeze(self, applied: Applied, before: Message | None) -> bool:
         """Show a message as it was until middleware has seen what became of it; returns whether it must."""
@@ -175,15 +181,16 @@ class Teller:
             event = event_of(news, self._context.user, self._progress.cursor(at))
             if event is None:
                 continue
-            shown = await self._filter(pending.news, event) if filtered else event
+            shown = await self._filter(pending, event) if filtered else event
             if pending.wanted:
                 self._hand_on(news.fact, shown, at, late=late)
 
-    async def _filter(self, news: News, event: Event) -> Event | None:
+    async def _filter(self, pending: _Pending, event: Event) -> Event | None:
         """Return an event as middleware lets readers have it, and show its message so from now on."""
+        news = pending.news
         shown = await self._presenter.present(event)
         if news.message is not None and isinstance(event, MessageEvent):
-            self._masks.settle(news.target, event.message, message_in(shown))
+            self._masks.settle(news.target, event.message, message_in(shown), pending.turn)
         return shown
 
     def _hand_on(self, fact: Fact, event: Event | None, at: OrderKey | None, *, late: bool) -> None:
