@@ -616,6 +616,22 @@ async def test_while_its_batch_is_in_doubt_it_goes_on_in_it(clock: VirtualClock)
         assert provider.texts[-1] == ["1", "2"]
 
 
+async def test_those_of_a_batch_that_ended_whole_are_sent_again_one_by_one(clock: VirtualClock) -> None:
+    """The first that was queued again has left the batch: the second does not wait for it there (I1, D10)."""
+    provider = Provider(*[SILENCE] * 100)
+    async with client(clock, provider) as ada:
+        first, second = await ada.send_all("12", expires_in=2.0)
+        await asyncio.sleep(5)
+        assert (first.state, second.state) == (State.EXPIRED, State.EXPIRED)
+        provider.script = []
+        await ada.outbox.retry(first)
+        await ada.outbox.retry(second)
+        await ada.drained()
+
+        assert (first.state, second.state) == (State.SENT, State.SENT)
+        assert provider.texts[-1] == ["1", "2"]
+
+
 async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualClock) -> None:
     """The message it refers to is to be sent first; then it goes out behind it (D7)."""
     provider = Provider(refuse(Rejected("no")))

@@ -62,6 +62,12 @@ class OutboxEntry:
         """Whether the channel has it, or may have it."""
         return self.state in (State.SENT, State.IN_DOUBT) or not self.row.certain
 
+    @property
+    def bound(self) -> bool:
+        """Whether its batch is in doubt still: others of it wait for their answer, and it with them (D10)."""
+        # One that was sent again by hand has left it, whatever the others remember.
+        return any(other.unfinished and other.batch == self.batch for other in self.batch)
+
     def thaw(self, **changes: Any) -> None:
         """Have number, clock reading and bytes made anew at the next attempt."""
         self.batch = ()
