@@ -189,10 +189,16 @@ async def test_edits_that_were_never_attempted_are_found(clock: VirtualClock) ->
         edit = await ada.send("edit", kind="message.update", of=message)
         await ada.send("other target", kind="message.update", of=edit)
         await ada.send("other user", kind="message.update", of=message, user="bob")
+        await ada.send("damaged", kind="message.update", of=message, data=b"damaged")
+        newer = await ada.send("newer", kind="message.update", of=message)
+        newest = await ada.send("newest", kind="message.update", of=message)
+        ident = message.row.ident
 
         assert tried.state is State.IN_DOUBT
-        assert ada.outbox.edits_of("room", message.row.ident, "ada") == [edit]
-        assert ada.outbox.edits_of("hall", message.row.ident, "ada") == []
+        assert ada.outbox.older_edits(newer.row.entry_id, ident) == [edit]
+        assert ada.outbox.older_edits(newest.row.entry_id, ident) == [edit, newer]
+        assert ada.outbox.older_edits(edit.row.entry_id, ident) == []
+        assert ada.outbox.older_edits("gone", ident) == []
 
 
 async def test_who_waits_hears_of_every_change(clock: VirtualClock) -> None:

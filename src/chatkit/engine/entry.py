@@ -7,6 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chatkit.core.delivery import State
+from chatkit.errors import InvalidMessage
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
 
 if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
@@ -61,6 +64,20 @@ class OutboxEntry:
     def may_be_there(self) -> bool:
         """Whether the channel has it, or may have it."""
         return self.state in (State.SENT, State.IN_DOUBT) or not self.row.certain
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """What it carries; `None`: its bytes cannot be read, damaged or of a later version."""
+        try:
+            return Envelope.parse(self.row.data)
+        except InvalidMessage:
+            return None
+
+    @property
+    def target(self) -> Ident | None:
+        """What it refers to."""
+        ref = None if self.envelope is None else self.envelope.ref
+        return None if ref is None else Ident(ref.user, ref.id)
 
     @property
     def bound(self) -> bool:
