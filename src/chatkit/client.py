@@ -264,10 +264,9 @@ class Chat(Source):
 
     async def replace_older_edits(self, delivery: Delivery, target: Ident) -> None:
         """Discard edits of the same message that were never attempted: the newer one replaces them."""
-        for entry in self.engine.outbox.edits_of(delivery.channel, target, self._user.id):
-            if entry.row.entry_id != delivery.id:
-                with suppress(StoreError):  # at worst a later life sends it too, before the newer one
-                    _ = await self.engine.outbox.discard(entry)
+        for older in self.engine.outbox.older_edits(delivery.id, target):
+            with suppress(StoreError):  # at worst a later life sends it too, before the newer one
+                _ = await self.engine.outbox.discard(older)
 
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""

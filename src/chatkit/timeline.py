@@ -111,7 +111,9 @@ class Timeline:
             if status != "sent":  # the acknowledged fact drops it, in one step with the fold
                 overlay.status(entry_id, status, entry.error)
         elif status not in ("sent", "discarded"):
-            overlay.add(entry_id, Envelope.parse(entry.row.data), status=status, error=entry.error)
+            envelope = entry.envelope
+            if envelope is not None:  # else there is nothing to show; its lane fails it
+                overlay.add(entry_id, envelope, status=status, error=entry.error)
         self.changed()
 
     def changed(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,6 +122,31 @@ async def test_what_was_queued_is_sent_by_the_next_life(stage: Stage, tmp_path: 
         message = await (await again.channel("support").send("written offline", key="k")).wait(timeout=60)
         assert message.message_id == delivery.message_id
     assert stage.texts("support") == ["written offline"]
+
+
+async def test_a_stored_message_that_cannot_be_read_leaves_its_channel_usable(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """I11: it fails by itself, and stands in the way of nothing else."""
+    path = tmp_path / "ada.db"
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", store=path, drain=0) as ada:
+        hello = await ada.channel("support").send("Hello")
+        await ada.channel("support").edit(hello, "Hello again")
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE outbox SET data = x'00' WHERE kind = 'update'")
+
+    async with stage.chat("ada", store=path) as again:
+        support = again.channel("support")
+        assert [m.text for m in support.timeline.view.messages] == ["Hello"]
+        newer = await support.edit(hello.message_id, "Goodbye")
+        damaged = (await again.outbox.entries(status="queued"))[1]
+        stage.hub.network.heal("ada")
+        await newer.wait(timeout=60)
+
+        assert (damaged.status, type(damaged.error)) == ("failed", chatkit.InvalidMessage)
+        assert again.health().checks["defects"] == []
+    assert stage.texts("support") == ["Goodbye"]
 
 
 async def test_an_offline_start_shows_what_is_stored(stage: Stage, tmp_path: Path) -> None:

@@ -384,6 +384,19 @@ async def test_a_newer_edit_replaces_one_that_was_never_attempted(stage: Stage) 
     assert stage.texts("support") == ["two"]
 
 
+async def test_of_edits_made_at_once_the_last_one_stays(stage: Stage) -> None:
+    """D7: the newer one replaces the older one, and never the other way round."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        hello = await (await support.send("Hello")).wait(timeout=5)
+        stage.hub.network.cut("ada")
+        edits = await asyncio.gather(*(support.edit(hello, text) for text in ("one", "two", "three")))
+        assert [edit.status for edit in edits] == ["discarded", "discarded", "queued"]
+        stage.hub.network.heal("ada")
+        await edits[-1].wait(timeout=60)
+    assert stage.texts("support") == ["three"]
+
+
 async def test_a_message_may_wait_for_its_time_without_holding_others(stage: Stage) -> None:
     """`send_at`: due later, and the lane goes on meanwhile."""
     async with stage.chat("ada") as ada:

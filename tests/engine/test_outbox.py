@@ -189,10 +189,16 @@ async def test_edits_that_were_never_attempted_are_found(clock: VirtualClock) ->
         edit = await ada.send("edit", kind="message.update", of=message)
         await ada.send("other target", kind="message.update", of=edit)
         await ada.send("other user", kind="message.update", of=message, user="bob")
+        await ada.send("damaged", kind="message.update", of=message, data=b"damaged")
+        newer = await ada.send("newer", kind="message.update", of=message)
+        newest = await ada.send("newest", kind="message.update", of=message)
+        ident = message.row.ident
 
         assert tried.state is State.IN_DOUBT
-        assert ada.outbox.edits_of("room", message.row.ident, "ada") == [edit]
-        assert ada.outbox.edits_of("hall", message.row.ident, "ada") == []
+        assert ada.outbox.older_edits(newer.row.entry_id, ident) == [edit]
+        assert ada.outbox.older_edits(newest.row.entry_id, ident) == [edit, newer]
+        assert ada.outbox.older_edits(edit.row.entry_id, ident) == []
+        assert ada.outbox.older_edits("gone", ident) == []
 
 
 async def test_who_waits_hears_of_every_change(clock: VirtualClock) -> None:
@@ -613,6 +619,22 @@ async def test_while_its_batch_is_in_doubt_it_goes_on_in_it(clock: VirtualClock)
         assert [entry.state for entry in entries] == [State.SENT] * 2
         frozen = {(batch.batch_id, *(out[:4] for out in batch.entries)) for batch in provider.batches}
         assert len(frozen) == 1
+        assert provider.texts[-1] == ["1", "2"]
+
+
+async def test_those_of_a_batch_that_ended_whole_are_sent_again_one_by_one(clock: VirtualClock) -> None:
+    """The first that was queued again has left the batch: the second does not wait for it there (I1, D10)."""
+    provider = Provider(*[SILENCE] * 100)
+    async with client(clock, provider) as ada:
+        first, second = await ada.send_all("12", expires_in=2.0)
+        await asyncio.sleep(5)
+        assert (first.state, second.state) == (State.EXPIRED, State.EXPIRED)
+        provider.script = []
+        await ada.outbox.retry(first)
+        await ada.outbox.retry(second)
+        await ada.drained()
+
+        assert (first.state, second.state) == (State.SENT, State.SENT)
         assert provider.texts[-1] == ["1", "2"]
 
 

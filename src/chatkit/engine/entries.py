@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakValueDictionary
 
@@ -13,7 +14,6 @@ from chatkit.core.table import step
 from chatkit.engine.context import Context
 from chatkit.engine.entry import OutboxEntry, state_of
 from chatkit.errors import ChatkitError, DependencyFailed
-from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
 from chatkit.model.order import Ident
 from chatkit.ports import Row
@@ -91,16 +91,17 @@ class Entries:
         """Return the entries of a channel, ended ones too, in queue order."""
         return [entry for entry in self._entries.values() if entry.row.channel == channel]
 
-    def edits_of(self, channel: str, target: Ident, user: str) -> list[OutboxEntry]:
-        """Return a user's edits of a message that were never attempted."""
-        found: list[OutboxEntry] = []
-        for entry in self._unfinished:
-            row = entry.row
-            if row.kind == "update" and (row.channel, row.ident.user) == (channel, user) and entry.untried:
-                ref = Envelope.parse(row.data).ref
-                if ref is not None and (ref.user, ref.id) == target:
-                    found.append(entry)
-        return found
+    def older_edits(self, entry_id: str, target: Ident) -> list[OutboxEntry]:
+        """Return edits of a message that the same user queued before this one, and that were never attempted."""
+        newer = self._entries.get(entry_id)
+        if newer not in self._unfinished:
+            return []  # it has ended: what still waits came after it
+        place = (newer.row.channel, newer.row.ident.user, "update")
+        before = takewhile(lambda entry: entry is not newer, self._unfinished)
+        alike = [
+            entry for entry in before if (entry.row.channel, entry.row.ident.user, entry.row.kind) == place
+        ]
+        return [entry for entry in alike if entry.untried and entry.target == target]
 
     def adopt_row(self, row: Row) -> OutboxEntry:
         """Return the one entry of a stored row."""

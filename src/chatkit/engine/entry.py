@@ -7,6 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chatkit.core.delivery import State
+from chatkit.errors import InvalidMessage
+from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
 from chatkit.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -68,6 +71,26 @@ class OutboxEntry:
         """What is handed over for sending."""
         row = self.row
         return Outgoing(row.ident, row.device, row.seq, row.data, row.expires_at)
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """What it carries; `None`: its bytes cannot be read, damaged or of a later version."""
+        try:
+            return Envelope.parse(self.row.data)
+        except InvalidMessage:
+            return None
+
+    @property
+    def target(self) -> Ident | None:
+        """What it refers to."""
+        ref = None if self.envelope is None else self.envelope.ref
+        return None if ref is None else Ident(ref.user, ref.id)
+
+    @property
+    def bound(self) -> bool:
+        """Whether its batch is in doubt still: others of it wait for their answer, and it with them (D10)."""
+        # One that was sent again by hand has left it, whatever the others remember.
+        return any(other.unfinished and other.batch == self.batch for other in self.batch)
 
     def thaw(self, **changes: Any) -> None:
         """Have number, clock reading and bytes made anew at the next attempt."""

@@ -207,7 +207,7 @@ class Outbox(Entries):
             ChatkitError: It must be looked up first, and the log gave no answer; nothing has changed.
         """
         doubt = not entry.row.certain
-        bound = any(member.unfinished for member in entry.batch)
+        bound = entry.bound
         if entry.state in KEPT and doubt and not bound and not self.context.fenced:
             since = entry.row.first_attempt or entry.row.queued_at
             doubt = not await look_up(self, entry.row.channel, (entry,), since)
