@@ -86,7 +86,8 @@ def connect(
         store: Where this device keeps what is queued: a file; a directory, ending in ``/``, in which each
             process takes a file of its own and adopts those of dead ones; or ``":memory:"`` to accept that it
             dies with the process. Required with a networked provider; `None` reads ``CHATKIT_STORE``.
-        log: A log to use in place of the provider's own memory.
+        log: A log to use in place of the provider's own memory: ``sqlite:///shop.db`` or
+            ``postgresql://...``, which is closed with this client, or a `Log`, which is not.
         auth: Asked for a token, and asked again before it ends.
         client: The provider's own client, whose credentials are used.
         durability: ``"power"``: a queued message survives a power cut; ``"process"``: a killed process.
@@ -116,7 +117,7 @@ def connect(
     time = clock or SystemClock()
     watcher = observer or LogObserver()
     bounds = limits or OutboxLimits()
-    memory = _log(log)
+    memory = _log(log, time, chance, inline=clock is not None)
 
     def parts(secret: str | None) -> Parts:
         return Parts(who.id, Secrets(who.id, secret, auth), memory, client, time, chance, watcher)
@@ -126,7 +127,8 @@ def connect(
     kept = open_store(
         place, durability=durability, limits=bounds, clock=time, random=chance, inline=clock is not None
     )
-    context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness)
+    opened = memory if isinstance(log, str) else None
+    context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness, opened)
     return Chat(
         Setup(
             context=context,
@@ -232,10 +234,12 @@ def _store_of(store: str | PathLike[str] | Store | None, *, networked: bool) -> 
     return store
 
 
-def _log(log: str | Log | None) -> Log | None:
-    if isinstance(log, str):
-        raise ConfigError("this version opens no log by URL yet", hint="Give connect() a Log object.")
-    return log
+def _log(log: str | Log | None, clock: Clock, random: RandomSource, *, inline: bool) -> Log | None:
+    if not isinstance(log, str):
+        return log
+    from chatkit.logs import open_log
+
+    return open_log(log, clock=clock, random=random, inline=inline)
 
 
 def _features(require: Iterable[Feature]) -> tuple[Feature, ...]:

@@ -130,6 +130,8 @@ class Shared:
             self._engine = None
             _ = await setup.context.tasks.aclose(1.0)
             await setup.context.store.aclose()
+            if setup.context.opened is not None:
+                await setup.context.opened.aclose()
             raise
 
     async def close(self, drain: float | None) -> CloseReport:

@@ -18,8 +18,8 @@ from filelock import FileLock
 from chatkit.errors import MessageNotFound, StateError, StoreError, StoreLocked
 from chatkit.model.order import OrderKey
 from chatkit.ports.store import LaneKey, LaneMark, Mark, StoreHeader
+from chatkit.sqlite.files import make_directory
 from chatkit.stores import DirectoryStore
-from chatkit.stores.location import make_directory
 from chatkit.testing.clock import VirtualClock
 from tests.stores.contract import ids, send
 from tests.stores.doubles import Factory, Once, disk_error

@@ -14,9 +14,10 @@ from chatkit.errors import ConfigError, StateError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register, merged
+from chatkit.sqlite.files import make_directory
 from chatkit.sqlite.worker import ThreadWorker, run_calls
 from chatkit.stores import DirectoryStore, MemoryStore, SqliteStore, open_store
-from chatkit.stores.location import Location, make_directory
+from chatkit.stores.location import Location
 from chatkit.testing.clock import VirtualClock
 
 

@@ -40,6 +40,8 @@ class Context:
     observer: Observer
     limits: OutboxLimits
     staleness: float
+    opened: Log | None = None
+    """A log that was opened for this client alone, and is closed with it."""
     server_time: ServerTime = field(init=False)
     hlc: HybridClock = field(init=False)
     tasks: Tasks = field(init=False)

@@ -170,6 +170,7 @@ class Engine:
             *(("session", link.aclose) for link in self.links),
             ("adapter", self.context.adapter.aclose),
             ("store", self.context.store.aclose),
+            *(("log", log.aclose) for log in (self.context.opened,) if log is not None),
         )
         for name, end in endings:
             try:

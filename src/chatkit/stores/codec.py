@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, overload
+from typing import Any, Final
 
 from chatkit.model.entry import Folded, Stamp
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import Mark, Row
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK: Final = timedelta(microseconds=1)
+from chatkit.sqlite.times import micros, moment
 
 ROW_COLUMNS: Final = (
     "entry_id, user, id, device, channel, kind, status, certain, data, depends_on, key, queued_at, due_at,"
@@ -29,24 +26,6 @@ REGISTER_COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
 def placeholders(columns: str) -> str:
     """Return as many parameter marks as there are columns."""
     return ", ".join("?" * (columns.count(",") + 1))
-
-
-@overload
-def micros(moment: datetime) -> int: ...
-@overload
-def micros(moment: datetime | None) -> int | None: ...
-def micros(moment: datetime | None) -> int | None:
-    """Return whole microseconds since 1970, UTC; exact."""
-    return None if moment is None else (moment - _EPOCH) // _TICK
-
-
-@overload
-def moment(stored: int) -> datetime: ...
-@overload
-def moment(stored: int | None) -> datetime | None: ...
-def moment(stored: int | None) -> datetime | None:
-    """Return what `micros` stored."""
-    return None if stored is None else _EPOCH + timedelta(microseconds=stored)
 
 
 def _key(epoch: int | None, serial: str | None) -> OrderKey | None:

@@ -13,9 +13,10 @@ from chatkit.errors import StateError
 from chatkit.ports.context import RandomSource
 from chatkit.ports.store import StoreHeader
 from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, configure, run, transaction
+from chatkit.sqlite.faults import fails_alone
 from chatkit.sqlite.worker import Outcome
 from chatkit.stores import outbox, ownership, schema
-from chatkit.stores.faults import explain, fails_alone
+from chatkit.stores.faults import explain
 from chatkit.stores.location import Location
 from chatkit.stores.lock import OwnerLock
 from chatkit.stores.rules import Tally

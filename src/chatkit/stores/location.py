@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, get_args
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chatkit.errors import ConfigError, StoreError
 from chatkit.sqlite.connection import Mode
+from chatkit.sqlite.files import make_directory
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
@@ -82,26 +82,3 @@ def resolved(path: str) -> str:
     if not path or "\0" in path:
         raise ConfigError("store: not a path", hint='Name a file, as in store="ada.db".')
     return os.path.realpath(path)
-
-
-def make_directory(path: Path) -> None:
-    """Make a directory and its parents, so that they outlive a power cut.
-
-    Raises:
-        OSError: One of them cannot be made.
-    """
-    if path.is_dir():
-        return
-    make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Put the names in a directory on disk, where the system can."""
-    with suppress(OSError):  # some systems do not open directories, some filesystems do not sync them
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

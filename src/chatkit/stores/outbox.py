@@ -13,7 +13,8 @@ from chatkit.model.order import Ident
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Row
 from chatkit.sqlite.connection import Connection, one, run
-from chatkit.stores.codec import ROW_COLUMNS, micros, placeholders, row_from, row_values
+from chatkit.sqlite.times import micros
+from chatkit.stores.codec import ROW_COLUMNS, placeholders, row_from, row_values
 from chatkit.stores.faults import conflicts
 from chatkit.stores.rules import UNFINISHED, Tally, check_room, forgettable, may_have_arrived
 

@@ -9,7 +9,7 @@ from chatkit.model.ids import new_device
 from chatkit.ports.context import RandomSource
 from chatkit.ports.store import StoreHeader
 from chatkit.sqlite.connection import Connection, one, run
-from chatkit.stores.codec import micros
+from chatkit.sqlite.times import micros
 from chatkit.stores.secret import new_secret
 
 

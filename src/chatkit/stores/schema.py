@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from chatkit.errors import StoreError
-from chatkit.sqlite.connection import Connection, one, run, transaction
+from chatkit.sqlite.connection import Connection
+from chatkit.sqlite.schema import Schema
+from chatkit.stores.faults import WHAT
 
 APPLICATION_ID: Final = int.from_bytes(b"chat", "big")
 """Marks a SQLite file as ours, in the file's own header."""
@@ -140,42 +142,18 @@ _FIRST: Final = (
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
 """Statements from each schema version to the next; a released one never changes."""
 
+_SCHEMA: Final = Schema(APPLICATION_ID, WHAT, StoreError, MIGRATIONS)
 
-def check(connection: Connection, name: str, *, known: int = len(MIGRATIONS)) -> int:
+
+def check(connection: Connection, name: str) -> int:
     """Return the schema version of a file, 0 for an empty one; changes nothing in it.
-
-    Args:
-        connection: To the file.
-        name: Its name, for errors.
-        known: The newest version that can be read.
 
     Raises:
         StoreError: It is a database of something else, or of a newer chatkit.
     """
-    [(application,)] = run(connection, "PRAGMA application_id")
-    [(version,)] = run(connection, "PRAGMA user_version")
-    if application != APPLICATION_ID and (
-        application or version or one(connection, "SELECT 1 FROM sqlite_master LIMIT 1")
-    ):
-        raise StoreError(
-            f"{name} is not a chatkit store", hint="Name another file; this one was left as it is."
-        )
-    if version > known:
-        raise StoreError(
-            f"{name} was written by a newer chatkit (schema {version}, this one knows {known})",
-            hint="Upgrade chatkit; the file was left as it is.",
-        )
-    return int(version)
+    return _SCHEMA.check(connection, name)
 
 
 def upgrade(connection: Connection, name: str, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
     """Bring a file to the newest schema in one transaction, and return that version; all or nothing."""
-    version = check(connection, name, known=len(migrations))
-    if version < len(migrations):
-        with transaction(connection):
-            for statements in migrations[version:]:
-                for statement in statements:
-                    run(connection, statement)
-            run(connection, f"PRAGMA user_version = {len(migrations)}")
-            run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
-    return len(migrations)
+    return _SCHEMA._replace(migrations=migrations).upgrade(connection, name)

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from chatkit.errors import StoreError, StoreLocked
 from chatkit.ports.context import RandomSource
+from chatkit.sqlite.files import make_directory, sync_directory
 from chatkit.stores.faults import explain
-from chatkit.stores.location import make_directory, sync_directory
 
 LENGTH: Final = 32
 _NAME: Final = "secret"

@@ -11,6 +11,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register, merged
 from chatkit.ports.store import Mark
 from chatkit.sqlite.connection import Connection, one, run
+from chatkit.sqlite.times import micros
 from chatkit.stores.codec import (
     FOLDED_COLUMNS,
     REGISTER_COLUMNS,
@@ -18,7 +19,6 @@ from chatkit.stores.codec import (
     folded_values,
     mark_from,
     mark_values,
-    micros,
     placeholders,
     register_from,
     register_values,

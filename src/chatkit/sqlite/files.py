@@ -1,0 +1,30 @@
+"""What is done on the disk before SQLite comes in."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents, so that they outlive a power cut.
+
+    Raises:
+        OSError: One of them cannot be made.
+    """
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put the names in a directory on disk, where the system can."""
+    with suppress(OSError):  # some systems do not open directories, some filesystems do not sync them
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,47 @@
+"""The contract of logs, over the log in a file: worked in its caller, and on threads of its own."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from chatkit.logs.sqlite.log import SqliteLog
+from chatkit.ports.log import Log
+from chatkit.testing.clock import VirtualClock
+from tests.logs.contract import Kit
+from tests.logs.test_contract import WholeContract
+
+
+def kit_of(path: Path, clock: VirtualClock, **options: Any) -> Kit:
+    seeds = count(1)
+    options = {"durability": "process"} | options
+
+    def make() -> SqliteLog:
+        return SqliteLog(str(path), clock=clock, random=Random(next(seeds)), **options)
+
+    async def restored(log: Log) -> Log:
+        assert isinstance(log, SqliteLog)
+        await log.restored()
+        return make()
+
+    async def age(seconds: float) -> None:
+        clock.advance(seconds)
+
+    return Kit(make, restored, age, clock.advance)
+
+
+class TestInline(WholeContract):
+    @pytest.fixture
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
+        return kit_of(tmp_path / "shop.db", clock, inline=True)
+
+
+@pytest.mark.realtime
+class TestThreads(WholeContract):
+    @pytest.fixture
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
+        return kit_of(tmp_path / "shop.db", clock)
