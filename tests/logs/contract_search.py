@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -219,12 +220,13 @@ class SearchContract:
             ]
             assert await search(log, "hello", channels=[SUPPORT, "sales"], sender="bob") == [three, two]
             assert await search(log, "hello", sender="bob", channels=["sales"]) == [two]
-            for nothing in (
+            nowhere: list[dict[str, Any]] = [
                 {"channels": []},
                 {"channels": ["nowhere"]},
                 {"sender": "eve"},
                 {"sender": "\ud800"},
-            ):
+            ]
+            for nothing in nowhere:
                 assert await search(log, "hello", **nothing) == []
             assert await search(log, "hello", since=times[1]) == [three, two]
             assert await search(log, "hello", until=times[1]) == [one]

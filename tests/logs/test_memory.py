@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from random import Random
 
@@ -177,3 +180,86 @@ async def test_the_oldest_ids_lanes_and_refusals_are_forgotten(
     assert found.reaches == clock.wall() - timedelta(seconds=2)
     answers = (await log.append("support", [early, wish(6, device="device1", seq=1)])).acks
     assert [ack.outcome for ack in answers] == ["new", "new"]
+
+
+# -- listening
+
+
+def test_a_listener_hears_of_appends_from_other_threads(log: MemoryLog) -> None:
+    """The log is one for all threads and loops of the process (D16)."""
+
+    async def listen() -> str:
+        changes = log.changes()
+        assert await anext(changes) == ""
+        writer = threading.Thread(target=asyncio.run, args=(log.append("support", [wish(1)]),))
+        writer.start()
+        async with asyncio.timeout(30):
+            heard = await anext(changes)
+        writer.join()
+        assert isinstance(changes, AsyncGenerator)
+        await changes.aclose()
+        return heard
+
+    assert asyncio.run(listen()) == "support"
+    assert log.core.listeners._told == {}
+
+
+def test_a_listener_whose_loop_is_gone_stops_nobody(log: MemoryLog) -> None:
+    """Whoever appends does not pay for those who left without a word."""
+
+    async def listen() -> AsyncIterator[str]:
+        changes = log.changes()
+        assert await anext(changes) == ""
+        return changes
+
+    loop = asyncio.new_event_loop()
+    changes = loop.run_until_complete(listen())
+    loop.close()
+
+    answer = asyncio.run(log.append("support", [wish(1)]))
+
+    assert answer.acks[0].outcome == "new"
+    assert isinstance(changes, AsyncGenerator)
+    asyncio.run(changes.aclose())
+
+
+async def test_what_was_appended_twice_meanwhile_is_told_once(log: MemoryLog) -> None:
+    """A reader who is slow owes no memory but a name for each channel (I10)."""
+    changes = log.changes()
+    assert await anext(changes) == ""
+    for number in range(1, 10):
+        await log.append("support", [wish(number)])
+    await log.append("support", [wish(1)])  # a duplicate is no news
+    await log.append("sales", [wish(10, channel="sales")])
+
+    assert [await anext(changes), await anext(changes)] == ["support", "sales"]
+    assert isinstance(changes, AsyncGenerator)
+    await changes.aclose()
+
+
+async def test_nothing_is_left_of_what_was_trimmed(log: MemoryLog) -> None:
+    """No thread, face, version or name of it (I10)."""
+    root = wish(1)
+    await log.append("support", [root, wish(2, thread=root), wish(1, user="bob")])
+    await log.append("support", [change(4, "message.update", root), change(5, "message.delete", root)])
+
+    await log.trim("support", key(9))
+
+    projection = log.core._channels["support"].projection
+    kept = (projection._folds, projection._faces, projection._texts, projection._changes)
+    assert [*kept, projection._threads, projection._roots, projection._by_id] == [{}] * 7
+    assert (projection.all.stamps, projection.all.idents) == ([], [])
+
+
+async def test_all_ids_go_in_the_end(log: MemoryLog, clock: VirtualClock) -> None:
+    """Of a channel that was trimmed of everything long ago nothing is known, and it says so (D10, D20)."""
+    await log.append("support", [wish(1)])
+    await log.trim("support", key(9))
+    came = clock.wall()
+    clock.advance(timedelta(days=401).total_seconds())
+
+    await log.trim("support", key(9))
+
+    found = await log.find("support", [wish(1).ident])
+    assert (found.items, found.reaches) == ({}, came)
+    assert found.state.head == key(1).serial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from chatkit.model.envelope import Envelope
@@ -44,9 +44,11 @@ class Face(NamedTuple):
         """Say whether it mentions a user, or everyone."""
         return user in self.mentions or EVERYONE in self.mentions
 
-    def holds(self, wanted: Collection[str]) -> bool:
-        """Say whether all these words are in it."""
-        return self.text is not None and all(f" {word} " in self.text for word in wanted)
+    def holds(self, first: str, others: Sequence[str]) -> bool:
+        """Say whether all these words, each between two spaces, are in it."""
+        text = self.text
+        # Most hold not even the first.
+        return text is not None and first in text and all(word in text for word in others)
 
 
 def _indexed(envelope: Envelope) -> str:

@@ -79,6 +79,7 @@ class Projection:
     def trim(self, floor: OrderKey) -> None:
         """Forget the messages up to a place: the entries that created them are gone."""
         stop = index_after(self.all.stamps, floor)
+        replies: Counter[Ident] = Counter()
         for ident in self.all.idents[:stop]:
             del self._folds[ident], self._faces[ident], self._texts[ident]
             self._changes.pop(ident, None)
@@ -87,15 +88,13 @@ class Projection:
                 self._by_id[ident.id] = left
             root = self._roots.pop(ident, None)
             if root is not None:
-                self._shorten(root)
+                replies[root] += 1
         del self.all.stamps[:stop], self.all.idents[:stop]
-
-    def _shorten(self, root: Ident) -> None:
-        """Forget the oldest reply of a thread."""
-        thread = self._threads[root]
-        del thread.stamps[0], thread.idents[0]
-        if not thread.idents:
-            del self._threads[root]
+        for root, count in replies.items():
+            thread = self._threads[root]
+            del thread.stamps[:count], thread.idents[:count]
+            if not thread.idents:
+                del self._threads[root]
 
     def face(self, ident: Ident) -> Face:
         """Return what of a message is counted and searched."""

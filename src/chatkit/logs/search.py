@@ -36,7 +36,7 @@ class _Hit(NamedTuple):
 
 def search(channels: Mapping[str, Projection], question: Question) -> SearchPage:
     """Return a page of hits among the messages of these channels."""
-    wanted = frozenset(words(question.text))
+    wanted = [f" {word} " for word in dict.fromkeys(words(question.text))]
     if not wanted:
         return SearchPage((), None)
     names = channels if question.channels is None else set(question.channels) & channels.keys()
@@ -47,7 +47,7 @@ def search(channels: Mapping[str, Projection], question: Question) -> SearchPage
     return SearchPage(items, found[limit - 1].mark if len(found) > limit else None)
 
 
-def _hits(name: str, messages: Projection, wanted: frozenset[str], question: Question) -> Iterator[_Hit]:
+def _hits(name: str, messages: Projection, wanted: Sequence[str], question: Question) -> Iterator[_Hit]:
     """Yield the hits of one channel, newest first."""
     stamps = messages.all.stamps
     stop = len(stamps) if question.until is None else index_from(stamps, question.until)
@@ -57,8 +57,10 @@ def _hits(name: str, messages: Projection, wanted: frozenset[str], question: Que
             return SearchMark(stamp.at, name, stamp.key.serial)
 
         stop = min(stop, bisect_left(stamps, question.before, key=mark))
+    # A word that few hold soon rules a message out, and the longest is a fair guess.
+    first, *others = sorted(wanted, key=len, reverse=True)
     start = 0 if question.since is None else index_from(stamps, question.since)
     for index in range(stop - 1, start - 1, -1):
         ident = messages.all.idents[index]
-        if question.sender in (None, ident.user) and messages.face(ident).holds(wanted):
+        if question.sender in (None, ident.user) and messages.face(ident).holds(first, others):
             yield _Hit(SearchMark(stamps[index].at, name, stamps[index].key.serial), index)
