@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from random import Random
 
 import pytest
 
 from chatkit.logs.memory import MemoryLog
 from chatkit.testing.clock import VirtualClock
+from tests.logs import postgres_server
 
 
 @pytest.fixture
 def log(clock: VirtualClock) -> MemoryLog:
     """An empty log; `mona` moderates `support`."""
     return MemoryLog(clock, Random(1), moderator=lambda channel, user: (channel, user) == ("support", "mona"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[str]:
+    """The DSN of a PostgreSQL server; each worker has its own."""
+    with postgres_server.server() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def database(postgres: str) -> Generator[str]:
+    """The DSN of an empty database; each module has its own."""
+    with postgres_server.database(postgres) as dsn:
+        yield dsn
