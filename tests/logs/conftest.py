@@ -30,3 +30,19 @@ def database(postgres: str) -> Generator[str]:
     """The DSN of an empty database; each module has its own."""
     with postgres_server.database(postgres) as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="module")
+def migrated(database: str) -> str:
+    """The DSN of the module's database, with the tables of a log."""
+    from chatkit.logs.postgres import migrate
+
+    migrate(database)
+    return database
+
+
+@pytest.fixture
+def emptied(migrated: str) -> Generator[str]:
+    """The same, for a test that wants the log empty: it is emptied afterwards."""
+    yield migrated
+    postgres_server.empty(migrated)

@@ -167,3 +167,14 @@ def with_database(dsn: str, name: str) -> str:
     head, _, options = dsn.partition("?")
     start, _, _ = head.rpartition("/")
     return f"{start}/{name}" + (f"?{options}" if options else "")
+
+
+def empty(dsn: str) -> None:
+    """Empty the log in a database."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'chatkit' AND tablename NOT IN ('header', 'migrations')"
+        ).fetchone()
+        assert found is not None
+        connection.execute(f"TRUNCATE {found[0]}".encode())

@@ -6,15 +6,14 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, LiteralString
 
-import psycopg
 import pytest
 
 from chatkit.errors import ConfigError, TransportError
 from chatkit.logs.postgres import PostgresLog, migrate, migrating
 from chatkit.logs.postgres.migrating import migrations
 from tests.logs import postgres_server
+from tests.logs.postgres_kit import ask
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-very-secret"
@@ -25,13 +24,6 @@ def empty(postgres: str) -> Generator[str]:
     """The DSN of a database of one test."""
     with postgres_server.database(postgres) as dsn:
         yield dsn
-
-
-def ask(dsn: str, query: LiteralString) -> Any:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        cursor = connection.execute(query)
-        row = cursor.fetchone() if cursor.description else None
-        return row[0] if row else None
 
 
 def test_migrations_are_numbered_without_a_hole() -> None:

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from chatkit.cli.log import log
 from chatkit.errors import ChatkitError
 
 app = typer.Typer(name="chatkit", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(log)
 
 
 class FaultLevel(StrEnum):

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from chatkit.errors import ChatkitError, StateError, TransportError
+from chatkit.errors import StateError, TransportError
 from chatkit.logs.postgres import errors
 
 Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
@@ -28,6 +28,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
 # No statement here needs a plan that was made for it alone (all are calls of functions), and without
 # prepared ones a pooler may stand between.
 _OPTIONS: Final[dict[str, Any]] = {"autocommit": True, "prepare_threshold": None}
+# Of a connection that was lost: without a code, or ended by an administrator, a crash, a shutdown.
+_BROKEN: Final = frozenset({None, "57P01", "57P02", "57P05"})
 
 
 def conninfo(dsn: str) -> str:
@@ -73,13 +75,14 @@ class Database:
         A connection that broke while it was not in use is replaced and the call repeated, once: calls are
         safe to repeat.
         """
-        pool = await self._opened()
         try:
-            return await self._call(pool, query, values)
-        except TransportError:
-            if self.closed or not await self._replaced(pool):
-                raise
-        return await self._call(pool, query, values)
+            return await self._call(query, values)
+        except psycopg.OperationalError:
+            await self._replace()
+        try:
+            return await self._call(query, values)
+        except psycopg.OperationalError as error:
+            raise errors.calling(error) from None
 
     async def connect(self) -> AsyncConnection[tuple[Any, ...]]:
         """Return a connection of its own, in autocommit; the caller closes it."""
@@ -94,7 +97,9 @@ class Database:
         if pool is not None:
             await pool.close(self._timeout)
 
-    async def _call(self, pool: Pool, query: LiteralString, values: tuple[Any, ...]) -> Any:
+    async def _call(self, query: LiteralString, values: tuple[Any, ...]) -> Any:
+        """Run a statement; raises the driver's `OperationalError` where the connection broke."""
+        pool = await self._opened()
         try:
             # The server ends a statement by itself; this ends the wait for a server that is gone.
             async with asyncio.timeout(3 * self._timeout), pool.connection(self._timeout) as connection:
@@ -105,6 +110,8 @@ class Database:
         except PoolClosed:
             raise self._ended() from None
         except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError) and error.sqlstate in _BROKEN:
+                raise
             raise errors.calling(error) from None
         return row[0] if row else None
 
@@ -164,15 +171,19 @@ class Database:
             (str(int(self._timeout * 1000)),),
         )
 
-    async def _replaced(self, pool: Pool) -> bool:
-        """Replace connections that are broken; says whether the database can be reached."""
+    async def _replace(self) -> None:
+        """Replace connections of the pool that are broken.
+
+        Raises:
+            TransportError: The database cannot be reached.
+        """
+        pool = await self._opened()
+        await (await self._connect()).close()
         try:
             async with asyncio.timeout(self._timeout):
                 await pool.check()
-                await (await self._connect()).close()
-        except (ChatkitError, psycopg.Error, TimeoutError):
-            return False
-        return True
+        except TimeoutError:
+            raise TransportError("log: no answer from the database in time") from None
 
     @staticmethod
     def _ended() -> StateError:

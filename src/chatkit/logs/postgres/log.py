@@ -32,7 +32,7 @@ from chatkit.logs.record import ALWAYS, EPOCH
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import is_message_id
 from chatkit.model.order import Ident, OrderKey, Place
-from chatkit.model.registers import Register
+from chatkit.model.registers import Register, check
 from chatkit.model.views import Unread
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, SearchMark, SearchPage
 from chatkit.ports.outgoing import Ack, Outgoing
@@ -163,10 +163,8 @@ class PostgresLog:
         """Merge registers, in one transaction."""
         rows: list[tuple[Any, ...]] = []
         for register in new:
-            key = register.key
-            if not all(map(is_text, (*register[:4], key.serial if key else ""))):
-                raise InvalidMessage(f"register {register.name!a}: holds U+0000 or a lone surrogate")
-            rows.append((*register[:5], *(key or (None, None))))
+            check(register)
+            rows.append((*register[:5], *(register.key or (None, None))))
         await self._database.call("SELECT chatkit.put(%s::json)", as_json(rows))
 
     async def registers(
@@ -218,7 +216,7 @@ class PostgresLog:
             *((None,) * 3 if before is None else (micros(before.at), *map(readable, before[1:]))),
             bounded(limit),
         )
-        items = folded(found["hits"], found["log_id"])
+        items = folded(found["hits"], found.get("log_id", ""))
         if not found["more"]:
             return SearchPage(items, None)
         stamp = items[-1].stamp

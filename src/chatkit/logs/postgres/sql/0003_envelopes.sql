@@ -99,10 +99,10 @@ begin
     end if;
     bare := regexp_replace(data, '"(?:[^"\\]|\\.)*"', '""', 'g');
     return bare ~ '[eE][-+]?0*(?:[4-9][0-9]{2}|3[1-9][0-9]|309|[1-9][0-9]{3,})'
-        or bare ~ '[0-9]{400}'
+        or bare ~ '[0-9]{200}[0-9]{200}'
         or exists (
-            select from regexp_matches(bare, '(?:^|[^-+0-9.eE])-?([0-9]{16,})(?![0-9.eE])', 'g') as found
-            where found[1]::numeric > 9007199254740991
+            select from regexp_matches(bare, '(?:^|[^-+0-9.eE])-?([0-9]{16,})(?![0-9.eE])', 'g') as number
+            where number[1]::numeric > 9007199254740991
         );
 end
 $$;

@@ -92,9 +92,10 @@ declare
     span integer;
     edge timestamptz;
     hits hit[];
+    nothing constant json := json_build_object('hits', json_build_array(), 'more', false);
 begin
     if cardinality(wanted) = 0 then
-        return json_build_object('hits', json_build_array());
+        return nothing;
     end if;
     select string_agg('''' || word || '''', ' & ')::tsquery into query from unnest(wanted) as word;
     if sender is not null then
@@ -103,7 +104,7 @@ begin
     if names is not null then
         places := array(select c.number from channels as c where c.name = any(names));
         if places = '{}' then
-            return json_build_object('hits', json_build_array());
+            return nothing;
         end if;
         query := query && (
             select string_agg(format(''':c%s''', number), ' | ')::tsquery from unnest(places) as number
