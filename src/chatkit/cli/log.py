@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -29,6 +29,44 @@ Url = Annotated[str, typer.Argument(help="sqlite:///FILE or postgresql://USER@HO
 Name = Annotated[str, typer.Argument(help="A channel.")]
 LONGEST_LINE = 1_100_000
 """Bytes of a line: an envelope of the largest frame, and what stands around it."""
+
+
+@app.command()
+def migrate(url: Url) -> None:
+    """Make the tables of a log in PostgreSQL, or bring them up to date.
+
+    Safe to repeat, and from several processes at once. Exit: 0 all is up to date, 1 no answer, 2 it cannot be.
+    """
+    if not url.startswith(("postgresql://", "postgres://")):
+        _fail("only logs in PostgreSQL are migrated", "Write postgresql://USER@HOST/DATABASE.")
+    try:
+        from chatkit.logs.postgres import migrate as run
+    except ImportError as error:
+        _fail(
+            f"{error.name or 'psycopg'} is not installed",
+            "Install the extra: `pip install 'chatkit-realtime[postgres]'`.",
+        )
+    try:
+        applied = run(url)
+    except ChatkitError as error:
+        _fail_with(error)
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("up to date")
+
+
+@app.command()
+def restored(url: Url) -> None:
+    """Give a log a new id: a backup was put in its place.
+
+    Clients that saw more than the backup holds are then told so for certain. Exit: 0 done, 1 no answer, 2 it
+    cannot be.
+    """
+    from chatkit.logs import restored as run
+
+    log_id = _run(run(url, clock=SystemClock(), random=random.SystemRandom()))
+    typer.echo(f"the log is {log_id} from now on")
 
 
 @app.command("export")
@@ -104,8 +142,16 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (ChatkitError, OSError) as error:
-        text = f"{type(error).__name__}: {error}" if isinstance(error, ChatkitError) else error.strerror
-        hint = getattr(error, "hint", "")
-        typer.echo(f"chatkit log: {text}" + (f"\n{hint}" if hint else ""), err=True)
-        raise typer.Exit(2) from None
+    except ChatkitError as error:
+        _fail_with(error)
+    except OSError as error:
+        _fail(error.strerror or type(error).__name__, "Name another file.")
+
+
+def _fail_with(error: ChatkitError) -> NoReturn:
+    _fail(f"{type(error).__name__}: {error}", error.hint, code=1 if error.retryable else 2)
+
+
+def _fail(words: str, hint: str, *, code: int = 2) -> NoReturn:
+    typer.echo(f"chatkit log: {words}\n{hint}", err=True)
+    raise typer.Exit(code) from None

@@ -1,0 +1,148 @@
+-- The messages that entries make, kept up in the transaction of each append (D24).
+--
+-- Changes come in the order of their serials and after their rights were checked, so each is one step: an edit
+-- sets the text, a delete erases every text so far, a restore shows what was written since.
+
+create function create_message(place channels, entry incoming) returns void
+language plpgsql volatile as $$
+declare
+    readable boolean := is_readable(entry.envelope);
+    root uuid := case when readable then entry.envelope #>> '{thread,id}' end;
+    owner text := case when readable then entry.envelope #>> '{thread,user}' end;
+    alone boolean := root is not null and not coalesce((entry.envelope ->> 'also')::boolean, false);
+begin
+    -- A reply may have come before the message that it replies to.
+    insert into messages (
+        channel, serial, id, user_id, root_id, root_user, stands, shown, changed, replies, last_reply
+    )
+    select
+        place.number, place.head, entry.id, entry.user_id, root, owner,
+        not alone, not alone, place.head, count(*), max(m.serial)
+    from messages as m
+    where m.channel = place.number and m.root_id = entry.id and m.root_user = entry.user_id;
+    if root is not null then
+        update messages as m set replies = replies + 1, last_reply = place.head
+        from entries as e
+        where e.channel = place.number and e.id = root and e.user_id = owner
+            and m.channel = place.number and m.serial = e.serial;
+    end if;
+    perform mention(place.number, place.head, entry.envelope);
+    if entry.words is not null then
+        insert into texts (channel, serial, at, user_id, words)
+        values (place.number, place.head, place.at, entry.user_id, entry.words);
+    end if;
+end
+$$;
+
+create function change_message(serial bigint, entry incoming, target messages) returns void
+language plpgsql volatile as $$
+declare
+    created entries;
+    showing jsonb;
+begin
+    select * into created from entries as e where e.channel = target.channel and e.serial = target.serial;
+    target.version := target.version + 1;
+    target.changed := change_message.serial;
+    if entry.kind = 'message.update' then
+        target.edit := change_message.serial;
+    elsif entry.kind = 'message.delete' then
+        perform erase(target);
+        target.edit := null;
+        target.deleted := true;
+        target.erased := change_message.serial;
+    else
+        target.deleted := false;
+    end if;
+    update messages as m set
+        shown = target.stands and not target.deleted,
+        edit = target.edit,
+        version = target.version,
+        changed = target.changed,
+        deleted = target.deleted,
+        erased = target.erased
+    where m.channel = target.channel and m.serial = target.serial;
+
+    select e.data::jsonb into showing from entries as e
+    where e.channel = target.channel and e.serial = coalesce(target.edit, target.serial);
+    if target.deleted then
+        delete from texts as t where t.channel = target.channel and t.serial = target.serial;
+    elsif entry.kind = 'message.restore' or entry.words is null then
+        perform search_again(target, created.at, indexed(target.channel, target.user_id, showing -> 'body'));
+    else
+        perform search_again(target, created.at, entry.words);
+    end if;
+    -- Whom it mentions is said by its edit, or else by its creation.
+    if jsonb_typeof(showing -> 'mentions') is distinct from 'array' or showing -> 'mentions' = '[]' then
+        showing := created.data::jsonb;
+    end if;
+    delete from mentions as n where n.channel = target.channel and n.message = target.serial;
+    perform mention(target.channel, target.serial, showing);
+end
+$$;
+
+create function search_again(target messages, at timestamptz, words tsvector) returns void
+language plpgsql volatile as $$
+begin
+    if search_again.words is null then
+        delete from texts as t where t.channel = target.channel and t.serial = target.serial;
+    else
+        insert into texts (channel, serial, at, user_id, words)
+        values (target.channel, target.serial, search_again.at, target.user_id, search_again.words)
+        on conflict (channel, serial) do update set words = excluded.words;
+    end if;
+end
+$$;
+
+create function mention(channel bigint, message bigint, envelope jsonb) returns void
+language plpgsql volatile as $$
+begin
+    if is_readable(envelope) and envelope ? 'mentions' and envelope -> 'mentions' <> 'null' then
+        insert into mentions (channel, user_id, message)
+        select mention.channel, named, mention.message
+        from jsonb_array_elements_text(envelope -> 'mentions') as named
+        on conflict do nothing;
+    end if;
+end
+$$;
+
+-- Takes every text out of the entries of a message, the newest included (D26).
+create function erase(target messages) returns void
+language sql volatile as $$
+    update entries as e set data = erased(e.data)
+    where e.channel = target.channel and e.data is not null and (
+        (e.target = target.serial and e.serial > target.erased)
+        or (e.serial = target.serial and target.erased = 0)
+    )
+$$;
+
+create function react(serial bigint, entry incoming, target messages) returns void
+language plpgsql volatile as $$
+declare
+    given text := entry.body ->> 'emoji';
+begin
+    if entry.kind = 'reaction.add' then
+        insert into reactions as r (channel, message, emoji, user_id, serial)
+        values (target.channel, target.serial, given, entry.user_id, react.serial)
+        on conflict (channel, message, emoji, user_id) do update set serial = excluded.serial;
+        -- At most 32 of one user and 1,000 of all, as on every client; the oldest go.
+        delete from reactions as r
+        where r.channel = target.channel and r.message = target.serial and r.serial = (
+            select o.serial from reactions as o
+            where o.channel = target.channel and o.message = target.serial and o.user_id = entry.user_id
+            order by o.serial desc offset 32 limit 1
+        );
+        delete from reactions as r
+        where r.channel = target.channel and r.message = target.serial and r.serial = (
+            select o.serial from reactions as o
+            where o.channel = target.channel and o.message = target.serial
+            order by o.serial desc offset 1000 limit 1
+        );
+    else
+        delete from reactions as r
+        where r.channel = target.channel and r.message = target.serial and r.emoji = given
+            and r.user_id = entry.user_id;
+    end if;
+    update messages as m set changed = react.serial
+    where m.channel = target.channel and m.serial = target.serial;
+end
+$$;

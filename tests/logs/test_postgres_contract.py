@@ -1,0 +1,33 @@
+"""The contract of logs, over the log in PostgreSQL."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from chatkit.logs.postgres import PostgresLog
+from chatkit.ports.log import Log
+from tests.logs.contract import Kit
+from tests.logs.test_contract import WholeContract
+
+pytestmark = pytest.mark.realtime
+
+
+class TestPostgres(WholeContract):
+    @pytest.fixture
+    def kit(self, emptied: str) -> Kit:
+        def make() -> PostgresLog:
+            return PostgresLog(emptied)
+
+        async def restored(log: Log) -> Log:
+            assert isinstance(log, PostgresLog)
+            await log.restored()
+            return make()
+
+        async def age(seconds: float) -> None:
+            with psycopg.connect(emptied, autocommit=True) as connection:
+                for table in ("entries", "lanes", "texts", "channels"):
+                    query = f"UPDATE chatkit.{table} SET at = at - %s * interval '1 second'"
+                    connection.execute(query.encode(), (seconds,))
+
+        return Kit(make, restored, age)
