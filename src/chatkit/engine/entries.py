@@ -92,7 +92,7 @@ class Entries:
         return [entry for entry in self._entries.values() if entry.row.channel == channel]
 
     def older_edits(self, entry_id: str, target: Ident) -> list[OutboxEntry]:
-        """Return edits of a message that the same user queued before this one, and that were never attempted."""
+        """Return edits of a message by the same user, queued before this one and never attempted."""
         newer = self._entries.get(entry_id)
         if newer not in self._unfinished:
             return []  # it has ended: what still waits came after it

@@ -33,8 +33,9 @@ from chatkit.model.envelope import Envelope
 from chatkit.model.ids import is_message_id
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import Register, check
+from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
-from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages, SearchMark, SearchPage
+from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Ack, Outgoing
 
 _ALL: Final[frozenset[LogFeature]] = frozenset(get_args(LogFeature))
@@ -178,8 +179,8 @@ class PostgresLog:
             None if users is None else list(filter(is_text, users)),
         )
         return tuple(
-            Register(*row, None if epoch is None else OrderKey(epoch, serial))
-            for *row, epoch, serial in found
+            Register(*cell, key=None if epoch is None else OrderKey(epoch, serial))
+            for *cell, epoch, serial in found
         )
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
