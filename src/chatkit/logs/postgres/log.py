@@ -179,7 +179,7 @@ class PostgresLog:
             None if users is None else list(filter(is_text, users)),
         )
         return tuple(
-            Register(*cell, key=None if epoch is None else OrderKey(epoch, serial))
+            Register(*cell[:5], None if epoch is None else OrderKey(epoch, serial))
             for *cell, epoch, serial in found
         )
 
