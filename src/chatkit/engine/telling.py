@@ -14,7 +14,7 @@ from chatkit.errors import ChatkitError
 from chatkit.model.events import CustomEvent, Discontinuity, ForeignFrame, MessageCreated, MessageEvent
 from chatkit.model.ids import new_message_id
 from chatkit.model.message import Sender
-from chatkit.model.values import EMPTY
+from chatkit.model.values import EMPTY, packed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from chatkit.model.events import Event
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, OrderKey
-
-
-_new = tuple.__new__  # a third of what the constructor costs
 
 
 class _Pending(NamedTuple):
@@ -105,7 +102,7 @@ class Teller:
             wanted: Whether readers are to hear of it at all.
         """
         if applied.outcome == "created" and applied.fact is cause:  # as most
-            news: News | None = _new(News, (cause, applied.message, None, cause.ident))
+            news: News | None = packed(News, (applied.fact, applied.message, None, applied.fact.ident))
         else:
             news = news_of(applied, cause, fetches=can_fetch(self._context))
         if news is None:
@@ -115,7 +112,7 @@ class Teller:
             wanted = False
         frozen = self.freeze(applied, before)
         if wanted or frozen:
-            self._release.add(key, _new(_Pending, (news, wanted)), self._context.clock.monotonic())
+            self._release.add(key, packed(_Pending, (news, wanted)), self._context.clock.monotonic())
 
     def freeze(self, applied: Applied, before: Message | None) -> bool:
         """Show a message as it was until middleware has seen what became of it; returns whether it must."""
@@ -174,7 +171,7 @@ class Teller:
         elif isinstance(event, MessageCreated):
             event = replace(event, late=True)
         if event is not None:
-            self._dispatcher.tell_fact(self._channel, _new(Told, (event, fact.ident, fact.key, at)))
+            self._dispatcher.tell_fact(self._channel, packed(Told, (event, fact.ident, fact.key, at)))
 
     def _place(self, key: OrderKey, *, late: bool) -> OrderKey | None:
         """Return the place to come back to after a fact: never beyond what may be missing (D17)."""

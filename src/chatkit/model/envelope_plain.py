@@ -8,10 +8,10 @@ long way, which alone refuses.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from functools import lru_cache
-from json.decoder import scanstring
 from typing import Any, Final
 
 from chatkit.model.envelope_parts import Ref, Root, Sender
@@ -35,7 +35,6 @@ _plain = re.compile(
     rf'"body":\{{"type":"text","text":"({_TEXT})"\}}\}}',
     re.ASCII,
 ).fullmatch
-_TEXT_GROUP: Final = 15
 
 
 def read_plain(data: bytes) -> dict[str, Any] | None:
@@ -49,7 +48,7 @@ def read_plain(data: bytes) -> dict[str, Any] | None:
             ref_id, ref_user, root_id, root_user, text,
         ) = found.groups()  # fmt: skip
         if "\\" in text:
-            text, _ = scanstring(found.string, found.start(_TEXT_GROUP))
+            text = json.loads(f'"{text}"')
         if not _is_channel(channel) or (kind == "update" and ref_id is None):
             return None
         fields: dict[str, Any] = {
