@@ -12,8 +12,12 @@ from tests.benchmarks.measure import SLACK, Figure, interleave, middle, paired, 
 from tests.benchmarks.receive import frame_of, signal_of
 
 
-def figure(ratio: float, *, limit: float | None = 2.0, least: bool = False) -> Figure:
-    return Figure(name="x", unit="ms", chatkit=ratio, bare=1.0, ratio=ratio, limit=limit, least=least)
+def figure(
+    ratio: float, *, limit: float | None = 2.0, least: bool = False, held: float | None = None
+) -> Figure:
+    return Figure(
+        name="x", unit="ms", chatkit=ratio, bare=1.0, ratio=ratio, limit=limit, least=least, held=held
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,10 +30,15 @@ def figure(ratio: float, *, limit: float | None = 2.0, least: bool = False) -> F
         (figure(2.0 / SLACK, least=True), "within slack", True),
         (figure(2.0 / SLACK - 0.01, least=True), "MISSED", False),
         (figure(99.0, limit=None), "stated", True),
+        (figure(2.0, held=5.0), "met", True),
+        (figure(5.0, held=5.0), "NOT REACHED, held at 5", True),
+        (figure(5.0 * SLACK + 0.01, held=5.0), "MISSED", False),
+        (figure(0.1, least=True, held=0.1), "NOT REACHED, held at 0.1", True),
+        (figure(0.1 / SLACK - 0.01, least=True, held=0.1), "MISSED", False),
     ],
 )
 def test_a_ratio_fails_beyond_its_target_and_slack(one: Figure, verdict: str, *, passes: bool) -> None:
-    """`at most` and `at least` are told apart; without a target a figure is only stated."""
+    """A target that is not reached yet says so and must get no worse; without one a figure is only stated."""
     assert (one.verdict, one.passes) == (verdict, passes)
 
 

@@ -39,6 +39,7 @@ async def memory() -> AsyncIterator[Log]:
 
 
 LOGS: Final[dict[str, LogFactory]] = {"memory": memory}
+"""By name; the reference has no target and shows what the others add."""
 
 
 def run(*, quick: bool) -> list[Figure]:

@@ -26,8 +26,8 @@ from tests.benchmarks.corpus import spoken
 from tests.benchmarks.measure import Figure, interleave, middle, paired
 
 CALLERS: Final = 1_000
-LEAST: Final = 0.6
-"""Of the bare loop's throughput."""
+LEAST, HELD = 0.6, 0.06
+"""Of the bare loop's throughput: the target, and what is reached so far."""
 SLOWER: Final = 1.5
 """Times the bare commit's median, for a caller alone."""
 LIMITS: Final = chatkit.OutboxLimits(entries=1_000_000, size=2**40)
@@ -199,6 +199,7 @@ def _many(folder: Path, each: int, rounds: int) -> list[Figure]:
             bare=middle(loops, "/s"),
             ratio=paired(chats, loops, "/s"),
             limit=LEAST,
+            held=HELD,
             least=True,
             rounds=rounds,
             notes={
