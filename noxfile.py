@@ -85,6 +85,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Chatkit beside the bare thing; `-- --quick`, `-- --json FILE`, `-- NAME`: see docs/performance.md."""
+    install(session, "-e", ".")
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
 def nightly(session: nox.Session) -> None:
     """What takes too long for every change."""
     if not NIGHTLY:

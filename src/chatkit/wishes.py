@@ -108,7 +108,7 @@ def _encode(wish: Wish, message_id: str, device: str, now: datetime) -> bytes:
         "meta": dict(wish.meta),
     }
     try:
-        return Envelope.from_dict(fields).encode()
+        return Envelope.pack(fields)
     except InvalidMessage as error:
         error.channel, error.message_id = wish.channel, message_id
         raise

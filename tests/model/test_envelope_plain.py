@@ -145,3 +145,41 @@ def test_a_plain_message_beyond_the_limit_is_refused() -> None:
 
     with pytest.raises(InvalidMessage, match="bytes long"):
         Envelope.parse(data, limit=len(data) - 1)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "text": st.text(st.characters(exclude_categories=[]), max_size=8) | st.integers(),
+            "user": st.sampled_from(["ada", "Zoë", "*", "e\u0301"]),
+            "mentions": st.sampled_from([[], ["bob"]]),
+            "meta": st.sampled_from([{}, {"a": "b"}, {"a": 1}]),
+            "topic": st.sampled_from([None, "x", ""]),
+            "ref": st.sampled_from([None, {"id": ID, "user": "bob"}, {"id": ID, "user": "bob", "base": 2}]),
+        }
+    )
+)
+def test_an_envelope_is_packed_as_the_long_way_writes_it(chosen: dict[str, Any]) -> None:
+    """`pack` gives the same bytes, or refuses in the same words, whatever it is asked to write."""
+    fields = {
+        "v": 1,
+        "min": 1,
+        "id": ID,
+        "kind": "message.create",
+        "channel": "support",
+        "sender": {"user": chosen["user"], "device": "k3v9x2"},
+        "at": "2026-11-23T10:00:00.000Z",
+        "ref": chosen["ref"],
+        "topic": chosen["topic"],
+        "mentions": chosen["mentions"],
+        "body": {"type": "text", "text": chosen["text"]},
+        "meta": chosen["meta"],
+    }
+    found: list[bytes | str] = []
+    for write in (Envelope.pack, lambda given_fields: Envelope.from_dict(given_fields).encode()):
+        try:
+            found.append(write(fields))
+        except InvalidMessage as error:
+            found.append(str(error))
+
+    assert found[0] == found[1]

@@ -20,9 +20,6 @@ class Released(NamedTuple, Generic[T]):
     late: bool
 
 
-_new = tuple.__new__
-
-
 class Release(Generic[T]):
     """A short queue in order-key order."""
 
@@ -52,7 +49,7 @@ class Release(Generic[T]):
             late = self._mark is not None and key < self._mark
             if not late:
                 self._mark = key
-            found.append(_new(Released, (item, late)))
+            found.append(Released(item, late))
         return found
 
     def wait(self, now: float) -> float | None:

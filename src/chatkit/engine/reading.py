@@ -8,6 +8,7 @@ from chatkit.core.fact import Fact
 from chatkit.errors import InvalidMessage
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import clock_key
+from chatkit.model.values import packed
 
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
@@ -97,8 +98,9 @@ def _stamped(
         return Refused("forged_sender")
     suspect = _merge(context, envelope)
     origin = stamp.log_id or context.origin
-    fact = (envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
-    return tuple.__new__(Fact, fact)  # a third of what the constructor costs
+    return packed(
+        Fact, (envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+    )
 
 
 def _place(envelope: Envelope) -> OrderKey:

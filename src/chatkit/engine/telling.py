@@ -14,7 +14,7 @@ from chatkit.errors import ChatkitError
 from chatkit.model.events import CustomEvent, Discontinuity, ForeignFrame, MessageCreated, MessageEvent
 from chatkit.model.ids import new_message_id
 from chatkit.model.message import Sender
-from chatkit.model.values import EMPTY
+from chatkit.model.values import EMPTY, packed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from chatkit.model.events import Event
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, OrderKey
-
-
-_new = tuple.__new__  # a third of what the constructor costs
 
 
 class _Pending(NamedTuple):
@@ -117,7 +114,7 @@ class Teller:
             wanted: Whether readers are to hear of it at all.
         """
         if applied.outcome == "created" and applied.fact is cause:  # as most
-            news: News | None = _new(News, (cause, applied.message, None, cause.ident))
+            news: News | None = packed(News, (applied.fact, applied.message, None, applied.fact.ident))
         else:
             news = news_of(applied, cause, fetches=can_fetch(self._context))
         if news is None:
@@ -130,7 +127,7 @@ class Teller:
             wanted = False
         frozen = self.freeze(applied, before)
         if wanted or frozen:
-            pending = _new(_Pending, (news, wanted, self._masks.turn(news.target)))
+            pending = packed(_Pending, (news, wanted, self._masks.turn(news.target)))
             self._release.add(key, pending, self._context.clock.monotonic())
 
     def freeze(self, applied: Applied, before: Message | None) -> bool:
@@ -201,7 +198,7 @@ class Teller:
         if at is not None and (self._sure is None or at > self._sure):
             self._sure = at
         if event is not None:
-            self._dispatcher.tell_fact(self._channel, _new(Told, (event, fact.ident, fact.key, at)))
+            self._dispatcher.tell_fact(self._channel, packed(Told, (event, fact.ident, fact.key, at)))
 
     def _place(self, key: OrderKey) -> OrderKey | None:
         """Return the place to come back to after a fact: never beyond what may be missing (D17)."""

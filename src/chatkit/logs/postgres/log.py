@@ -179,8 +179,8 @@ class PostgresLog:
             None if users is None else list(filter(is_text, users)),
         )
         return tuple(
-            Register(*cell[:5], None if epoch is None else OrderKey(epoch, serial))
-            for *cell, epoch, serial in found
+            Register(where, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+            for where, user, name, value, merge, epoch, serial in found
         )
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
