@@ -136,4 +136,5 @@ create table texts (
 );
 
 create index texts_newest on texts (at);
-create index texts_words on texts using gin (words) with (fastupdate = off);
+-- The pending list is read by every search: it is kept short.
+create index texts_words on texts using gin (words) with (fastupdate = on, gin_pending_list_limit = 256);

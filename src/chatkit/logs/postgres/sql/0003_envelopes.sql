@@ -131,101 +131,105 @@ end
 $$;
 
 -- The first field of an envelope that is wrong; null: none is. Fields that only newer readers may interpret
--- are not looked at.
+-- are not looked at. One expression: plpgsql prepares each anew in every transaction.
 create function fault(e jsonb) returns text
 language plpgsql stable parallel safe as $$
-declare
-    kind text := e ->> 'kind';
-    body jsonb := e -> 'body';
 begin
-    if not is_whole(e -> 'v', 1) then return 'v'; end if;
-    if e ? 'min' and not is_whole(e -> 'min', 1) then return 'min'; end if;
-    if not is_id(e -> 'id') then return 'id'; end if;
-    if not is_like(e -> 'kind', '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$') then return 'kind'; end if;
-    if jsonb_typeof(e -> 'channel') is distinct from 'string' or not is_channel(e ->> 'channel') then
-        return 'channel';
-    end if;
-    if jsonb_typeof(e -> 'sender') is distinct from 'object' then return 'sender'; end if;
-    if not is_user(e -> 'sender' -> 'user') then return 'sender.user'; end if;
-    if not is_like(e -> 'sender' -> 'device', '^[a-z0-9]{6,16}$') then return 'sender.device'; end if;
-    if e ? 'seq' and not is_whole(e -> 'seq', 1) then return 'seq'; end if;
-    if e ? 'pred' and not is_whole(e -> 'pred', 0) then return 'pred'; end if;
-    if e ? 'hlc' and not is_like(e -> 'hlc', '^[0-9a-f]{12}-[0-9a-f]{4}$') then return 'hlc'; end if;
-    if e ? 'epoch' and not is_whole(e -> 'epoch', 1) then return 'epoch'; end if;
-    if e ? 'at' and not is_instant(e -> 'at') then return 'at'; end if;
-    if e ? 'stamp' and not (
-        jsonb_typeof(e -> 'stamp') = 'object'
-        and is_whole(e #> '{stamp,epoch}', 1)
-        and is_like(e #> '{stamp,serial}', '^[!-~]{1,128}$')
-        and (coalesce(e #> '{stamp,log}', 'null') = 'null' or is_like(e #> '{stamp,log}', '^[!-~]{1,128}$'))
-        and (coalesce(e #> '{stamp,prev}', 'null') = 'null' or is_like(e #> '{stamp,prev}', '^[!-~]{0,128}$'))
-        and is_instant(e #> '{stamp,at}')
-        and is_user(e #> '{stamp,user}')
-    ) then
-        return 'stamp';
-    end if;
-    if not is_readable(e) then return null; end if;
+    return case
+        when not is_whole(e -> 'v', 1) then 'v'
+        when e ? 'min' and not is_whole(e -> 'min', 1) then 'min'
+        when not is_id(e -> 'id') then 'id'
+        when not is_like(e -> 'kind', '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$') then 'kind'
+        when jsonb_typeof(e -> 'channel') is distinct from 'string' or not is_channel(e ->> 'channel')
+            then 'channel'
+        when jsonb_typeof(e -> 'sender') is distinct from 'object' then 'sender'
+        when not is_user(e -> 'sender' -> 'user') then 'sender.user'
+        when not is_like(e -> 'sender' -> 'device', '^[a-z0-9]{6,16}$') then 'sender.device'
+        when e ? 'seq' and not is_whole(e -> 'seq', 1) then 'seq'
+        when e ? 'pred' and not is_whole(e -> 'pred', 0) then 'pred'
+        when e ? 'hlc' and not is_like(e -> 'hlc', '^[0-9a-f]{12}-[0-9a-f]{4}$') then 'hlc'
+        when e ? 'epoch' and not is_whole(e -> 'epoch', 1) then 'epoch'
+        when e ? 'at' and not is_instant(e -> 'at') then 'at'
+        when e ? 'stamp' and not is_stamp(e -> 'stamp') then 'stamp'
+        when not is_readable(e) then null
+        when e ? 'ref' and not (
+            is_root(e -> 'ref')
+            and (coalesce(e #> '{ref,base}', 'null') = 'null' or is_whole(e #> '{ref,base}', 1))
+        ) then 'ref'
+        when e ? 'thread' and not is_root(e -> 'thread') then 'thread'
+        when e ? 'topic'
+            and not (jsonb_typeof(e -> 'topic') = 'string' and length(e ->> 'topic') between 1 and 64)
+            then 'topic'
+        when e ? 'mentions' and not are_mentions(e -> 'mentions') then 'mentions'
+        when e ? 'also' and jsonb_typeof(e -> 'also') <> 'boolean' then 'also'
+        when e ? 'meta' and not is_meta(e -> 'meta') then 'meta'
+        when e ? 'ttl' then 'ttl'
+        when e ->> 'kind' ~ '^(message\.(create|update|delete|restore)|reaction\.(add|remove))$' and (
+            not e ? 'at' or (e ->> 'kind' <> 'message.create' and not e ? 'ref')
+        ) then case when e ? 'at' then 'ref' else 'at' end
+        when e ->> 'kind' in ('reaction.add', 'reaction.remove') and not is_emoji(e #> '{body,emoji}')
+            then 'body.emoji'
+        when e ? 'body' then fault_of_body(e ->> 'kind', e -> 'body')
+    end;
+end
+$$;
 
-    if e ? 'ref' and not (
-        is_root(e -> 'ref')
-        and (coalesce(e #> '{ref,base}', 'null') = 'null' or is_whole(e #> '{ref,base}', 1))
-    ) then
-        return 'ref';
-    end if;
-    if e ? 'thread' and not is_root(e -> 'thread') then return 'thread'; end if;
-    if e ? 'topic' and not (jsonb_typeof(e -> 'topic') = 'string' and length(e ->> 'topic') between 1 and 64) then
-        return 'topic';
-    end if;
-    if e ? 'mentions' and not (
-        jsonb_typeof(e -> 'mentions') = 'array'
-        and jsonb_array_length(e -> 'mentions') <= 50
-        and not exists (
-            select from jsonb_array_elements(e -> 'mentions') as named
-            where not is_user(named) and named <> '"*"'
-        )
-    ) then
-        return 'mentions';
-    end if;
-    if e ? 'also' and jsonb_typeof(e -> 'also') <> 'boolean' then return 'also'; end if;
-    -- Its 1,000 bytes are counted as it is written most briefly; here are blanks between.
-    if e ? 'meta' and not (
-        jsonb_typeof(e -> 'meta') = 'object'
-        and octet_length((e -> 'meta')::text) <= 2000
-        and not exists (
-            select from jsonb_each(e -> 'meta') as label where jsonb_typeof(label.value) <> 'string'
-        )
-    ) then
-        return 'meta';
-    end if;
-    if e ? 'ttl' then return 'ttl'; end if;
+create function fault_of_body(kind text, body jsonb) returns text
+language plpgsql immutable parallel safe as $$
+begin
+    return case
+        when kind = 'message.delete' or jsonb_typeof(body) <> 'object' then 'body'
+        when jsonb_typeof(body -> 'type') is distinct from 'string'
+            or length(body ->> 'type') not between 1 and 64 then 'body.type'
+        when coalesce(jsonb_typeof(body -> 'fallback'), 'null') not in ('null', 'string') then 'body.fallback'
+        when body ->> 'type' = 'claim' and not is_whole(body -> 'bytes', 0) then 'body.bytes'
+        when body ->> 'type' = 'claim'
+            and coalesce(jsonb_typeof(body -> 'summary'), 'null') not in ('null', 'string') then 'body.summary'
+    end;
+end
+$$;
 
-    if kind ~ '^(message\.(create|update|delete|restore)|reaction\.(add|remove))$' then
-        if not e ? 'at' then return 'at'; end if;
-        if kind <> 'message.create' and not e ? 'ref' then return 'ref'; end if;
-    end if;
-    if kind in ('reaction.add', 'reaction.remove') and not (
-        jsonb_typeof(body -> 'emoji') is not distinct from 'string'
-        and is_name(body ->> 'emoji', 64)
-        and body ->> 'emoji' !~ '[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]'
-    ) then
-        return 'body.emoji';
-    end if;
-    if body is not null then
-        if kind = 'message.delete' or jsonb_typeof(body) <> 'object' then return 'body'; end if;
-        if jsonb_typeof(body -> 'type') is distinct from 'string' or length(body ->> 'type') not between 1 and 64 then
-            return 'body.type';
-        end if;
-        if coalesce(jsonb_typeof(body -> 'fallback'), 'null') not in ('null', 'string') then
-            return 'body.fallback';
-        end if;
-        if body ->> 'type' = 'claim' then
-            if not is_whole(body -> 'bytes', 0) then return 'body.bytes'; end if;
-            if coalesce(jsonb_typeof(body -> 'summary'), 'null') not in ('null', 'string') then
-                return 'body.summary';
-            end if;
-        end if;
-    end if;
-    return null;
+create function is_stamp(stamp jsonb) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+    return jsonb_typeof(stamp) = 'object'
+        and is_whole(stamp -> 'epoch', 1)
+        and is_like(stamp -> 'serial', '^[!-~]{1,128}$')
+        and (coalesce(stamp -> 'log', 'null') = 'null' or is_like(stamp -> 'log', '^[!-~]{1,128}$'))
+        and (coalesce(stamp -> 'prev', 'null') = 'null' or is_like(stamp -> 'prev', '^[!-~]{0,128}$'))
+        and is_instant(stamp -> 'at')
+        and is_user(stamp -> 'user');
+end
+$$;
+
+create function are_mentions(users jsonb) returns boolean
+language plpgsql immutable parallel safe as $$
+begin
+    return jsonb_typeof(users) = 'array' and jsonb_array_length(users) <= 50 and not exists (
+        select from jsonb_array_elements(users) as named where not is_user(named) and named <> '"*"'
+    );
+end
+$$;
+
+-- Its 1,000 bytes are counted as it is written most briefly; here are blanks between.
+create function is_meta(labels jsonb) returns boolean
+language plpgsql immutable parallel safe as $$
+begin
+    return jsonb_typeof(labels) = 'object' and octet_length(labels::text) <= 2000 and not exists (
+        select from jsonb_each(labels) as label where jsonb_typeof(label.value) <> 'string'
+    );
+end
+$$;
+
+create function is_emoji(key jsonb) returns boolean
+language plpgsql immutable parallel safe as $$
+begin
+    return coalesce(
+        jsonb_typeof(key) = 'string'
+        and is_name(key #>> '{}', 64)
+        and key #>> '{}' !~ '[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]',
+        false
+    );
 end
 $$;
 

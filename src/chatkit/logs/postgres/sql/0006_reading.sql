@@ -59,7 +59,7 @@ language sql stable as $$
 $$;
 
 create function heads(names text[]) returns json
-language sql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language sql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
     select coalesce(json_object_agg(n.name, state_of(c)), '{}')
     from (select distinct unnest(names)) as n (name) left join channels as c on c.name = n.name
 $$;
@@ -71,7 +71,7 @@ language sql stable as $$
 $$;
 
 create function entries(channel text, after json, how_many integer) returns json
-language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     start bigint;
@@ -158,7 +158,7 @@ $$;
 create function messages(
     channel text, before json, after json, around json, how_many integer, root_user text, root_id text
 ) returns json
-language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     root uuid;
@@ -209,7 +209,7 @@ $$;
 
 -- `idents`: pairs of user and id; the user null: anyone's.
 create function get(channel text, idents json) returns json
-language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     serials bigint[];
@@ -223,7 +223,7 @@ end
 $$;
 
 create function versions(channel text, user_id text, id text) returns json
-language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     created bigint;
@@ -254,7 +254,7 @@ $$;
 
 -- {state, items: [[user, id, serial], ...], forgotten}: ids outlive bodies (D20).
 create function find(channel text, idents json) returns json
-language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     items json;

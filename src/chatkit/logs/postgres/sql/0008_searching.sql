@@ -1,9 +1,8 @@
 -- Full text, newest first (D24).
 --
--- Two ways lead to the newest hits. One reads the newest texts one after another: good for words that are
--- frequent. The other asks the index for all hits and sorts them: good for words that are rare. Nobody knows
--- beforehand which it is, so the first is tried with the newest texts alone, and what it has not found enough
--- of there is rare enough for the second.
+-- Two ways lead to the newest hits. One reads the newest texts one after another until a page is full: good
+-- for words that are frequent. The other asks the index for all hits and sorts them: good for words that are
+-- rare. Which it is show the newest thousand, and the statistics that the server gathers.
 
 create type hit as (at timestamptz, name text, channel bigint, serial bigint);
 
@@ -12,66 +11,118 @@ language sql immutable parallel safe as $$
     select timestamptz 'epoch' + micros * interval '1 microsecond'
 $$;
 
--- Hits among the newest `span` texts from `low` on and before `high`. All hits after `edge` are there; null:
--- all of them.
+-- The newest hits among the newest `span` texts from `low` on and before `high`. `edge`: where those end; null:
+-- all texts were among them. A hit lies before the mark `below`, whose serial is the greatest that does.
 create function window_of(
-    query tsquery, low timestamptz, high timestamptz, span integer, out hits hit[], out edge timestamptz
+    query tsquery, low timestamptz, high timestamptz, below hit, span integer, how_many integer,
+    out hits hit[], out edge timestamptz
 )
-language plpgsql stable as $$
+language plpgsql stable set enable_bitmapscan = off as $$
+declare
+    start timestamptz := low;
 begin
-    with newest as materialized (
-        select * from texts as t where t.at >= low and t.at < high order by t.at desc limit span
-    ), ends as (
-        select case when count(*) = span then min(at) end as edge from newest
-    )
-    select (select ends.edge from ends), array(
+    select t.at into edge from texts as t where t.at >= low and t.at < high
+    order by t.at desc offset span limit 1;
+    if edge is not null then
+        start := edge + interval '1 microsecond';
+    end if;
+    hits := array(
         select row(t.at, c.name, t.channel, t.serial)::hit
-        from newest as t join channels as c on c.number = t.channel
-        where t.words @@ query
-    ) into edge, hits;
+        from texts as t join channels as c on c.number = t.channel
+        where t.at >= start and t.at < high and t.words @@ query
+            and (below.at is null or (t.at, c.name, t.serial) <= (below.at, below.name collate "C", below.serial))
+        order by t.at desc, c.name desc, t.serial desc limit how_many
+    );
 end
 $$;
 
 -- The same among the newest `span` texts of each of some channels.
 create function window_of(
-    places bigint[], query tsquery, low timestamptz, high timestamptz, span integer,
-    out hits hit[], out edge timestamptz
+    places bigint[], query tsquery, low timestamptz, high timestamptz, below hit, span integer,
+    how_many integer, out hits hit[], out edge timestamptz
 )
-language plpgsql stable as $$
+language plpgsql stable set enable_bitmapscan = off as $$
+declare
+    place channels;
+    last bigint;
+    first bigint;
+    time timestamptz;
 begin
-    with newest as materialized (
-        select c.name, t.* from channels as c cross join lateral (
-            select * from texts as t
-            where t.channel = c.number and t.serial <= case when high = 'infinity' then c.head
-                else serial_of(c, json_build_object('at', micros(high)), false) end
-            order by t.serial desc limit span
-        ) as t
-        where c.number = any(places)
-    ), ends as (
-        select max(e.edge) as edge from (
-            select min(at) as edge from newest group by channel having count(*) = span
-        ) as e
-    )
-    select (select nullif(greatest(ends.edge, low), low) from ends), array(
-        select row(t.at, t.name, t.channel, t.serial)::hit from newest as t
-        where t.words @@ query and t.at >= low
-    ) into edge, hits;
+    hits := '{}';
+    for place in select * from channels as c where c.number = any(places) loop
+        last := place.head;
+        if high < 'infinity' then
+            last := serial_of(place, json_build_object('at', micros(high)), false);
+        end if;
+        select t.serial into first from texts as t
+        where t.channel = place.number and t.serial <= last
+        order by t.serial desc offset span limit 1;
+        select t.at into time from texts as t where t.channel = place.number and t.serial = first;
+        if time >= low then
+            edge := greatest(edge, time);
+        end if;
+        hits := hits || array(
+            select row(t.at, place.name, t.channel, t.serial)::hit from texts as t
+            where t.channel = place.number and t.serial > coalesce(first, 0) and t.serial <= last
+                and t.at >= low and t.words @@ query
+                and (
+                    below.at is null
+                    or (t.at, place.name, t.serial) <= (below.at, below.name collate "C", below.serial)
+                )
+            order by t.serial desc limit how_many
+        );
+    end loop;
+    hits := array(
+        select h from unnest(hits) as h where edge is null or h.at > edge
+        order by h.at desc, h.name collate "C" desc, h.serial desc limit how_many
+    );
+end
+$$;
+
+-- About how many texts hold all of these at most, as the server's statistics say; 0 where it has none.
+create function expected(lexemes text[]) returns bigint
+language plpgsql stable as $$
+declare
+    total real;
+    frequent text[];
+    frequencies real[];
+    share real := 1;
+    lexeme text;
+begin
+    select reltuples into total from pg_class where oid = 'texts'::regclass;
+    select most_common_elems::text::text[], most_common_elem_freqs into frequent, frequencies from pg_stats
+    where schemaname = 'chatkit' and tablename = 'texts' and attname = 'words';
+    if frequent is null then
+        return 0;
+    end if;
+    foreach lexeme in array lexemes loop
+        -- Behind the frequencies stands the lowest of them.
+        share := least(share, frequencies[coalesce(array_position(frequent, lexeme), cardinality(frequent) + 1)]);
+    end loop;
+    return greatest(total, 0) * share;
 end
 $$;
 
 -- The newest hits by the index.
-create function hits_of(query tsquery, low timestamptz, high timestamptz) returns setof hit
-language sql stable as $$
-    with found as materialized (
-        select t.at, t.channel, t.serial from texts as t where t.words @@ query
-    )
-    select f.at, c.name, f.channel, f.serial
-    from found as f join channels as c on c.number = f.channel
-    where f.at >= low and f.at < high
+create function hits_of(query tsquery, low timestamptz, high timestamptz, below hit, how_many integer)
+returns hit[]
+language plpgsql stable as $$
+begin
+    return array(
+        with found as materialized (
+            select t.at, t.channel, t.serial from texts as t where t.words @@ query
+        )
+        select row(f.at, c.name, f.channel, f.serial)::hit
+        from found as f join channels as c on c.number = f.channel
+        where f.at >= low and f.at < high
+            and (below.at is null or (f.at, c.name, f.serial) <= (below.at, below.name collate "C", below.serial))
+        order by f.at desc, c.name desc, f.serial desc limit how_many
+    );
+end
 $$;
 
--- Hits are {hits, names, more}: folded messages, the names of their channels. Times are microseconds since
--- 1970, `until` is exclusive; what lies before a mark is strictly before it by time, name and serial.
+-- Hits are {hits, log_id, names, more}: folded messages, the names of their channels. Times are microseconds
+-- since 1970, `until` is exclusive; what lies before a mark is strictly before it by time, name and serial.
 create function search(
     said text, names text[], sender text, since bigint, until bigint,
     before_at bigint, before_name text, before_serial text, how_many integer
@@ -88,7 +139,9 @@ declare
     places bigint[];
     low timestamptz := coalesce(moment(since), '-infinity');
     high timestamptz := least(coalesce(moment(until), 'infinity'), coalesce(moment(before_at + 1), 'infinity'));
-    mark hit := row(moment(before_at), before_name, null, text_serial(1, before_serial, false, 9223372036854775807));
+    below hit := row(moment(before_at), before_name, null, text_serial(1, before_serial, false, 9223372036854775807));
+    lexemes text[];
+    likely bigint;
     span integer;
     edge timestamptz;
     hits hit[];
@@ -97,7 +150,7 @@ begin
     if cardinality(wanted) = 0 then
         return nothing;
     end if;
-    select string_agg('''' || word || '''', ' & ')::tsquery into query from unnest(wanted) as word;
+    select string_agg(format('''%s''', word), ' & ')::tsquery into query from unnest(wanted) as word;
     if sender is not null then
         query := query && format('''%s''', marked('u', sender))::tsquery;
     end if;
@@ -110,17 +163,24 @@ begin
             select string_agg(format(''':c%s''', number), ' | ')::tsquery from unnest(places) as number
         );
     end if;
-    foreach span in array array[1000, 12000] loop
+    lexemes := wanted;
+    if sender is not null then
+        lexemes := lexemes || marked('u', sender);
+    end if;
+    foreach span in array array[1000, 16000, 2147483647] loop
         if cardinality(places) <= span / 50 then
-            select * into hits, edge from window_of(places, query, low, high, span / cardinality(places));
+            select * into hits, edge from window_of(
+                places, query, low, high, below, span / cardinality(places), how_many + 1
+            );
         else
-            select * into hits, edge from window_of(query, low, high, span);
+            select * into hits, edge from window_of(query, low, high, below, span, how_many + 1);
         end if;
-        hits := newest_of(hits, mark, edge, how_many + 1);
         exit when edge is null or cardinality(hits) > how_many;
+        likely := coalesce(likely, expected(lexemes));
+        exit when likely <= case when span = 1000 then 3000 else 50000 end;
     end loop;
     if edge is not null and cardinality(hits) <= how_many then
-        hits := newest_of(array(select h from hits_of(query, low, high) as h), mark, null, how_many + 1);
+        hits := hits_of(query, low, high, below, how_many + 1);
     end if;
     return (
         select json_build_object(
@@ -135,15 +195,4 @@ begin
         from unnest(hits[1:how_many]) with ordinality as h (at, name, channel, serial, place)
     );
 end
-$$;
-
--- The newest hits that lie before a mark and after an edge.
-create function newest_of(hits hit[], mark hit, edge timestamptz, how_many integer) returns hit[]
-language sql stable as $$
-    select array(
-        select h from unnest(hits) as h
-        where (mark.at is null or (h.at, h.name collate "C", h.serial) <= (mark.at, mark.name collate "C", mark.serial))
-            and (edge is null or h.at > edge)
-        order by h.at desc, h.name collate "C" desc, h.serial desc limit how_many
-    )
 $$;
