@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.core.delivery import State
-from chatkit.engine.outbox import SWEEP, OutboxEntry
+from chatkit.engine.outbox import CANCELLED, SWEEP, OutboxEntry
 from chatkit.engine.timetable import LONGEST, LOOK
 from chatkit.errors import DependencyFailed, OutboxFull, Rejected, StoreError, TransportError
 from chatkit.model.envelope import Envelope
@@ -27,11 +27,13 @@ from tests.engine.sending_kit import (
     keep_file,
     keep_memory,
     refuse,
+    text_of,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chatkit.ports import Row
     from chatkit.testing.clock import VirtualClock
 
 SILENCE = None
@@ -112,6 +114,72 @@ async def test_a_key_of_an_earlier_life_gives_what_became_of_it(clock: VirtualCl
 
         assert (entry.state, ada.outbox.depth, provider.batches) == (State.SENT, 0, [])
         assert ada.outbox.get(entry.row.entry_id) is None
+
+
+async def cancelled(ada: Client, row: Row) -> None:
+    """Let a caller be cancelled while its wish is kept."""
+    accepting = asyncio.ensure_future(ada.outbox.accept(row))
+    await asyncio.sleep(0)
+    accepting.cancel()
+    await asyncio.wait({accepting})
+    await ada.outbox.taken(1.0)
+
+
+async def test_a_cancelled_wish_that_could_not_be_kept_is_no_defect(clock: VirtualClock) -> None:
+    """Nobody is left to hear of it, and nothing is to be withdrawn (D14)."""
+    store = FaultyStore(clock)
+    store.failing["add"] = 1
+    async with offline(clock, store=store) as ada:
+        await cancelled(ada, ada.row("1"))
+
+        assert (ada.changes, await store.rows()) == ([], ())
+
+
+async def test_a_cancelled_wish_that_was_attempted_stays(clock: VirtualClock) -> None:
+    """It may be there: it is listed, and has its fate (D14)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+        await ada.connected()
+        accepting = asyncio.ensure_future(ada.outbox.accept(ada.row("1")))
+
+        def cancel() -> None:
+            accepting.cancel()
+
+        ada.watcher.at["outbox.attempted"] = cancel
+        await asyncio.wait({accepting})
+        await settle()
+
+        assert (accepting.cancelled(), provider.texts) == (True, [["1"]])
+
+
+async def test_a_wish_made_again_that_cannot_be_kept_stays_cancelled(clock: VirtualClock) -> None:
+    """The caller hears of it, and may make it once more (I3, D14)."""
+    store = FaultyStore(clock)
+    async with offline(clock, store=store) as ada:
+        await cancelled(ada, ada.row("1", key="k"))
+        store.failing["settle"] = 1
+        with pytest.raises(StoreError):
+            await ada.send("2", key="k")
+        await settle()
+        assert [(row.status, row.reason) for row in await store.rows()] == [("discarded", CANCELLED)]
+        entry = await ada.send("3", key="k")
+
+        assert [row.status for row in await store.rows()] == ["queued"]
+        assert (ada.outbox.depth, text_of(Envelope.parse(entry.row.data))) == (1, "3")
+
+
+async def test_a_wish_made_again_has_its_place_and_time_anew(clock: VirtualClock) -> None:
+    """It is the later caller's, due and ending when that one says (D13, D14)."""
+    async with offline(clock) as ada:
+        await cancelled(ada, ada.row("1", key="k", expires_in=1.0))
+        between = await ada.send("between")
+        again = await ada.send("again", key="k", expires_in=60.0)
+        await asyncio.sleep(50)
+        before = again.state
+        assert [row.entry_id for row in await ada.store.rows()] == [e.row.entry_id for e in (between, again)]
+        await asyncio.sleep(20)
+
+        assert (before, again.state) == (State.QUEUED, State.EXPIRED)
 
 
 async def test_what_is_to_be_sent_later_waits_outside_its_lane(clock: VirtualClock) -> None:

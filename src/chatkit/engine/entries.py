@@ -92,13 +92,15 @@ class Entries:
         return [entry for entry in self._entries.values() if entry.row.channel == channel]
 
     def older_edits(self, entry_id: str, target: Ident) -> list[OutboxEntry]:
-        """Return edits of a message that the same user queued before this one, and that were never attempted."""
+        """Return the same user's edits of a message that were queued before this one and never attempted."""
         newer = self._entries.get(entry_id)
         if newer not in self._unfinished:
             return []  # it has ended: what still waits came after it
         place = (newer.row.channel, newer.row.ident.user, "update")
         before = takewhile(lambda entry: entry is not newer, self._unfinished)
-        alike = [entry for entry in before if (entry.row.channel, entry.row.ident.user, entry.row.kind) == place]
+        alike = [
+            entry for entry in before if (entry.row.channel, entry.row.ident.user, entry.row.kind) == place
+        ]
         return [entry for entry in alike if entry.untried and entry.target == target]
 
     def adopt_row(self, row: Row) -> OutboxEntry:
