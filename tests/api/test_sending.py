@@ -312,6 +312,18 @@ async def test_a_message_may_wait_for_its_time_without_holding_others(stage: Sta
     assert stage.texts("support") == ["now", "later"]
 
 
+async def test_a_message_that_waits_for_its_time_can_be_changed_meanwhile(stage: Stage) -> None:
+    """D7: the change is sent behind it, not before there is anything to change."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        message = await support.send("Hello", send_at=stage.clock.wall() + timedelta(seconds=60))
+        edit = await support.edit(message, "Hello again")
+        await asyncio.sleep(30)
+        assert (message.status, edit.status) == ("queued", "queued")
+        await edit.wait(timeout=60)
+    assert stage.texts("support") == ["Hello again"]
+
+
 async def test_an_expired_message_says_so(stage: Stage) -> None:
     """D13: a deadline is an instant of server time; what was never written is certain to be absent."""
     async with stage.chat("ada") as ada:

@@ -195,6 +195,50 @@ async def test_what_is_to_be_sent_later_waits_outside_its_lane(clock: VirtualClo
         assert provider.texts == [["now"], ["later"]]
 
 
+async def test_what_refers_to_a_message_that_is_not_due_waits_for_it(clock: VirtualClock) -> None:
+    """In order behind it, what refers to that again too; what was withdrawn or is due later does not go (D7)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+        message = await ada.send("message", send_in=60.0)
+        edit = await ada.send("edit", kind="message.update", of=message)
+        await ada.send("of the edit", of=edit)
+        withdrawn = await ada.send("withdrawn", of=message)
+        await ada.send("later", of=message, send_in=90.0)
+        await ada.outbox.discard(withdrawn)
+        await asyncio.sleep(59)
+        assert provider.batches == []
+        await asyncio.sleep(2)
+        assert provider.texts == [["message", "edit", "of the edit"]]
+        await asyncio.sleep(30)
+
+        assert provider.texts[1:] == [["later"]]
+
+
+async def test_a_later_life_lets_it_wait_too(clock: VirtualClock, tmp_path: Path) -> None:
+    """Whatever of it was due before (D7)."""
+    async with offline(clock, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        message = await ada.send("message", send_in=60.0)
+        await ada.send("edit", kind="message.update", of=message)
+    provider = Provider()
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.drained()
+
+        assert provider.texts == [["message", "edit"]]
+
+
+async def test_what_refers_to_a_message_in_another_lane_waits_until_it_is_there(clock: VirtualClock) -> None:
+    """Nothing keeps two lanes in order but this (D7, D8)."""
+    provider = Provider(SILENCE, refuse(outcome="unsent", again="later"))
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
+        await ada.send("answer", of=message, user="bob")
+        await ada.send("other", user="bob")
+        await ada.drained()
+
+        assert provider.texts[-1] == ["answer"]
+        assert provider.texts.count(["answer"]) == 1
+
+
 async def test_what_was_withdrawn_before_it_was_due_is_forgotten(clock: VirtualClock) -> None:
     """Nothing is left to be sent (D7)."""
     provider = Provider()
@@ -729,13 +773,15 @@ async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualCl
 
 async def test_what_refers_to_one_message_is_let_go_one_by_one(clock: VirtualClock) -> None:
     """An edit that was sent leaves the others to their fate (D7)."""
-    async with client(clock) as ada:
-        message = await ada.send("message", send_in=60.0)
+    put_off = refuse(outcome="unsent", again="later", only=["message"])
+    provider = Provider(put_off, refuse(Rejected("no"), only=["message"]))
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
         first = await ada.send("first", kind="message.update", of=message)
         later = await ada.send("later", kind="message.update", of=message, send_in=90.0)
-        await asyncio.sleep(1)
-        await ada.outbox.discard(message)
+        await asyncio.sleep(5)
 
+        assert provider.texts == [["message", "first"], ["message"]]
         assert (first.state, later.state) == (State.SENT, State.FAILED)
 
 

@@ -67,10 +67,12 @@ class Outbox(Entries):
         self.origin_of = origin_of
         self.refresh = Refresh(context, reauthenticate)
         self.lanes = Lanes(self)
+        self._blocked: dict[OutboxEntry, None] = {}
+        """What must not go out before another entry that is in no lane yet, or in another one (D7)."""
         self._taking: set[asyncio.Future[Any]] = set()
         self._adopted: list[Row] = []
         """What is ours by now and not yet taken over."""
-        self._timetable = Timetable(context, self._unfinished, on_due=self.lanes.put, on_late=self._expire)
+        self._timetable = Timetable(context, self._unfinished, on_due=self._put, on_late=self._expire)
 
     @property
     def device(self) -> str:
@@ -275,8 +277,29 @@ class Outbox(Entries):
 
     def _schedule(self, entry: OutboxEntry) -> None:
         self._timetable.note(entry)
-        if not self._timetable.hold(entry):
-            self.lanes.put(entry)
+        target = self.get(entry.row.depends_on or "")
+        if target is not None and target.unfinished and not entry.frozen and not self._leads(target, entry):
+            self._blocked[entry] = None
+        elif not self._timetable.hold(entry):
+            self._put(entry)
+
+    def _leads(self, target: OutboxEntry, entry: OutboxEntry) -> bool:
+        """Whether an entry that goes into its lane now goes out behind what it refers to."""
+        if target in self._blocked or self._timetable.holds(target):
+            return False
+        return self.lanes.lane_of(target) == self.lanes.lane_of(entry)
+
+    def _put(self, entry: OutboxEntry) -> None:
+        self.lanes.put(entry)
+        for other in self.dependants(entry):
+            self.unblock(other)
+
+    def unblock(self, entry: OutboxEntry) -> None:
+        """Let an entry go on that waits for what it refers to; where it must wait still, it does."""
+        if entry in self._blocked:
+            del self._blocked[entry]
+            if entry.unfinished:
+                self._schedule(entry)
 
     def _expire(self, entry: OutboxEntry) -> None:
         self.move(entry, Input.DEADLINE)
