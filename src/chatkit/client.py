@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from chatkit.channel import Channel
-from chatkit.errors import CapabilityError, ChatkitError, ConfigError, StateError, StoreError
+from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
 from chatkit.model.events import Event, MessageEvent, MessageUpdated
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from chatkit.connection import Connection
     from chatkit.delivery import Delivery
     from chatkit.engine.engine import Engine
-    from chatkit.engine.outbox import OutboxEntry
     from chatkit.engine.subscription import Subscription
     from chatkit.model.capabilities import Capabilities
     from chatkit.model.cursor import Cursor
@@ -247,15 +246,7 @@ class Chat(Source):
             wish: What is wanted.
             about: The message that it changes, where the caller has it.
         """
-        row = draft(wish, self.engine)
-        adding = asyncio.ensure_future(self.engine.outbox.add(row))
-        try:
-            entry = await asyncio.shield(adding)
-        except asyncio.CancelledError:
-            # Nobody may be left to withdraw it and to hear how it ended.
-            adding.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self.engine.context.tasks.spawn(self._withdraw(adding), "withdraw")
-            raise
+        entry = await self.engine.outbox.accept(draft(wish, self.engine))
         self._shared.show(entry)
         self.outbox.changed()
         delivery = self._shared.delivery(entry)
@@ -277,15 +268,6 @@ class Chat(Source):
         if isinstance(event, MessageUpdated) and event.previous is not None:
             changes["previous"] = replace(event.previous, own=mine)
         return replace(event, own=mine, **changes)
-
-    async def _withdraw(self, adding: asyncio.Future[OutboxEntry]) -> None:
-        try:
-            entry = await adding
-        except ChatkitError:
-            return
-        self._shared.show(entry)
-        with suppress(StoreError):  # counted; nobody is left to hear it
-            _ = await self.engine.outbox.discard(entry)
 
     # -- as a source ------------------------------------------------------------------------------------
 

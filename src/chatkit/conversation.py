@@ -84,7 +84,8 @@ class Conversation(Source):
         Args:
             content: Text, a chatkit body, or a model registered with `@message_type`.
             key: 1 to 512 characters. The same key in this channel is the same message, for a second call, a
-                second process and a second life: the first Delivery comes back.
+                second process and a second life: the first Delivery comes back. A call that was cancelled and
+                its message withdrawn does not count as the first.
             reply_to: The message quoted.
             topic: A label of 1 to 64 characters.
             mentions: At most 50 user ids; ``*`` means everyone.

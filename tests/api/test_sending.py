@@ -11,8 +11,11 @@ import pytest
 from pydantic import BaseModel
 
 import chatkit
+from chatkit.testing.clock import settle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.kit import Stage
 
 
@@ -205,6 +208,68 @@ async def test_a_status_is_watched_by_one_reader_a_stream(stage: Stage) -> None:
         await asyncio.gather(reading, return_exceptions=True)
         with pytest.raises(chatkit.WaitTimeout):
             await views.next(timeout=1)
+
+
+async def test_cancelling_a_repeated_send_leaves_the_first_one(stage: Stage) -> None:
+    """D14: what another call was promised under the same key is not this one's to withdraw."""
+    async with stage.chat("ada") as ada:
+        stage.hub.network.cut("ada")
+        support = ada.channel("support")
+        first = await support.send("Hello", key="greeting")
+        again = asyncio.ensure_future(support.send("Hello", key="greeting"))
+        await asyncio.sleep(0)
+        again.cancel()
+        await asyncio.wait({again})
+        await settle()
+        assert first.status == "queued"
+        stage.hub.network.heal("ada")
+        await first.wait(timeout=60)
+    assert stage.texts("support") == ["Hello"]
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_of_two_sends_with_one_key_one_may_be_cancelled(stage: Stage, cancelled: int) -> None:
+    """D14: the message is kept for the other, whichever made it."""
+    async with stage.chat("ada") as ada:
+        stage.hub.network.cut("ada")
+        sends = [asyncio.ensure_future(ada.channel("support").send("Hello", key="k")) for _ in range(2)]
+        await asyncio.sleep(0)
+        sends[cancelled].cancel()
+        delivery = await sends[1 - cancelled]
+        await settle()
+        stage.hub.network.heal("ada")
+        await delivery.wait(timeout=60)
+    assert stage.texts("support") == ["Hello"]
+
+
+async def test_a_cancelled_send_may_be_made_again_under_its_key(stage: Stage, tmp_path: Path) -> None:
+    """D14: a key is for an app's own retries; in a later life too, with what it says then."""
+    config, path = {"offline": True}, tmp_path / "ada.db"
+    async with stage.chat("ada", config=config, store=path, drain=0) as ada:
+        support = ada.channel("support")
+        for _ in range(2):
+            sending = asyncio.ensure_future(support.send("Hello", key="greeting"))
+            await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.wait({sending})
+            await settle()
+        assert [d.status for d in await ada.outbox.entries()] == ["discarded"]
+    async with stage.chat("ada", store=path) as ada:
+        support = ada.channel("support")
+        delivery = await support.send("Hello again", key="greeting")
+        assert [m.text for m in support.timeline.view.messages] == ["Hello again"]
+        assert (await delivery.wait(timeout=60)).text == "Hello again"
+    assert stage.texts("support") == ["Hello again"]
+
+
+async def test_a_message_withdrawn_by_hand_stays_withdrawn(stage: Stage) -> None:
+    """D14: its key gives its delivery."""
+    async with stage.chat("ada", config={"offline": True}, drain=0) as ada:
+        first = await ada.channel("support").send("Hello", key="greeting")
+        assert await first.discard()
+        again = await ada.channel("support").send("Hello", key="greeting")
+        assert again is first
+        assert again.status == "discarded"
 
 
 async def test_delivered_needs_receipts(stage: Stage) -> None:
@@ -406,6 +471,18 @@ async def test_a_message_may_wait_for_its_time_without_holding_others(stage: Sta
         assert later.status == "queued"
         await later.wait(timeout=301)
     assert stage.texts("support") == ["now", "later"]
+
+
+async def test_a_message_that_waits_for_its_time_can_be_changed_meanwhile(stage: Stage) -> None:
+    """D7: the change is sent behind it, not before there is anything to change."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        message = await support.send("Hello", send_at=stage.clock.wall() + timedelta(seconds=60))
+        edit = await support.edit(message, "Hello again")
+        await asyncio.sleep(30)
+        assert (message.status, edit.status) == ("queued", "queued")
+        await edit.wait(timeout=60)
+    assert stage.texts("support") == ["Hello again"]
 
 
 async def test_an_expired_message_says_so(stage: Stage) -> None:

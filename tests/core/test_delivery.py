@@ -20,7 +20,7 @@ LEGAL: dict[State, set[Input]] = {
     S.SENT: set(I) - {I.ATTEMPT, I.DEADLINE, I.DEPENDENCY, I.DISCARD, I.ABANDON},
     S.FAILED: {I.SEEN, I.ACKED, I.RETRY, I.RETRY_IN_DOUBT},
     S.EXPIRED: {I.SEEN, I.ACKED, I.RETRY, I.RETRY_IN_DOUBT},
-    S.DISCARDED: {I.SEEN},
+    S.DISCARDED: {I.SEEN, I.RETRY},
 }
 
 
@@ -163,6 +163,8 @@ class World(NamedTuple):
         elif self.state in {S.FAILED, S.EXPIRED}:
             found |= set() if self.certain else {I.RETRY_IN_DOUBT}
             found |= set() if self.arrived else {I.RETRY}
+        elif self.state is S.DISCARDED:
+            found |= {I.RETRY}
         if self.state is S.IN_DOUBT:
             found |= {I.DEADLINE, I.DEPENDENCY}
         accepting = {(I.ACKED, True), (I.SILENCE, True)} if self.flying else set()

@@ -47,6 +47,38 @@ async def test_an_event_that_cannot_be_written_is_said_to_be_lost(
         assert await support.emit("tick")
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_closing_waits_for_what_is_being_kept(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cancelled: bool,
+) -> None:
+    """Whoever was cancelled just before has nothing sent by the next life, the others all (D14, I12)."""
+    chat = stage.chat("ada", config={"offline": True}, store=tmp_path / "ada.db", drain=0)
+    store = chat._setup.context.store
+    add = store.add
+
+    async def slow(rows: Any) -> Any:
+        kept = await add(rows)
+        await asyncio.sleep(1)
+        return kept
+
+    monkeypatch.setattr(store, "add", slow)
+    async with chat as ada:
+        sending = asyncio.ensure_future(ada.channel("support").send("Hello"))
+        await asyncio.sleep(0.1)
+        if cancelled:
+            sending.cancel()
+    await asyncio.wait({sending})
+    assert chat.report is not None
+    assert (chat.report.left, chat.report.queued) == ((), int(not cancelled))
+
+    async with stage.chat("ada", store=tmp_path / "ada.db"):
+        pass
+    assert stage.texts("support") == ([] if cancelled else ["Hello"])
+
+
 async def test_a_signal_of_no_channel_is_counted(stage: Stage) -> None:
     """It stops nobody; signs of life are no signals of a channel."""
     async with stage.chat("ada") as ada:

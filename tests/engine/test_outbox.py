@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.core.delivery import State
-from chatkit.engine.outbox import SWEEP, OutboxEntry
+from chatkit.engine.outbox import CANCELLED, SWEEP, OutboxEntry
 from chatkit.engine.timetable import LONGEST, LOOK
 from chatkit.errors import DependencyFailed, OutboxFull, Rejected, StoreError, TransportError
 from chatkit.model.envelope import Envelope
@@ -27,11 +27,13 @@ from tests.engine.sending_kit import (
     keep_file,
     keep_memory,
     refuse,
+    text_of,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chatkit.ports import Row
     from chatkit.testing.clock import VirtualClock
 
 SILENCE = None
@@ -114,6 +116,72 @@ async def test_a_key_of_an_earlier_life_gives_what_became_of_it(clock: VirtualCl
         assert ada.outbox.get(entry.row.entry_id) is None
 
 
+async def cancelled(ada: Client, row: Row) -> None:
+    """Let a caller be cancelled while its wish is kept."""
+    accepting = asyncio.ensure_future(ada.outbox.accept(row))
+    await asyncio.sleep(0)
+    accepting.cancel()
+    await asyncio.wait({accepting})
+    await ada.outbox.taken(1.0)
+
+
+async def test_a_cancelled_wish_that_could_not_be_kept_is_no_defect(clock: VirtualClock) -> None:
+    """Nobody is left to hear of it, and nothing is to be withdrawn (D14)."""
+    store = FaultyStore(clock)
+    store.failing["add"] = 1
+    async with offline(clock, store=store) as ada:
+        await cancelled(ada, ada.row("1"))
+
+        assert (ada.changes, await store.rows()) == ([], ())
+
+
+async def test_a_cancelled_wish_that_was_attempted_stays(clock: VirtualClock) -> None:
+    """It may be there: it is listed, and has its fate (D14)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+        await ada.connected()
+        accepting = asyncio.ensure_future(ada.outbox.accept(ada.row("1")))
+
+        def cancel() -> None:
+            accepting.cancel()
+
+        ada.watcher.at["outbox.attempted"] = cancel
+        await asyncio.wait({accepting})
+        await settle()
+
+        assert (accepting.cancelled(), provider.texts) == (True, [["1"]])
+
+
+async def test_a_wish_made_again_that_cannot_be_kept_stays_cancelled(clock: VirtualClock) -> None:
+    """The caller hears of it, and may make it once more (I3, D14)."""
+    store = FaultyStore(clock)
+    async with offline(clock, store=store) as ada:
+        await cancelled(ada, ada.row("1", key="k"))
+        store.failing["settle"] = 1
+        with pytest.raises(StoreError):
+            await ada.send("2", key="k")
+        await settle()
+        assert [(row.status, row.reason) for row in await store.rows()] == [("discarded", CANCELLED)]
+        entry = await ada.send("3", key="k")
+
+        assert [row.status for row in await store.rows()] == ["queued"]
+        assert (ada.outbox.depth, text_of(Envelope.parse(entry.row.data))) == (1, "3")
+
+
+async def test_a_wish_made_again_has_its_place_and_time_anew(clock: VirtualClock) -> None:
+    """It is the later caller's, due and ending when that one says (D13, D14)."""
+    async with offline(clock) as ada:
+        await cancelled(ada, ada.row("1", key="k", expires_in=1.0))
+        between = await ada.send("between")
+        again = await ada.send("again", key="k", expires_in=60.0)
+        await asyncio.sleep(50)
+        before = again.state
+        assert [row.entry_id for row in await ada.store.rows()] == [e.row.entry_id for e in (between, again)]
+        await asyncio.sleep(20)
+
+        assert (before, again.state) == (State.QUEUED, State.EXPIRED)
+
+
 async def test_what_is_to_be_sent_later_waits_outside_its_lane(clock: VirtualClock) -> None:
     """Others pass it; it goes out when its time has come (`send_at`)."""
     provider = Provider()
@@ -125,6 +193,50 @@ async def test_what_is_to_be_sent_later_waits_outside_its_lane(clock: VirtualClo
         await asyncio.sleep(2)
 
         assert provider.texts == [["now"], ["later"]]
+
+
+async def test_what_refers_to_a_message_that_is_not_due_waits_for_it(clock: VirtualClock) -> None:
+    """In order behind it, what refers to that again too; what was withdrawn or is due later does not go (D7)."""
+    provider = Provider()
+    async with client(clock, provider) as ada:
+        message = await ada.send("message", send_in=60.0)
+        edit = await ada.send("edit", kind="message.update", of=message)
+        await ada.send("of the edit", of=edit)
+        withdrawn = await ada.send("withdrawn", of=message)
+        await ada.send("later", of=message, send_in=90.0)
+        await ada.outbox.discard(withdrawn)
+        await asyncio.sleep(59)
+        assert provider.batches == []
+        await asyncio.sleep(2)
+        assert provider.texts == [["message", "edit", "of the edit"]]
+        await asyncio.sleep(30)
+
+        assert provider.texts[1:] == [["later"]]
+
+
+async def test_a_later_life_lets_it_wait_too(clock: VirtualClock, tmp_path: Path) -> None:
+    """Whatever of it was due before (D7)."""
+    async with offline(clock, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        message = await ada.send("message", send_in=60.0)
+        await ada.send("edit", kind="message.update", of=message)
+    provider = Provider()
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.drained()
+
+        assert provider.texts == [["message", "edit"]]
+
+
+async def test_what_refers_to_a_message_in_another_lane_waits_until_it_is_there(clock: VirtualClock) -> None:
+    """Nothing keeps two lanes in order but this (D7, D8)."""
+    provider = Provider(SILENCE, refuse(outcome="unsent", again="later"))
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
+        await ada.send("answer", of=message, user="bob")
+        await ada.send("other", user="bob")
+        await ada.drained()
+
+        assert provider.texts[-1] == ["answer"]
+        assert provider.texts.count(["answer"]) == 1
 
 
 async def test_what_was_withdrawn_before_it_was_due_is_forgotten(clock: VirtualClock) -> None:
@@ -661,13 +773,15 @@ async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualCl
 
 async def test_what_refers_to_one_message_is_let_go_one_by_one(clock: VirtualClock) -> None:
     """An edit that was sent leaves the others to their fate (D7)."""
-    async with client(clock) as ada:
-        message = await ada.send("message", send_in=60.0)
+    put_off = refuse(outcome="unsent", again="later", only=["message"])
+    provider = Provider(put_off, refuse(Rejected("no"), only=["message"]))
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
         first = await ada.send("first", kind="message.update", of=message)
         later = await ada.send("later", kind="message.update", of=message, send_in=90.0)
-        await asyncio.sleep(1)
-        await ada.outbox.discard(message)
+        await asyncio.sleep(5)
 
+        assert provider.texts == [["message", "first"], ["message"]]
         assert (first.state, later.state) == (State.SENT, State.FAILED)
 
 

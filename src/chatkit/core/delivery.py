@@ -73,7 +73,7 @@ class Input(Enum):
     DISCARD = "withdrawn"
     ABANDON = "abandoned"
     RETRY = "retry_asked"
-    """By the user, of an entry that is certainly absent."""
+    """By the user, of an entry that is certainly absent; of a withdrawn one, wished again (D14)."""
     RETRY_IN_DOUBT = "retry_asked_in_doubt"
     """By the user, of an uncertain one that cannot be looked up."""
 
@@ -128,6 +128,6 @@ TABLE: Final[Mapping[tuple[State, Input], Step[State, Effect]]] = {
     **{(final, I.SEEN): Step(S.SENT, (E.CERTAIN, E.LATE)) for final in (S.FAILED, S.EXPIRED, S.DISCARDED)},
     # It ended while on its way again, or was sent once more with its batch (D10).
     **{(final, I.ACKED): Step(S.SENT, (E.CERTAIN, E.LATE)) for final in (S.FAILED, S.EXPIRED)},
-    **{(final, I.RETRY): Step(S.QUEUED) for final in (S.FAILED, S.EXPIRED)},
+    **{(final, I.RETRY): Step(S.QUEUED) for final in (S.FAILED, S.EXPIRED, S.DISCARDED)},
     **{(final, I.RETRY_IN_DOUBT): Step(S.IN_DOUBT) for final in (S.FAILED, S.EXPIRED)},
 }

@@ -189,10 +189,9 @@ class Engine:
             await channel.receiver.flush()
 
     async def drain_for_close(self, timeout: float) -> None:
-        """Wait for the outbox, until `cut_drain` at the latest."""
-        if timeout > 0:
-            self._draining = asyncio.ensure_future(self.drain(timeout))
-            await asyncio.wait({self._draining})
+        """Wait for sends that are being kept, then for the outbox, until `cut_drain` at the latest."""
+        self._draining = asyncio.ensure_future(self._drain_all(timeout))
+        await asyncio.wait({self._draining})
 
     def cut_drain(self) -> None:
         """End the wait of `drain_for_close`."""
@@ -213,6 +212,10 @@ class Engine:
             link.lost(session, error)
             return False
         return True
+
+    async def _drain_all(self, timeout: float) -> bool:
+        await self.outbox.taken(CLOSING)
+        return timeout > 0 and await self.drain(timeout)
 
     async def drain(self, timeout: float | None) -> bool:
         """Wait until nothing is queued, or to be announced; `False`: the time was over first."""

@@ -92,7 +92,7 @@ class Entries:
         return [entry for entry in self._entries.values() if entry.row.channel == channel]
 
     def older_edits(self, entry_id: str, target: Ident) -> list[OutboxEntry]:
-        """Return edits of a message by the same user, queued before this one and never attempted."""
+        """Return the same user's edits of a message that were queued before this one and never attempted."""
         newer = self._entries.get(entry_id)
         if newer not in self._unfinished:
             return []  # it has ended: what still waits came after it
@@ -165,10 +165,18 @@ class Entries:
             self._end(entry)
         if state.status != before.status:
             self._tell(entry, late=late, reason=reason)
-        if done and state is not State.SENT:
-            for other in tuple(self._dependants.get(entry.row.entry_id, ())):
-                self.fail_orphan(other)
+        if done:
+            for other in self.dependants(entry):
+                if not self.fail_orphan(other):
+                    self.unblock(other)
         self._changed.set()
+
+    def dependants(self, entry: OutboxEntry) -> tuple[OutboxEntry, ...]:
+        """Return the entries that refer to one, in queue order."""
+        return tuple(self._dependants.get(entry.row.entry_id, ()))
+
+    def unblock(self, entry: OutboxEntry) -> None:
+        """Let an entry go on that waits for what it refers to."""
 
     def rewrite(self, entry: OutboxEntry, row: Row) -> None:
         """Give an unfinished entry another row."""

@@ -41,6 +41,8 @@ class OutboxEntry:
     """When it was accepted, by the provider's clock."""
     origin: str | None = None
     """Who numbered it."""
+    asked: int = 1
+    """For how many callers it is kept: one that is cancelled gives up its share (D14)."""
     ended_at: datetime | None = None
     """When it ended, or was loaded as ended."""
     public: Any = None

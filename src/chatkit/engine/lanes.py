@@ -47,6 +47,11 @@ class Lanes:
             lane = self._lanes[key] = Lane(self._outbox, key, self._marks.get(key, LaneMark(0, 0)))
         lane.append(entry)
 
+    def lane_of(self, entry: OutboxEntry) -> LaneKey:
+        """Return the lane in which an entry is, or will be."""
+        key = _key(entry)
+        return key if entry.frozen else key._replace(device=self.current(key.device))
+
     def release(self, entry: OutboxEntry) -> None:
         """An entry ended without an answer to its own lane."""
         key = _key(entry)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatkit.core.delivery import Input, State
 from chatkit.engine.announcing import Announcer, stamp_of
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "OutboxEntry"]
 
+T = TypeVar("T")
+
 LONGER: Final = timedelta(days=1)
 """Ended entries are kept for the outbox's age and this long (D14)."""
 SWEEP: Final = 3_600.0
 """Seconds between two sweeps of ended entries."""
 PAGE: Final = 500
 """Rows in one read of the store."""
+CANCELLED: Final = "cancelled"
+"""Why an entry was withdrawn whose callers were cancelled: under its key it may be wished again (D14)."""
 
 
 class Outbox(Entries):
@@ -67,10 +71,13 @@ class Outbox(Entries):
         self.origin_of = origin_of
         self.refresh = Refresh(context, reauthenticate)
         self.lanes = Lanes(self)
+        self._blocked: dict[OutboxEntry, None] = {}
+        """What must not go out before another entry that is in no lane yet, or in another one (D7)."""
+        self._taking: set[asyncio.Future[Any]] = set()
         self._adopted: list[Row] = []
         """What is ours by now and not yet taken over."""
         self.announcer = Announcer(context, publishing, on_done=self._announced, refresh=self.refresh.since)
-        self._timetable = Timetable(context, self._unfinished, on_due=self.lanes.put, on_late=self._expire)
+        self._timetable = Timetable(context, self._unfinished, on_due=self._put, on_late=self._expire)
 
     @property
     def device(self) -> str:
@@ -170,6 +177,19 @@ class Outbox(Entries):
 
     # -- verbs ------------------------------------------------------------------------------------------
 
+    async def accept(self, row: Row) -> OutboxEntry:
+        """`add` for a caller who may be cancelled: what was never attempted is then withdrawn (D14).
+
+        Raises:
+            OutboxFull, StoreError: Nothing was kept.
+        """
+        adding = self._follow(self.add(row))
+        try:
+            return await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            _ = self._follow(self._withdraw(adding))
+            raise
+
     async def add(self, row: Row) -> OutboxEntry:
         """Keep a wish; returns once it is safe. An equal key gives the entry that has it (D14).
 
@@ -181,9 +201,19 @@ class Outbox(Entries):
         new = self.get(stored.entry_id) is None and stored.entry_id == row.entry_id
         entry = self.adopt_row(stored)
         self.register(entry)
+        if not new:
+            entry.asked += 1
+        if entry.row.reason == CANCELLED:
+            await self._wish_again(entry, row)
+            new = True
         if new and not self.fail_orphan(entry):  # else it has ended, or whoever reads it schedules it
             self._schedule(entry)
         return entry
+
+    async def taken(self, timeout: float) -> None:
+        """Wait for what is being kept or withdrawn for callers."""
+        if self._taking:
+            await asyncio.wait(self._taking, timeout=timeout)
 
     async def discard(self, entry: OutboxEntry) -> bool:
         """Withdraw an entry that was never attempted; `False`: too late.
@@ -197,6 +227,38 @@ class Outbox(Entries):
         self.lanes.release(entry)
         await self.settle(required=True)
         return True
+
+    async def _withdraw(self, adding: Awaitable[OutboxEntry]) -> None:
+        try:
+            entry = await adding
+        except ChatkitError:
+            return
+        entry.asked -= 1
+        if entry.untried and not entry.asked:
+            self._cancel(entry)
+            await self.settle()
+
+    def _cancel(self, entry: OutboxEntry) -> None:
+        self.move(entry, Input.DISCARD)
+        entry.row = entry.row._replace(reason=CANCELLED)
+        self.lanes.release(entry)
+
+    async def _wish_again(self, entry: OutboxEntry, row: Row) -> None:
+        """Put a later caller's wish in place of one that was cancelled, in the file where that one lies."""
+        entry.row = row._replace(entry_id=entry.row.entry_id, device=entry.row.device)
+        entry.asked = 1
+        self.requeue(entry, Input.RETRY)
+        try:
+            await self.settle(required=True)
+        except ChatkitError:
+            self._cancel(entry)
+            raise
+
+    def _follow(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work, name="chatkit:send")
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+        return task
 
     async def retry(self, entry: OutboxEntry) -> None:
         """Queue a failed or expired entry again: same id and body, new place in the lane (D7).
@@ -251,8 +313,29 @@ class Outbox(Entries):
 
     def _schedule(self, entry: OutboxEntry) -> None:
         self._timetable.note(entry)
-        if not self._timetable.hold(entry):
-            self.lanes.put(entry)
+        target = self.get(entry.row.depends_on or "")
+        if target is not None and target.unfinished and not entry.frozen and not self._leads(target, entry):
+            self._blocked[entry] = None
+        elif not self._timetable.hold(entry):
+            self._put(entry)
+
+    def _leads(self, target: OutboxEntry, entry: OutboxEntry) -> bool:
+        """Whether an entry that goes into its lane now goes out behind what it refers to."""
+        if target in self._blocked or self._timetable.holds(target):
+            return False
+        return self.lanes.lane_of(target) == self.lanes.lane_of(entry)
+
+    def _put(self, entry: OutboxEntry) -> None:
+        self.lanes.put(entry)
+        for other in self.dependants(entry):
+            self.unblock(other)
+
+    def unblock(self, entry: OutboxEntry) -> None:
+        """Let an entry go on that waits for what it refers to; where it must wait still, it does."""
+        if entry in self._blocked:
+            del self._blocked[entry]
+            if entry.unfinished:
+                self._schedule(entry)
 
     def _expire(self, entry: OutboxEntry) -> None:
         self.move(entry, Input.DEADLINE)

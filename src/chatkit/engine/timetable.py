@@ -59,6 +59,10 @@ class Timetable:
         self._look_by(due)
         return True
 
+    def holds(self, entry: OutboxEntry) -> bool:
+        """Whether an entry is kept until it is due."""
+        return entry in self._waiting
+
     async def run(self) -> None:
         """Watch for ever."""
         while True:
