@@ -42,7 +42,7 @@ class SlowClock:
 
 def new_log() -> LogCore:
     """Return an empty log; all that are made so have one and the same id."""
-    return LogCore(SlowClock(), random.Random(1), moderator=None, keep=1_000_000)
+    return LogCore(SlowClock(), random.Random(1), keep=1_000_000)
 
 
 def spoken() -> Iterator[tuple[str, str]]:

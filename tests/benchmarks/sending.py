@@ -17,10 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from chatkit.stores.connection import configure, connect
-
 import chatkit
 from chatkit.ports import Row
+from chatkit.sqlite.connection import configure, connect
 from chatkit.stores.codec import ROW_COLUMNS, placeholders, row_from, row_values
 from chatkit.stores.schema import upgrade
 from tests.benchmarks.corpus import spoken
