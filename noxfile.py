@@ -10,8 +10,8 @@ import nox
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 PINS: Final = ("-c", "requirements/constraints.txt")
 
-# What belongs to an optional extra: left out where it is not installed.
-OF_CLI: Final = ("--ignore=tests/cli",)
+# What belongs to optional extras: left out where they are not installed.
+OF_EXTRAS: Final = ("--ignore=tests/cli", "--ignore-glob=tests/logs/*postgres*")
 
 STRICT: Final = "src/chatkit/core/*,src/chatkit/model/*"
 ENGINE: Final = "src/chatkit/engine/*"
@@ -62,7 +62,7 @@ def tests(session: nox.Session, *, extras: bool) -> None:
         session.run("pytest", "-q", "-n", "2", *session.posargs)
     else:
         install(session, "-e", ".", "hatchling", "hypothesis", "packaging", "pytest", "pytest-xdist", "respx")
-        session.run("pytest", "-q", "-n", "2", *OF_CLI, *session.posargs)
+        session.run("pytest", "-q", "-n", "2", *OF_EXTRAS, *session.posargs)
 
 
 @nox.session

@@ -9,7 +9,6 @@ import pytest
 
 from chatkit.logs.memory import MemoryLog
 from chatkit.testing.clock import VirtualClock
-from tests.logs import postgres_server
 
 
 @pytest.fixture
@@ -21,6 +20,8 @@ def log(clock: VirtualClock) -> MemoryLog:
 @pytest.fixture(scope="session")
 def postgres() -> Generator[str]:
     """The DSN of a PostgreSQL server; each worker has its own."""
+    from tests.logs import postgres_server  # needs the extra `postgres`
+
     with postgres_server.server() as dsn:
         yield dsn
 
@@ -28,6 +29,8 @@ def postgres() -> Generator[str]:
 @pytest.fixture(scope="module")
 def database(postgres: str) -> Generator[str]:
     """The DSN of an empty database; each module has its own."""
+    from tests.logs import postgres_server
+
     with postgres_server.database(postgres) as dsn:
         yield dsn
 
@@ -44,5 +47,7 @@ def migrated(database: str) -> str:
 @pytest.fixture
 def emptied(migrated: str) -> Generator[str]:
     """The same, for a test that wants the log empty: it is emptied afterwards."""
+    from tests.logs import postgres_server
+
     yield migrated
     postgres_server.empty(migrated)
