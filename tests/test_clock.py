@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,3 +116,22 @@ def test_a_deadlock_is_said_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(RuntimeError, match="deadlock"):
         run(story())
+
+
+def test_the_end_waits_for_threads_that_still_work() -> None:
+    """Closing the loop gives threads of the executor real time, whatever virtual time says."""
+    done: list[int] = []
+    begun = threading.Event()
+
+    def work() -> None:
+        begun.set()
+        threading.Event().wait(0.05)
+        done.append(1)
+
+    async def story() -> None:
+        asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(lambda _: None)
+        begun.wait()
+
+    run(story())
+
+    assert done == [1]

@@ -113,6 +113,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds of virtual time."""
         return self.clock.monotonic()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002  # asyncio's own signature from Python 3.12 on
+        """Wait for the threads of the executor, however long they take: here a time limit passes at once."""
+        await super().shutdown_default_executor()
+
     async def settle(self) -> None:
         """Return once nothing can happen without time passing."""
         future: asyncio.Future[None] = self.create_future()
