@@ -63,8 +63,9 @@ class OutboxEntry:
         return self.state in (State.SENT, State.IN_DOUBT) or not self.row.certain
 
     def thaw(self, **changes: Any) -> None:
-        """Have number, clock reading and bytes made anew at the next attempt."""
-        self.batch = ()
+        """Have number, clock reading and bytes made anew at the next attempt; its batch is no more."""
+        for member in self.batch:
+            member.batch = ()
         self.row = self.row._replace(seq=None, first_attempt=None, batch_id=None, **changes)
 
     def placed(self, message: Message, realm: str) -> Message:
