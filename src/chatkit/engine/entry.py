@@ -25,6 +25,8 @@ class OutboxEntry:
     maybe_duplicate: bool = False
     batch: tuple[OutboxEntry, ...] = ()
     """The members of the batch it is in doubt with, ended ones too (D10)."""
+    under_way: bool = False
+    """An attempt at its batch is being made: whatever becomes of it meanwhile, the answer is to come."""
     refreshed: bool = False
     """Its last refusal was answered by a fresh credential already (D12)."""
     refusals: int = 0

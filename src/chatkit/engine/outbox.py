@@ -176,13 +176,13 @@ class Outbox(Entries):
     async def retry(self, entry: OutboxEntry) -> None:
         """Queue a failed or expired entry again: same id and body, new place in the lane (D7).
 
-        Where its batch is in doubt still it goes on in it, unchanged (D10).
+        Where its batch is on its way, or in doubt still, it goes on in it, unchanged (D10).
 
         Raises:
             ChatkitError: It must be looked up first, and the log gave no answer; nothing has changed.
         """
         doubt = not entry.row.certain
-        bound = any(member.unfinished for member in entry.batch)
+        bound = _bound(entry)
         if entry.state in KEPT and doubt and not bound and not self.context.fenced:
             since = entry.row.first_attempt or entry.row.queued_at
             doubt = not await look_up(self, entry.row.channel, (entry,), since)
@@ -236,3 +236,8 @@ class Outbox(Entries):
                 await self.context.store.prune(before)
             except ChatkitError as error:
                 self.store_failed(error)
+
+
+def _bound(entry: OutboxEntry) -> bool:
+    """Whether its batch is on its way, or goes out again as it was."""
+    return entry.under_way or any(member.unfinished for member in entry.batch)
