@@ -33,7 +33,7 @@ from tests.engine.sending_kit import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatkit.ports import Row
+    from chatkit.ports import Batch, Row
     from chatkit.testing.clock import VirtualClock
 
 SILENCE = None
@@ -748,6 +748,145 @@ async def test_those_of_a_batch_that_ended_whole_are_sent_again_one_by_one(clock
 
         assert (first.state, second.state) == (State.SENT, State.SENT)
         assert provider.texts[-1] == ["1", "2"]
+
+
+async def test_what_goes_on_in_its_batch_has_its_new_deadline_watched(clock: VirtualClock) -> None:
+    """Nothing else that is in doubt need end before it (D13, I11)."""
+    provider = Provider(*[SILENCE] * 1_000)
+    async with client(clock, provider, limits=OutboxLimits(age=60.0)) as ada:
+        [first] = await ada.send_all("1", expires_in=2.0)
+        await ada.send("2", expires_in=DAY)
+        await asyncio.sleep(5)
+        assert (first.state, first.batch[1].state) == (State.EXPIRED, State.IN_DOUBT)
+        await ada.outbox.retry(first)
+        await asyncio.sleep(59)
+        before = first.state
+        await asyncio.sleep(2)
+
+        assert (before, first.state, first.row.certain) == (State.IN_DOUBT, State.EXPIRED, False)
+
+
+async def test_so_has_what_goes_on_in_a_batch_of_an_earlier_life(clock: VirtualClock, tmp_path: Path) -> None:
+    """The batch was put together again, what had ended of it too (D10, D13)."""
+    provider, limits = Provider(*[SILENCE] * 1_000), OutboxLimits(age=60.0)
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.send("1", expires_in=2.0)
+        await ada.send("2", expires_in=DAY)
+        await asyncio.sleep(5)
+    store = keep_file(tmp_path / "a.db", clock)
+    async with client(clock, provider, store=store, limits=limits) as ada:
+        first = next(entry for entry in ada.outbox.of_channel("room") if entry.state is State.EXPIRED)
+        await ada.connected()
+        await ada.outbox.retry(first)
+        await asyncio.sleep(59)
+        before = first.state
+        await asyncio.sleep(2)
+
+        assert (before, first.state, first.row.certain) == (State.IN_DOUBT, State.EXPIRED, False)
+        assert {tuple(texts) for texts in provider.texts} == {("1", "2")}
+
+
+async def test_all_of_a_batch_that_ended_go_out_when_sent_again(clock: VirtualClock) -> None:
+    """The first of them leaves the batch; no other waits for it to go out as it was (D7, I11)."""
+    provider = Provider(*[SILENCE] * 100)
+    async with client(clock, provider) as ada:
+        entries = await ada.send_all("123", expires_in=2.0)
+        await asyncio.sleep(5)
+        assert [entry.state for entry in entries] == [State.EXPIRED] * 3
+        provider.script = []
+        for entry in entries:
+            await ada.outbox.retry(entry)
+        await ada.drained()
+
+        assert [entry.state for entry in entries] == [State.SENT] * 3
+        assert provider.texts[-1] == ["1", "2", "3"]
+
+
+async def test_what_is_sent_again_by_hand_does_not_come_again_when_it_is_due(clock: VirtualClock) -> None:
+    """A reply planned for later failed with its message: now it waits in the queue, once (I2)."""
+    put_off = refuse(again="later", scope="lane", after=1_000.0)
+    provider = Provider(refuse(Rejected("no")), put_off)
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
+        reply = await ada.send("reply", of=message, send_in=600.0)
+        await ada.drained()
+        assert reply.state is State.FAILED
+        await ada.outbox.retry(message)
+        await settle()
+        await ada.outbox.retry(reply)
+        await ada.drained(2_000.0)
+
+        assert provider.texts == [["message"], ["message"], ["message"], ["reply"]]
+
+
+async def test_what_expired_in_a_queue_that_stands_leaves_its_old_place(clock: VirtualClock) -> None:
+    """Sent again while offline it stands at the end of the lane, and only there (D7, I2)."""
+    provider = Provider()
+    ada = client(clock, provider)
+    ada.context.adapter.script = [TransportError("away")] * 5  # type: ignore[attr-defined]
+    async with ada:
+        ada.context.server_time.confirm(None)
+        entries = await ada.send_all("1", expires_in=1.0) + await ada.send_all("23")
+        await asyncio.sleep(2)
+        assert entries[0].state is State.EXPIRED
+        await ada.outbox.retry(entries[0])
+        await ada.drained()
+
+        assert provider.texts == [["2", "3", "1"]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TransportError("no answer"),
+        refuse(again="later", scope="lane", after=5.0),
+        refuse(outcome="superseded"),
+    ],
+    ids=["silence", "put off", "superseded"],
+)
+async def test_what_ends_on_its_way_and_is_sent_again_goes_on_as_it_is(
+    clock: VirtualClock, answer: object
+) -> None:
+    """The answer that is still to come decides where it goes on, and nowhere besides (D10, I2)."""
+    hold = asyncio.Event()
+
+    async def slow(batch: Batch) -> Any:
+        await hold.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(batch)  # type: ignore[operator]
+
+    provider = Provider(SILENCE, slow)
+    async with client(clock, provider, log=FakeLog("fence")) as ada:
+        entry = await ada.send("1", expires_in=4.0)
+        await asyncio.sleep(5)
+        assert (entry.state, len(provider.batches)) == (State.EXPIRED, 2)
+        await ada.outbox.retry(entry)
+        hold.set()
+        await ada.drained()
+
+        assert (entry.state, provider.texts) == (State.SENT, [["1"]] * 3)
+        assert [out.seq for batch in provider.batches for out in batch.entries] == [1, 1, 1]
+
+
+async def test_a_deadline_given_on_its_way_outlives_a_record_that_fails(clock: VirtualClock) -> None:
+    """All else is as before the attempt that did not happen (D13)."""
+    provider, store = Provider(), FaultyStore(clock)
+    async with client(clock, provider, store=store, limits=OutboxLimits(age=60.0)) as ada:
+        entry = await uncertain(ada, provider)
+
+        async def outlast() -> None:
+            await asyncio.sleep(61)
+            assert entry.state is State.EXPIRED
+            await ada.outbox.retry(entry)
+
+        store.failing["attempt"], store.during["attempt"] = 1, outlast
+        await ada.outbox.retry(entry)
+        await asyncio.sleep(62)
+        await ada.drained()
+
+        assert entry.state is State.SENT
+        assert ada.changes[-2:] == [("1", "sending", False, None), ("1", "sent", False, None)]
 
 
 async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualClock) -> None:

@@ -263,7 +263,7 @@ class Outbox(Entries):
     async def retry(self, entry: OutboxEntry) -> None:
         """Queue a failed or expired entry again: same id and body, new place in the lane (D7).
 
-        Where its batch is in doubt still it goes on in it, unchanged (D10).
+        Where its batch is on its way, or in doubt still, it goes on in it, unchanged (D10).
 
         Raises:
             ChatkitError: It must be looked up first, and the log gave no answer; nothing has changed.
@@ -277,12 +277,15 @@ class Outbox(Entries):
         if entry.state not in KEPT:
             return  # never was, was found, or was queued again by another caller
         if not bound:
+            self.lanes.take_out(entry)
             entry.thaw()
         entry.refusals, entry.refreshed = 0, False
         expires = self.context.server_time.now() + timedelta(seconds=self.context.limits.age)
         entry.row = entry.row._replace(expires_at=expires, due_at=None)
         self.requeue(entry, Input.RETRY_IN_DOUBT if doubt else Input.RETRY)
-        if not bound:
+        if bound:
+            self._timetable.note(entry)
+        else:
             self._schedule(entry)
         await self.settle()
 
