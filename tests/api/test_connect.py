@@ -34,7 +34,7 @@ SECRET = "hunter2-very-secret"
         ("memory://x", {"order": "any"}, "order"),
         ("memory://x", {"require": ["flying"]}, "flying"),
         ("memory://x", {"require": "durable"}, "list of features"),
-        ("memory://x", {"log": "postgresql://localhost/app"}, "log"),
+        ("memory://x", {"log": "mysql://localhost/app"}, "log"),
         ("memory://x", {"store": 5}, "store"),
         ("memory://x", {"store": ""}, "store"),
         ("memory://x", {"limits": 5}, "limits"),
