@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -515,3 +516,55 @@ async def test_repeats_are_known_over_restarts_by_the_stores_ids(clock: VirtualC
         assert texts(await later(stream, 1)) == ["three"]
         assert shown(ada) == ["one", "two", "three"]
         assert counters(ada)["duplicate"] == 2
+
+
+# -- frames that come together --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["chatkit.engine.receiver.believe", "chatkit.engine.folding.Folder.fold"])
+async def test_a_defect_costs_its_own_frame_alone(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Of frames that are dealt with in one go all others are told, in order, whichever step broke (I13)."""
+    stage = Stage(clock, "pusher")
+    module, _, name = step.rpartition(".")
+    original: Any = pkgutil.resolve_name(step)
+
+    def breaks_once(*args: Any, **options: Any) -> Any:
+        if b"two" in args[1].data and not broken:
+            broken.append(name)
+            raise RuntimeError("a defect of ours")
+        return original(*args, **options)
+
+    broken: list[str] = []
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await ready(ada)
+        monkeypatch.setattr(pkgutil.resolve_name(module), name, breaks_once)
+        with stage.captured() as frames:
+            stage.peer("cleo").say("one", "two", "three", "four")
+        stage.deliver(*frames)
+
+        assert texts(await later(stream, 5)) == ["one", "three", "four"]
+        assert broken == [name]
+        assert ada.health().checks["defects"] == ["channel:room"]
+        ada.engine.context.defects.clear()
+
+
+async def test_what_passes_keeps_its_place_among_messages(stage: Stage) -> None:
+    """An ephemeral event is told after the messages that came before it, though they came together."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated, chatkit.CustomEvent)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        with stage.captured() as frames:
+            peer.say("one", "two")
+        wave = frame(peer.envelope("x.wave", body={"type": "custom", "data": {}}), user="cleo")
+        stage.deliver(frames[0], wave, frames[1])
+        events = await later(stream, 1)
+
+        assert [type(event).__name__ for event in events] == [
+            "MessageCreated",
+            "CustomEvent",
+            "MessageCreated",
+        ]
