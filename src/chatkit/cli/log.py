@@ -19,7 +19,8 @@ _Url = Annotated[str, typer.Argument(metavar="URL", show_default=False)]
 def migrate(url: _Url) -> None:
     """Make the tables of a log in PostgreSQL, or bring them up to date.
 
-    Safe to repeat, and from several processes at once. Exit: 0 all is up to date, 1 no answer, 2 it cannot be.
+    Safe to repeat, and from several processes at once. Exit: 0 all is up to date, 1 no answer, 2 it cannot
+    be.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         _fail("migrate", "only logs in PostgreSQL are migrated", "Write postgresql://USER@HOST/DATABASE.")

@@ -178,8 +178,8 @@ class PostgresLog:
             None if users is None else list(filter(is_text, users)),
         )
         return tuple(
-            Register(*row, None if epoch is None else OrderKey(epoch, serial))
-            for *row, epoch, serial in found
+            Register(of, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+            for of, user, name, value, merge, epoch, serial in found
         )
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:

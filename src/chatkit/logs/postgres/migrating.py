@@ -80,7 +80,7 @@ def _migrate(connection: psycopg.Connection) -> tuple[str, ...]:
         "CREATE TABLE IF NOT EXISTS migrations (version integer PRIMARY KEY, name text NOT NULL,"
         " digest text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
     )
-    applied = dict(connection.execute("SELECT version, digest FROM migrations").fetchall())
+    applied: dict[int, str] = dict(connection.execute("SELECT version, digest FROM migrations").fetchall())
     ours = migrations()
     if max(applied, default=0) > ours[-1].version:
         raise errors.too_new()
