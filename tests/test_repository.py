@@ -159,7 +159,7 @@ def test_every_package_is_pinned() -> None:
 
 
 def test_the_wheel_is_complete(tmp_path: Path) -> None:
-    """It holds the package, the mark of its types, and the corpus with its licence; no tests."""
+    """It holds the package, the mark of its types, its SQL, and the corpus with its licence; no tests."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True
     )
@@ -169,5 +169,7 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         names = set(archive.namelist())
         corpus = archive.read("chatkit/cli/data/ubuntu-irc.jsonl.gz")
     assert {"chatkit/py.typed", "chatkit/errors.py", "chatkit/cli/data/ATTRIBUTION.md"} <= names
+    sql = (ROOT / "src" / "chatkit" / "logs" / "postgres" / "sql").glob("*.sql")
+    assert {f"chatkit/logs/postgres/sql/{path.name}" for path in sql} <= names
     assert corpus == (ROOT / "tests" / "data" / "ubuntu-irc.jsonl.gz").read_bytes()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"chatkit", "chatkit_realtime"}

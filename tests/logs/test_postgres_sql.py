@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Generator
 from typing import Any
 
+import psycopg
 import pytest
 
 from chatkit.errors import ConfigError, InvalidMessage
@@ -180,6 +181,14 @@ def test_no_channel_is_made_of_what_is_no_name(database_session: Session, channe
 
     assert outcomes(database_session, entry, channel=channel) == ["InvalidMessage"]
     assert database_session.execute("SELECT count(*) FROM chatkit.channels").fetchone() == (0,)
+
+
+def test_an_append_sees_what_others_did_before_it(database_session: Session) -> None:
+    """A transaction whose snapshot is older than the lock is refused, not answered wrongly."""
+    database_session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        outcomes(database_session, item(wish(1)))
+    database_session.execute("ROLLBACK")
 
 
 def test_a_refusal_is_remembered_within_bounds(database_session: Session) -> None:

@@ -43,7 +43,7 @@ def conninfo(dsn: str) -> str:
         ports = str(given.get("port", "")).split(",")
         if not all(port.isdigit() and port.isascii() for port in ports if port):
             raise errors.unreadable_url()  # the driver would quote it, much later
-        return make_conninfo(**(_DEFAULTS | given))
+        return make_conninfo("", **(_DEFAULTS | given))
     except (psycopg.Error, UnicodeError):
         raise errors.unreadable_url() from None
 

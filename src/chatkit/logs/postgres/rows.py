@@ -132,7 +132,7 @@ def _folded(row: Sequence[Any], log_id: str) -> Folded:
         deleted=deleted,
         replies=replies,
         last_reply=None if last_reply is None else key_of(last_reply),
-        reactions={emoji: tuple(users) for emoji, users in (given or {}).items()},
+        reactions={} if given is None else {emoji: tuple(users) for emoji, users in given.items()},
     )
 
 

@@ -99,6 +99,10 @@ declare
     key bytea;
     first bigint;
 begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        -- A snapshot from before the lock would not show what its last holder did.
+        raise object_not_in_prerequisite_state using message = 'append needs READ COMMITTED';
+    end if;
     select secret into key from header;
     -- Held to the end of the transaction: nobody else numbers, refuses or changes anything here meanwhile.
     select * into place from channels as c where c.name = append.channel for no key update;

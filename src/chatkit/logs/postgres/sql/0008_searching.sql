@@ -79,6 +79,10 @@ begin
 end
 $$;
 
+-- How many of the newest texts are read one after another, first, then, and at last.
+create function spans() returns integer[]
+language sql immutable parallel safe as $$ select array[1000, 16000, 2147483647] $$;
+
 -- About how many texts hold all of these at most, as the server's statistics say; 0 where it has none.
 create function expected(lexemes text[]) returns bigint
 language plpgsql stable as $$
@@ -140,6 +144,7 @@ declare
     low timestamptz := coalesce(moment(since), '-infinity');
     high timestamptz := least(coalesce(moment(until), 'infinity'), coalesce(moment(before_at + 1), 'infinity'));
     below hit := row(moment(before_at), before_name, null, text_serial(1, before_serial, false, 9223372036854775807));
+    spans constant integer[] := spans();
     lexemes text[];
     likely bigint;
     span integer;
@@ -167,7 +172,7 @@ begin
     if sender is not null then
         lexemes := lexemes || marked('u', sender);
     end if;
-    foreach span in array array[1000, 16000, 2147483647] loop
+    foreach span in array spans loop
         if cardinality(places) <= span / 50 then
             select * into hits, edge from window_of(
                 places, query, low, high, below, span / cardinality(places), how_many + 1
@@ -177,7 +182,7 @@ begin
         end if;
         exit when edge is null or cardinality(hits) > how_many;
         likely := coalesce(likely, expected(lexemes));
-        exit when likely <= case when span = 1000 then 3000 else 50000 end;
+        exit when likely <= case span when spans[1] then 3000 else 50000 end;
     end loop;
     if edge is not null and cardinality(hits) <= how_many then
         hits := hits_of(query, low, high, below, how_many + 1);
