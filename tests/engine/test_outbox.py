@@ -750,6 +750,42 @@ async def test_those_of_a_batch_that_ended_whole_are_sent_again_one_by_one(clock
         assert provider.texts[-1] == ["1", "2"]
 
 
+async def test_what_goes_on_in_its_batch_has_its_new_deadline_watched(clock: VirtualClock) -> None:
+    """Nothing else that is in doubt need end before it (D13, I11)."""
+    provider = Provider(*[SILENCE] * 1_000)
+    async with client(clock, provider, limits=OutboxLimits(age=60.0)) as ada:
+        [first] = await ada.send_all("1", expires_in=2.0)
+        await ada.send("2", expires_in=DAY)
+        await asyncio.sleep(5)
+        assert (first.state, first.batch[1].state) == (State.EXPIRED, State.IN_DOUBT)
+        await ada.outbox.retry(first)
+        await asyncio.sleep(59)
+        before = first.state
+        await asyncio.sleep(2)
+
+        assert (before, first.state, first.row.certain) == (State.IN_DOUBT, State.EXPIRED, False)
+
+
+async def test_so_has_what_goes_on_in_a_batch_of_an_earlier_life(clock: VirtualClock, tmp_path: Path) -> None:
+    """The batch was put together again, what had ended of it too (D10, D13)."""
+    provider, limits = Provider(*[SILENCE] * 1_000), OutboxLimits(age=60.0)
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.send("1", expires_in=2.0)
+        await ada.send("2", expires_in=DAY)
+        await asyncio.sleep(5)
+    store = keep_file(tmp_path / "a.db", clock)
+    async with client(clock, provider, store=store, limits=limits) as ada:
+        first = next(entry for entry in ada.outbox.of_channel("room") if entry.state is State.EXPIRED)
+        await ada.connected()
+        await ada.outbox.retry(first)
+        await asyncio.sleep(59)
+        before = first.state
+        await asyncio.sleep(2)
+
+        assert (before, first.state, first.row.certain) == (State.IN_DOUBT, State.EXPIRED, False)
+        assert {tuple(texts) for texts in provider.texts} == {("1", "2")}
+
+
 async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualClock) -> None:
     """The message it refers to is to be sent first; then it goes out behind it (D7)."""
     provider = Provider(refuse(Rejected("no")))

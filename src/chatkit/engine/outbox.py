@@ -282,7 +282,9 @@ class Outbox(Entries):
         expires = self.context.server_time.now() + timedelta(seconds=self.context.limits.age)
         entry.row = entry.row._replace(expires_at=expires, due_at=None)
         self.requeue(entry, Input.RETRY_IN_DOUBT if doubt else Input.RETRY)
-        if not bound:
+        if bound:
+            self._timetable.note(entry)
+        else:
             self._schedule(entry)
         await self.settle()
 
