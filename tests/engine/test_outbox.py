@@ -786,6 +786,39 @@ async def test_so_has_what_goes_on_in_a_batch_of_an_earlier_life(clock: VirtualC
         assert {tuple(texts) for texts in provider.texts} == {("1", "2")}
 
 
+async def test_what_is_sent_again_by_hand_does_not_come_again_when_it_is_due(clock: VirtualClock) -> None:
+    """A reply planned for later failed with its message: now it waits in the queue, once (I2)."""
+    put_off = refuse(again="later", scope="lane", after=1_000.0)
+    provider = Provider(refuse(Rejected("no")), put_off)
+    async with client(clock, provider) as ada:
+        message = await ada.send("message")
+        reply = await ada.send("reply", of=message, send_in=600.0)
+        await ada.drained()
+        assert reply.state is State.FAILED
+        await ada.outbox.retry(message)
+        await settle()
+        await ada.outbox.retry(reply)
+        await ada.drained(2_000.0)
+
+        assert provider.texts == [["message"], ["message"], ["message"], ["reply"]]
+
+
+async def test_what_expired_in_a_queue_that_stands_leaves_its_old_place(clock: VirtualClock) -> None:
+    """Sent again while offline it stands at the end of the lane, and only there (D7, I2)."""
+    provider = Provider()
+    ada = client(clock, provider)
+    ada.context.adapter.script = [TransportError("away")] * 5  # type: ignore[attr-defined]
+    async with ada:
+        ada.context.server_time.confirm(None)
+        entries = await ada.send_all("1", expires_in=1.0) + await ada.send_all("23")
+        await asyncio.sleep(2)
+        assert entries[0].state is State.EXPIRED
+        await ada.outbox.retry(entries[0])
+        await ada.drained()
+
+        assert provider.texts == [["2", "3", "1"]]
+
+
 async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualClock) -> None:
     """The message it refers to is to be sent first; then it goes out behind it (D7)."""
     provider = Provider(refuse(Rejected("no")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core import backoff
@@ -64,6 +65,11 @@ class Lane:
         if self._workers < self._outbox.window:
             self._workers += 1
             self._context.tasks.keep(self._run, f"lane:{self.key.channel}")
+
+    def take_out(self, entry: OutboxEntry) -> None:
+        """Remove an entry that ended in the queue and has not fallen out yet."""
+        with suppress(ValueError):
+            self._queue.remove(entry)
 
     def release(self) -> None:
         """An entry ended without an answer of ours: nothing needs to go on for its sake alone."""

@@ -52,12 +52,15 @@ class Lanes:
         key = _key(entry)
         return key if entry.frozen else key._replace(device=self.current(key.device))
 
+    def take_out(self, entry: OutboxEntry) -> None:
+        """Remove an entry that ended where it stands; it comes again at the end (D7)."""
+        for lane in self._of(entry):
+            lane.take_out(entry)
+
     def release(self, entry: OutboxEntry) -> None:
         """An entry ended without an answer to its own lane."""
-        key = _key(entry)
-        for lane in (self._leaving.get(key), self._lanes.get(key)):
-            if lane is not None:
-                lane.release()
+        for lane in self._of(entry):
+            lane.release()
 
     def wake(self) -> None:
         """The publish path came back: lanes need not sit out their backoff."""
@@ -105,6 +108,10 @@ class Lanes:
             self._outbox.unsettled(entry)
             self.put(entry)
         self._outbox.settle_soon()
+
+    def _of(self, entry: OutboxEntry) -> list[Lane]:
+        key = _key(entry)
+        return [lane for lane in (self._leaving.get(key), self._lanes.get(key)) if lane is not None]
 
 
 def _key(entry: OutboxEntry) -> LaneKey:

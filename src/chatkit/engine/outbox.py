@@ -277,6 +277,7 @@ class Outbox(Entries):
         if entry.state not in KEPT:
             return  # never was, was found, or was queued again by another caller
         if not bound:
+            self.lanes.take_out(entry)
             entry.thaw()
         entry.refusals, entry.refreshed = 0, False
         expires = self.context.server_time.now() + timedelta(seconds=self.context.limits.age)

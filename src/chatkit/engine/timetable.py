@@ -54,6 +54,7 @@ class Timetable:
         """Keep an entry until it is due; `False`: it is."""
         due = entry.row.due_at
         if due is None or due <= self._context.server_time.now():
+            self._waiting.pop(entry, None)  # it was held before, and goes earlier now
             return False
         self._waiting[entry] = due
         self._look_by(due)
