@@ -33,7 +33,7 @@ from tests.engine.sending_kit import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatkit.ports import Row
+    from chatkit.ports import Batch, Row
     from chatkit.testing.clock import VirtualClock
 
 SILENCE = None
@@ -817,6 +817,60 @@ async def test_what_expired_in_a_queue_that_stands_leaves_its_old_place(clock: V
         await ada.drained()
 
         assert provider.texts == [["2", "3", "1"]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TransportError("no answer"),
+        refuse(again="later", scope="lane", after=5.0),
+        refuse(outcome="superseded"),
+    ],
+    ids=["silence", "put off", "superseded"],
+)
+async def test_what_ends_on_its_way_and_is_sent_again_goes_on_as_it_is(
+    clock: VirtualClock, answer: object
+) -> None:
+    """The answer that is still to come decides where it goes on, and nowhere besides (D10, I2)."""
+    hold = asyncio.Event()
+
+    async def slow(batch: Batch) -> Any:
+        await hold.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(batch)  # type: ignore[operator]
+
+    provider = Provider(SILENCE, slow)
+    async with client(clock, provider, log=FakeLog("fence")) as ada:
+        entry = await ada.send("1", expires_in=4.0)
+        await asyncio.sleep(5)
+        assert (entry.state, len(provider.batches)) == (State.EXPIRED, 2)
+        await ada.outbox.retry(entry)
+        hold.set()
+        await ada.drained()
+
+        assert (entry.state, provider.texts) == (State.SENT, [["1"]] * 3)
+        assert [out.seq for batch in provider.batches for out in batch.entries] == [1, 1, 1]
+
+
+async def test_a_deadline_given_on_its_way_outlives_a_record_that_fails(clock: VirtualClock) -> None:
+    """All else is as before the attempt that did not happen (D13)."""
+    provider, store = Provider(), FaultyStore(clock)
+    async with client(clock, provider, store=store, limits=OutboxLimits(age=60.0)) as ada:
+        entry = await uncertain(ada, provider)
+
+        async def outlast() -> None:
+            await asyncio.sleep(61)
+            assert entry.state is State.EXPIRED
+            await ada.outbox.retry(entry)
+
+        store.failing["attempt"], store.during["attempt"] = 1, outlast
+        await ada.outbox.retry(entry)
+        await asyncio.sleep(62)
+        await ada.drained()
+
+        assert entry.state is State.SENT
+        assert ada.changes[-2:] == [("1", "sending", False, None), ("1", "sent", False, None)]
 
 
 async def test_a_dependant_fails_again_while_its_target_is_dead(clock: VirtualClock) -> None:

@@ -29,6 +29,8 @@ class OutboxEntry:
     maybe_duplicate: bool = False
     batch: tuple[OutboxEntry, ...] = ()
     """The members of the batch it is in doubt with, ended ones too (D10)."""
+    under_way: bool = False
+    """An attempt at its batch is being made: whatever becomes of it meanwhile, the answer is to come."""
     refreshed: bool = False
     """Its last refusal was answered by a fresh credential already (D12)."""
     refusals: int = 0
@@ -90,9 +92,9 @@ class OutboxEntry:
 
     @property
     def bound(self) -> bool:
-        """Whether its batch is in doubt still: others of it wait for their answer, and it with them (D10)."""
+        """Whether its batch is on its way or in doubt still, and it waits for the answer with it (D10)."""
         # One that was sent again by hand has left it, whatever the others remember.
-        return any(other.unfinished and other.batch == self.batch for other in self.batch)
+        return self.under_way or any(other.unfinished and other.batch == self.batch for other in self.batch)
 
     def thaw(self, **changes: Any) -> None:
         """Have number, clock reading and bytes made anew at the next attempt."""

@@ -135,18 +135,23 @@ class Lane:
         if not entries:
             return
         self._outbox.publishing.charge(len(entries))
+        _mark(entries, under_way=True)
         try:
             if formed is None and not await self._worth_sending(entries):
+                _mark(entries, under_way=False)
                 return
             batch = await self._record(entries)
             if batch is not None:
                 await self._publish(batch, entries)
-            elif formed is None:
+                return
+            _mark(entries, under_way=False)
+            if formed is None:
                 self._put_back(entries)
             else:
                 self.mark = mark
                 self._take_back(formed)
         except Exception:  # a defect of ours: the batch must not be lost from the lane
+            _mark(entries, under_way=False)
             self._recover(entries)
             raise
 
@@ -181,14 +186,16 @@ class Lane:
         return batch
 
     async def _publish(self, batch: Batch, entries: tuple[OutboxEntry, ...]) -> None:
-        if not any(entry.unfinished for entry in entries):
-            return  # their echoes came while the attempt was recorded
         began = self._context.clock.monotonic()
         try:
+            if not any(entry.unfinished for entry in entries):
+                return  # their echoes came while the attempt was recorded
             acks = await self._outbox.publishing.publish(batch)
         except Exception as raised:  # noqa: BLE001  # whatever an adapter raises, the outcome is unknown
             self._silence(entries, foreign(raised))
             return
+        finally:
+            _mark(entries, under_way=False)
         if acks is None:
             self._unsent(entries, None)
             self._put_back(entries)
@@ -273,7 +280,8 @@ class Lane:
         """Nothing was written: the entries are as they were, and their numbers free again."""
         for entry, row in zip(formed.entries, formed.before, strict=True):
             if entry.unfinished:
-                self._outbox.rewrite(entry, row._replace(status=entry.state.status))
+                as_it_was = row._replace(status=entry.state.status, expires_at=entry.row.expires_at)
+                self._outbox.rewrite(entry, as_it_was)
         self._queue.extendleft(reversed(formed.entries))
 
     def _recover(self, entries: tuple[OutboxEntry, ...]) -> None:
@@ -294,3 +302,8 @@ class Lane:
         now = self._context.clock.monotonic()
         self._backoff_until = now + wait(self._failures, self._context.random.random())
         self._failures += 1
+
+
+def _mark(entries: Sequence[OutboxEntry], *, under_way: bool) -> None:
+    for entry in entries:
+        entry.under_way = under_way

@@ -263,7 +263,7 @@ class Outbox(Entries):
     async def retry(self, entry: OutboxEntry) -> None:
         """Queue a failed or expired entry again: same id and body, new place in the lane (D7).
 
-        Where its batch is in doubt still it goes on in it, unchanged (D10).
+        Where its batch is on its way, or in doubt still, it goes on in it, unchanged (D10).
 
         Raises:
             ChatkitError: It must be looked up first, and the log gave no answer; nothing has changed.
