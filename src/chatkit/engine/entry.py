@@ -92,7 +92,7 @@ class OutboxEntry:
 
     @property
     def bound(self) -> bool:
-        """Whether its batch is on its way, or in doubt still: others of it wait, and it with them (D10)."""
+        """Whether its batch is on its way or in doubt still, and it waits for the answer with it (D10)."""
         # One that was sent again by hand has left it, whatever the others remember.
         return self.under_way or any(other.unfinished and other.batch == self.batch for other in self.batch)
 
