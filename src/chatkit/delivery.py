@@ -137,7 +137,11 @@ class Delivery:
         return self.message
 
     async def discard(self) -> bool:
-        """Withdraw it; `False`: too late, it was attempted or has ended."""
+        """Withdraw it; `False`: too late, it was attempted or has ended.
+
+        Raises:
+            StoreError: It is withdrawn, but the store could not take note: a restart may send it.
+        """
         return await self._outbox.discard(self._entry)
 
     async def retry(self) -> None:
