@@ -172,7 +172,11 @@ class Delivery:
             return await self._read(left)
 
     async def discard(self) -> bool:
-        """Withdraw it; `False`: too late, it was attempted or has ended."""
+        """Withdraw it; `False`: too late, it was attempted or has ended.
+
+        Raises:
+            StoreError: It is withdrawn, but the store could not take note: a restart may send it.
+        """
         self._owner.check_open()
         return await self._outbox.discard(self._entry)
 

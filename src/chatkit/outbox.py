@@ -85,7 +85,7 @@ class Outbox:
         return self._owner.delivery(entry)
 
     async def flush(self, *, timeout: float | None = None) -> FlushReport:
-        """Wait until nothing is queued, or the time is over; tells, never raises for time."""
+        """Wait until nothing is queued, the time is over or the client closed; tells, never raises for it."""
         engine = self._open_engine()
         before = engine.outbox.totals.copy()
         await engine.drain(timeout)

@@ -58,6 +58,49 @@ async def test_closing_sends_what_can_be_sent_and_tells_what_is_left(stage: Stag
     assert stage.clock.monotonic() - started < 15
 
 
+async def test_closing_ends_what_waits_for_the_client(stage: Stage) -> None:
+    """Law 2: nobody waits for ever for what this client does no more; streams end with it."""
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", drain=0) as ada:
+        delivery = await ada.channel("support").send("Hello")
+        statuses = delivery.watch()
+        assert await statuses.next(timeout=1) == "queued"
+        waits = [
+            asyncio.ensure_future(wait)
+            for wait in (delivery.wait(), statuses.next(), ada.outbox.flush(), ada.connection.wait())
+        ]
+        await asyncio.sleep(1)
+    sent, status, flushed, connected = await asyncio.gather(*waits, return_exceptions=True)
+
+    assert (type(sent), type(status), type(connected)) == (
+        chatkit.StateError,
+        StopAsyncIteration,
+        chatkit.StateError,
+    )
+    assert isinstance(flushed, chatkit.FlushReport)
+    assert flushed.queued == 1
+    with pytest.raises(chatkit.StateError):
+        await delivery.wait()
+    assert [status async for status in delivery.watch()] == ["queued"]
+
+
+async def test_a_part_that_fails_to_close_keeps_no_other_open(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """I12: it is named in the report, and the store is another's to open."""
+
+    async def fail() -> None:
+        raise RuntimeError("a defect")
+
+    ada = stage.chat("ada", store=tmp_path / "ada.db")
+    async with ada:
+        monkeypatch.setattr(ada.engine.context.adapter, "aclose", fail)
+    assert ada.report is not None
+    assert (ada.report.left, ada.report.clean) == (("adapter",), False)
+    async with stage.chat("ada", store=tmp_path / "ada.db"):
+        pass
+
+
 async def test_cancelling_a_close_cuts_the_drain_short(stage: Stage) -> None:
     """A second Ctrl-C does not wait for the outbox, and still closes everything."""
     stage.hub.network.cut("ada")

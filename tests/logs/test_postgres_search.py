@@ -9,8 +9,7 @@ from random import Random
 import pytest
 
 from chatkit.logs.postgres import PostgresLog, migrate
-from chatkit.model.search import words
-from chatkit.ports.log import SearchMark
+from chatkit.model.search import SearchMark, words
 from tests.logs import postgres_server
 from tests.logs.contract import says
 from tests.logs.postgres_kit import ask, opened, session

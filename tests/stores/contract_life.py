@@ -191,7 +191,7 @@ class DurableContract:
         """One that waits for its next attempt is in doubt; one without any is not (D6)."""
         store: Any = kit.make(OutboxLimits())
         await store.open("ada", "memory:hub", rebind=False)
-        await store.add([row(n) for n in range(1, 6)])
+        await store.add([row(n) for n in range(1, 7)])
         [one] = await send(store, "b1", (row(1), 1))
         [two] = await send(store, "b2", (row(2), 2))
         await store.settle([two._replace(status="queued")])
@@ -199,12 +199,15 @@ class DurableContract:
         failed = three._replace(status="failed")
         again = row(4, attempts=1)  # put back by hand: its next attempt takes a new number (D7)
         await store.settle([failed, again])
+        [six] = await send(store, "b6", (row(6), 6))
+        unnumbered = six._replace(seq=None)  # where no order is kept (D8)
+        await store.settle([unnumbered._replace(status="queued")])
         store.abandon()
 
         async with kit.opened() as opened:
             assert kit.header is not None
             assert not kit.header.clean
-            assert list(await opened.rows()) == [one, two, failed, again, row(5)]
+            assert list(await opened.rows()) == [one, two, failed, again, row(5), unnumbered]
 
     async def test_a_clean_end_leaves_entries_as_they_were(self, kit: Kit) -> None:
         """What was refused for now and is known to have been is no doubt (D6)."""

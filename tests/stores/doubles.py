@@ -82,3 +82,23 @@ class Once:
             return None
         error, self._error = self._error, None
         return error
+
+
+class Nth:
+    """A fault that strikes one of the statements of one beginning, counted from now on."""
+
+    def __init__(self, start: str, place: int, error: BaseException) -> None:
+        self._start = start
+        self._left = place
+        self._error = error
+
+    @property
+    def struck(self) -> bool:
+        """Whether it has."""
+        return self._left < 0
+
+    def __call__(self, sql: str) -> BaseException | None:
+        if not sql.startswith(self._start):
+            return None
+        self._left -= 1
+        return self._error if self._left == -1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import stat
 import threading
@@ -17,12 +18,12 @@ from filelock import FileLock
 
 from chatkit.errors import MessageNotFound, StateError, StoreError, StoreLocked
 from chatkit.model.order import OrderKey
-from chatkit.ports.store import LaneKey, LaneMark, Mark, StoreHeader
+from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
 from chatkit.sqlite.files import make_directory
 from chatkit.stores import DirectoryStore
-from chatkit.testing.clock import VirtualClock
+from chatkit.testing.clock import VirtualClock, settle
 from tests.stores.contract import ids, send
-from tests.stores.doubles import Factory, Once, disk_error
+from tests.stores.doubles import Factory, Nth, Once, disk_error
 from tests.stores.kits import directory_store, file_store, opened
 from tests.stores.values import attempted, message, row
 
@@ -39,6 +40,14 @@ def files(directory: Path) -> set[str]:
 async def started(outbox: Path, **options: Any) -> tuple[DirectoryStore, StoreHeader]:
     store = directory_store(outbox, inline=True, **options)
     return store, await store.open("ada", "memory:hub", rebind=False)
+
+
+async def adopted(store: DirectoryStore) -> list[Row]:
+    """Return what an adoption finds, nothing where it fails."""
+    try:
+        return list(await store.adopt())
+    except StoreError:
+        return []
 
 
 @asynccontextmanager
@@ -211,6 +220,29 @@ async def test_a_file_without_rows_is_removed(outbox: Path) -> None:
     await store.aclose()
 
 
+async def test_an_empty_file_that_cannot_be_removed_costs_nothing_else(
+    outbox: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is given up, and the others are adopted (I1, D27)."""
+    store, _ = await started(outbox)
+    for n in (2, 3):
+        async with opened(file_store(outbox / f"{n}.db", inline=True)) as dead:
+            await dead.add([row(4)] if n == 3 else [])
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "not yours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert [r.entry_id for r in await store.adopt()] == ["entry-4"]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["2.db was not removed"]
+    assert await ids(store) == ["entry-4"]
+    await store.adopt()
+
+    assert "2.db" not in files(outbox)
+    await store.aclose()
+
+
 async def test_an_adopted_file_is_removed_once_its_last_row_has_gone(outbox: Path) -> None:
     """Keyed rows keep it until they are pruned (D14)."""
     async with two_files(outbox) as (store, _, device):
@@ -245,6 +277,45 @@ async def test_a_file_that_cannot_be_used_is_left_alone_and_named_once(
 
     assert (outbox / "2.db").read_text() == "rubbish" * 1_000
     assert [record.getMessage().split()[0] for record in caplog.records] == ["2.db", "3.db"]
+    await store.aclose()
+
+
+async def test_an_adoption_that_fails_is_made_good_by_the_next_one(outbox: Path) -> None:
+    """Whichever transaction the disk fails in: each row is told once, no file stays locked for nothing (I1)."""
+    place, struck = 0, True
+    while struck:
+        factory = Factory()
+        store, _ = await started(outbox, connect=factory)
+        for n in (2, 3):
+            async with opened(file_store(outbox / f"{n}.db", inline=True)) as dead:
+                await dead.add([row(n, device=f"device{n}")])
+        factory.before = fault = Nth("BEGIN", place, disk_error())
+        found = [r for _ in range(3) for r in await adopted(store)]
+        factory.before = lambda sql: None
+
+        assert (sorted(r.entry_id for r in found), place) == (["entry-2", "entry-3"], place)
+        for r in found:
+            await store.settle([r._replace(status="sent")])
+        await store.adopt()
+        assert not {"2.db", "3.db"} & files(outbox)
+        await store.aclose()
+        place, struck = place + 1, fault.struck
+    assert place > 10
+
+
+async def test_what_a_cancelled_adoption_found_is_told_by_the_next_one(outbox: Path) -> None:
+    """Nobody has heard of it (I1)."""
+    store, _ = await started(outbox)
+    async with opened(file_store(outbox / "2.db", inline=True)) as dead:
+        await dead.add([row(2)])
+    adopting = asyncio.create_task(store.adopt())
+    await asyncio.sleep(0)
+    adopting.cancel()
+    await asyncio.wait({adopting})
+    await settle()
+
+    assert [r.entry_id for r in await store.adopt()] == ["entry-2"]
+    assert list(await store.adopt()) == []
     await store.aclose()
 
 

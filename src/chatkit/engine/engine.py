@@ -68,6 +68,7 @@ class Engine:
         self._on_connection = on_connection
         self._on_channel = on_channel
         self._opened = False
+        self._ended = False
         self.channels: dict[str, ChannelEngine] = {}
         self._gate = asyncio.Semaphore(ATTACHES)
         self._draining: asyncio.Future[bool] | None = None
@@ -181,6 +182,8 @@ class Engine:
                 self.context.observer.point("client.end_failed", part=name, error=type(error).__name__)
                 left.append(name)
         left += await self.context.tasks.aclose(CLOSING)
+        self._ended = True
+        self.outbox.told()
         self.context.observer.point("client.closed", left=len(left))
         return tuple(left)
 
@@ -218,14 +221,15 @@ class Engine:
         return timeout > 0 and await self.drain(timeout)
 
     async def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing is queued, or to be announced; `False`: the time was over first."""
+        """Wait until nothing is queued or to be announced; `False`: the time was over, or the client closed."""
+        outbox = self.outbox
         try:
             async with asyncio.timeout(timeout):
-                while self.outbox.depth or self.outbox.announcer.depth:
-                    await self.outbox.changed()
+                while (outbox.depth or outbox.announcer.depth) and not self._ended:
+                    await outbox.changed()
         except TimeoutError:
             return False
-        return True
+        return not outbox.depth
 
     def why_queued(self) -> ChatkitError | None:
         """Return why something is still queued: a pause, or the link's reason."""

@@ -219,7 +219,11 @@ class Adapter(Protocol):
         ...
 
     async def open(self) -> Session:
-        """Return a connected and authenticated session, or raise `SessionClosed`. Others may be open."""
+        """Return a connected and authenticated session, or raise `SessionClosed`. Others may be open.
+
+        After a `SessionClosed` that says `reauthenticate`, from here or from a session, it asks for a fresh
+        credential first (`Credentials.get(refresh=True)`): a second refusal in a row ends the connection.
+        """
         ...
 
     def measure(self, channel: str, data: bytes) -> int:

@@ -84,7 +84,8 @@ class DirectoryStore:
         self._held: list[StoreFile] = []  # these and one that is being opened
         self._owner_of: dict[str, SqliteStore] = {}
         self._state: Literal["new", "open", "closed"] = "new"
-        self._adopting: asyncio.Task[Sequence[Row]] | None = None
+        self._adopting: asyncio.Task[dict[SqliteStore, Sequence[Row]]] | None = None
+        self._untold: list[SqliteStore] = []  # adopted files whose rows nobody was given yet
         self._closing: asyncio.Task[None] | None = None
         self._unusable: set[str] = set()
 
@@ -143,42 +144,45 @@ class DirectoryStore:
         self._check()
         if self._adopting is None or self._adopting.done():
             self._adopting = asyncio.create_task(self._adopt(), name="chatkit-store-adopt")
-        return await asyncio.shield(self._adopting)
+        found = await asyncio.shield(self._adopting)
+        self._untold = [store for store in self._untold if store not in found]
+        return tuple(row for rows in found.values() for row in rows)
 
-    async def _adopt(self) -> Sequence[Row]:
-        for store in self._files[1:]:
-            if await store.is_empty():
-                await self._remove(store)
-        rows: list[Row] = []
+    async def _adopt(self) -> dict[SqliteStore, Sequence[Row]]:
         mine = {store.location.name for store in self._files}
         for number in await self._worker.submit(run_calls, partial(_numbers, self.directory)):
             if f"{number}.db" not in mine:
-                rows += await self._adopt_file(number)
-        return tuple(rows)
+                await self._adopt_file(number)
+        for store in self._files[1:]:
+            if await store.is_empty():
+                await self._remove(store)
+        return {store: await store.waiting() for store in tuple(self._untold)}
 
-    async def _adopt_file(self, number: int) -> Sequence[Row]:
+    async def _adopt_file(self, number: int) -> None:
         try:
             store, _ = await self._open_file(number)
         except StoreLocked:
-            return ()  # its owner lives
+            return  # its owner lives
         except ChatkitError as error:
             name = f"{number}.db"
             if name not in self._unusable:
                 self._unusable.add(name)
                 _log.warning("%s in the store directory was not adopted: %s", name, error)
-            return ()
-        if await store.is_empty():
-            await self._remove(store)
-            return ()
-        await self._own(store)
-        return await store.waiting()
+            return
+        try:
+            await self._own(store)
+        except ChatkitError:
+            await store.aclose()  # else it would be locked, and nobody's, as long as this process lives
+            self._held.remove(store.file)
+            raise
+        self._untold.append(store)
 
     async def _remove(self, store: SqliteStore) -> None:
         await store.remove()
         self._held.remove(store.file)
         self._owner_of = {device: owner for device, owner in self._owner_of.items() if owner is not store}
-        if store in self._files:
-            self._files.remove(store)
+        self._files.remove(store)
+        self._untold = [untold for untold in self._untold if untold is not store]
 
     async def aclose(self) -> None:
         """Commit what was called before, note a clean end in every file, end the thread; idempotent."""

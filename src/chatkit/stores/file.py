@@ -156,9 +156,15 @@ class StoreFile:
             lock.check()
 
     def remove(self) -> None:
-        """Delete the file while it is still locked, then give it up; the lock file stays."""
+        """Delete the file while it is still locked, then give it up; the lock file stays.
+
+        One that cannot be deleted stays as it is.
+        """
         self._drop()
-        self._location.remove()
+        try:
+            self._location.remove()
+        except OSError as error:
+            _log.warning("%s was not removed: %s", self.name, explain(error, self.name))
         self.abandon()
 
     # ------------------------------------------------------------------------------------------- writing

@@ -97,10 +97,11 @@ def _count_as_attempted(connection: Connection) -> None:
     # D6: after an unclean stop every unfinished entry counts as attempted. An attempt is committed before its
     # bytes are written, so a row without one has not left and stays `queued`. One that waits for its next
     # attempt may have had it: with durability="process" a power cut can take the newest commits along, that
-    # of the attempt among them. A row put back by hand has no `seq` yet, and starts afresh.
+    # of the attempt among them. A row put back by hand has no first attempt yet, and starts afresh.
     run(
         connection,
-        "UPDATE outbox SET status = 'sending' WHERE status = 'queued' AND attempts > 0 AND seq IS NOT NULL",
+        "UPDATE outbox SET status = 'sending'"
+        " WHERE status = 'queued' AND attempts > 0 AND first_attempt IS NOT NULL",
     )
 
 
