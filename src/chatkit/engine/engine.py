@@ -221,7 +221,7 @@ class Engine:
         return timeout > 0 and await self.drain(timeout)
 
     async def drain(self, timeout: float | None) -> bool:
-        """Wait until nothing is queued or to be announced; `False`: the time was over, or the client closed."""
+        """Wait until nothing is queued or to be announced; `False`: time was over, or the client closed."""
         outbox = self.outbox
         try:
             async with asyncio.timeout(timeout):
