@@ -29,9 +29,10 @@ NOBODY: Final = 65534
 PATIENCE: Final = 30.0
 """Seconds until the server must answer, or have ended."""
 
-# Ends the server when its standard input ends: when the test run is over, and when it was killed.
+# Ends the server when its standard input ends: when the test run is over, and when it was killed. Then nothing
+# of it stays.
 _KEEPER: Final = """
-import signal, subprocess, sys
+import os, shutil, signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 user = {"user": int(sys.argv[1]), "group": int(sys.argv[1]), "extra_groups": []} if sys.argv[1] else {}
 server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, **user)
@@ -43,6 +44,7 @@ for signal_, patience in ((signal.SIGINT, 10), (signal.SIGQUIT, None)):  # fast,
         break
     except subprocess.TimeoutExpired:
         pass
+shutil.rmtree(os.getcwd(), ignore_errors=True)
 """
 _SETTINGS: Final = {
     "fsync": "off",  # what is lost with the machine is a test's

@@ -173,6 +173,7 @@ begin
         lexemes := lexemes || marked('u', sender);
     end if;
     foreach span in array spans loop
+        continue when span = spans[2] and likely > 50000;
         if cardinality(places) <= span / 50 then
             select * into hits, edge from window_of(
                 places, query, low, high, below, span / cardinality(places), how_many + 1
