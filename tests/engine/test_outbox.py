@@ -438,6 +438,31 @@ async def test_nothing_expires_before_a_contact(clock: VirtualClock) -> None:
         assert ada.changes == [("1", "expired", False, None)]
 
 
+async def test_a_clock_that_was_behind_ends_nothing_early(clock: VirtualClock) -> None:
+    """Its deadlines are put off as soon as a contact shows it, in the store too (D13)."""
+    provider = Provider(SILENCE)
+    ada = client(clock, provider, offline=True)
+    async with ada:
+        late = await ada.send("late", expires_in=60.0)
+        ended = await ada.send("ended")
+        await ada.outbox.discard(ended)
+        await ada.send("never", expires_at=None)
+        await asyncio.sleep(10)
+        deadline = late.row.expires_at
+        assert deadline is not None
+        ada.context.server_time.confirm(clock.wall() + timedelta(days=300))
+        await settle()
+
+        assert late.state is State.QUEUED
+        assert late.row.expires_at == deadline + timedelta(days=300)
+        assert (await ada.store.rows(entry_id=late.row.entry_id))[0].expires_at == late.row.expires_at
+        await asyncio.sleep(60)
+        assert [(text, status) for text, status, *_ in ada.changes] == [
+            ("ended", "discarded"),
+            ("late", "expired"),
+        ]
+
+
 async def test_after_a_sleep_deadlines_wait_for_a_contact(clock: VirtualClock) -> None:
     """And what passed meanwhile ends as soon as there is one (D13, D32)."""
     async with offline(clock) as ada:

@@ -35,6 +35,8 @@ LONGER: Final = timedelta(days=1)
 """Ended entries are kept for the outbox's age and this long (D14)."""
 SWEEP: Final = 3_600.0
 """Seconds between two sweeps of ended entries."""
+BEHIND: Final = timedelta(seconds=1)
+"""By how much a clock must have been behind for deadlines that it made to be made anew."""
 PAGE: Final = 500
 """Rows in one read of the store."""
 CANCELLED: Final = "cancelled"
@@ -73,11 +75,14 @@ class Outbox(Entries):
         self.lanes = Lanes(self)
         self._blocked: dict[OutboxEntry, None] = {}
         """What must not go out before another entry that is in no lane yet, or in another one (D7)."""
+        self._guessed: dict[OutboxEntry, None] = {}
+        """What has a deadline by a clock that no contact had confirmed."""
         self._taking: set[asyncio.Future[Any]] = set()
         self._adopted: list[Row] = []
         """What is ours by now and not yet taken over."""
         self.announcer = Announcer(context, publishing, on_done=self._announced, refresh=self.refresh.since)
         self._timetable = Timetable(context, self._unfinished, on_due=self._put, on_late=self._expire)
+        context.server_time.on_confirmed = self._confirmed
 
     @property
     def device(self) -> str:
@@ -206,6 +211,7 @@ class Outbox(Entries):
         if entry.row.reason == CANCELLED:
             await self._wish_again(entry, row)
             new = True
+        self._guess(entry)
         if new and not self.fail_orphan(entry):  # else it has ended, or whoever reads it schedules it
             self._schedule(entry)
         return entry
@@ -282,6 +288,7 @@ class Outbox(Entries):
         entry.refusals, entry.refreshed = 0, False
         expires = self.context.server_time.now() + timedelta(seconds=self.context.limits.age)
         entry.row = entry.row._replace(expires_at=expires, due_at=None)
+        self._guess(entry)
         self.requeue(entry, Input.RETRY_IN_DOUBT if doubt else Input.RETRY)
         if bound:
             self._timetable.note(entry)
@@ -339,6 +346,23 @@ class Outbox(Entries):
             del self._blocked[entry]
             if entry.unfinished:
                 self._schedule(entry)
+
+    def _guess(self, entry: OutboxEntry) -> None:
+        """Take note of a deadline that was reckoned from a time that may be wrong."""
+        if not self.context.server_time.confirmed:
+            self._guessed[entry] = None
+
+    def _confirmed(self) -> None:
+        """Put off the deadlines of a clock that was behind: else what it queued would end early (D13)."""
+        behind = self.context.server_time.behind
+        guessed, self._guessed = self._guessed, {}
+        if behind > BEHIND:
+            for entry in guessed:
+                if entry.unfinished and entry.row.expires_at is not None:
+                    entry.row = entry.row._replace(expires_at=entry.row.expires_at + behind)
+                    self.unsettled(entry)
+                    self.settle_soon()
+        self._timetable.look()
 
     def _expire(self, entry: OutboxEntry) -> None:
         self.move(entry, Input.DEADLINE)

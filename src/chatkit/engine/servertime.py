@@ -28,6 +28,8 @@ class ServerTime:
         self._sleeps = 0
         self.confirmed = False
         """Whether a contact has shown the offset; nothing expires before (D13)."""
+        self.behind = timedelta()
+        """By how much the estimate was behind when a contact last confirmed it."""
         self.on_confirmed: Callable[[], None] = lambda: None
         """Called when the offset, unknown or in question until then, was confirmed."""
 
@@ -42,9 +44,11 @@ class ServerTime:
     def confirm(self, server: datetime | None) -> None:
         """Take note of a contact; `None` where the provider has no clock and our own must do."""
         _ = self.sleeps()  # counted before what shows it is overwritten
+        estimate = self.now()
         self._server = self._clock.wall() if server is None else server
         self._mono = self._clock.monotonic()
         if not self.confirmed:
+            self.behind = self._server - estimate
             self.confirmed = True
             self.on_confirmed()
 
