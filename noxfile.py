@@ -66,6 +66,13 @@ def tests(session: nox.Session, *, extras: bool) -> None:
 
 
 @nox.session
+def long(session: nox.Session) -> None:
+    """The tests that take most of a minute each: many processes, whole corpora."""
+    install(session, "-e", ".[dev]")
+    session.run("pytest", "-q", "-n", "2", "-m", "long", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The pages, every warning an error."""
     install(session, "-e", ".[dev]")

@@ -22,6 +22,7 @@ class TestPostgres(EngineOnLog):
         return LogKit(SystemClock(), lambda: PostgresLog(emptied), timed=False)
 
 
+@pytest.mark.long
 @pytest.mark.realtime
 async def test_the_whole_corpus_comes_out_of_a_database_as_it_went_in(emptied: str, tmp_path: Path) -> None:
     """32,154 lines of real talk, equal to the last."""

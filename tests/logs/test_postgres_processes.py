@@ -95,6 +95,7 @@ async def all_entries(log: PostgresLog) -> list[Entry]:
             return found
 
 
+@pytest.mark.long
 async def test_twenty_writers_of_several_processes_share_a_channel(emptied: str) -> None:
     """Serials in the order of commits, none double, none missing, no deadlock; each lane in its order (D9)."""
     processes, count = 4, 25
@@ -147,6 +148,7 @@ async def test_twenty_writers_of_several_processes_share_a_channel(emptied: str)
         assert lane == sorted(lane)
 
 
+@pytest.mark.long
 async def test_a_killed_writer_loses_nothing_acknowledged(emptied: str) -> None:
     """What it was told is there, the others go on, and its retry is answered as a duplicate (I3)."""
     with (

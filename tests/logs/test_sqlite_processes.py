@@ -98,6 +98,7 @@ def acknowledged(told: list[list[str]]) -> dict[tuple[str, str], str]:
     return places
 
 
+@pytest.mark.long
 async def test_twenty_processes_write_one_channel(tmp_path: Path) -> None:
     """Serials in the order of commits, none double, none missing, no deadlock; each lane in its order (D9)."""
     path, writers, count = tmp_path / "shop.db", 20, 12
@@ -117,6 +118,7 @@ async def test_twenty_processes_write_one_channel(tmp_path: Path) -> None:
         assert lane == sorted(lane)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", [3, 40])
 async def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, after: int) -> None:
     """What it was told is there, the others go on at once, and its retry is answered as a duplicate (I3)."""

@@ -75,6 +75,7 @@ async def test_real_conversations_come_out_as_they_went_in(
         assert await messages(log) == lines
 
 
+@pytest.mark.long
 async def test_the_whole_corpus_comes_out_of_a_file_as_it_went_in(
     clock: VirtualClock, tmp_path: Path
 ) -> None:
