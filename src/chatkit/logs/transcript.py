@@ -178,10 +178,11 @@ def _line(folded: Folded) -> dict[str, Any]:
 def _source(created: Envelope) -> dict[str, Any]:
     """Return what a message says of the line that it came from; nothing where it came from none."""
     try:
-        found = json.loads((created.meta or {}).get(_SOURCE, "{}"))
+        found: object = json.loads((created.meta or {}).get(_SOURCE, "{}"))
     except ValueError:
         return {}
-    return {key: found[key] for key in found if key in _FIELDS} if isinstance(found, dict) else {}
+    known = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return {key: known[key] for key in known if key in _FIELDS}
 
 
 def _body(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from chatkit.model.entry import Folded
 
@@ -51,4 +51,4 @@ def shown_words(folded: Folded) -> list[str]:
         body = envelope.get("body")
     except (ValueError, AttributeError, RecursionError):
         return []
-    return words(searchable(body)) if isinstance(body, dict) else []
+    return words(searchable(cast("dict[str, Any]", body))) if isinstance(body, dict) else []
