@@ -26,6 +26,7 @@ from tests.core.folding import (
     moment,
     page,
     timeline,
+    told,
     uuid,
 )
 
@@ -173,3 +174,43 @@ def written(serial: int, user: str, text: str) -> bytes:
     sender = {"sender": {"user": user, "device": "k3v9x2m4p7"}, "at": "2026-11-23T10:00:00.000Z"}
     fields = {**about, **sender, **clock, "body": {"type": "text", "text": text}}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_the_oldest_are_taken_out_to_the_last_piece() -> None:
+    """However the list is cut into pieces (I10)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatkit.core.timeline_order._CHUNK", 2)
+        ordered = Ordered()
+        folds = [message(serial) for serial in range(1, 8)]
+        for fold in folds:
+            ordered.add(fold)
+
+        assert [ordered.pop_first() for _ in folds] == folds
+        assert (len(ordered), ordered.first, list(reversed(ordered))) == (0, None, [])
+
+
+def test_what_falls_out_leaves_others_of_its_id_to_be_found() -> None:
+    """The same id from another user is another message (D1)."""
+    channel = timeline(keep=2)
+    users = ("ada", "bob", "eve")
+    for serial, user in enumerate(users, 1):
+        channel.apply(create(serial, user, number=7))
+
+    assert [fold.user for fold in channel.window.named(uuid(7))] == ["bob", "eve"]
+    channel.apply(create(4))
+    channel.apply(create(5))
+    assert channel.window.named(uuid(7)) == ()
+
+
+def test_a_message_that_only_a_log_changed_falls_out_and_is_read_again_whole() -> None:
+    """All that a log told of it the log will tell again: nothing is in doubt (D22)."""
+    made = create(1)
+    channel = timeline(keep=1)
+    channel.load([told(made, version=3, changed=key(2))], as_of=key(3), has_older=False)
+    channel.apply(create(4))
+
+    assert [fold.key for fold in channel.window] == [key(4)]
+    channel.unload()
+    channel.load([told(made, version=3, changed=key(2))], as_of=key(4))
+    (again,) = channel.window
+    assert "provisional" not in again.flags
