@@ -74,7 +74,7 @@ LOGS: Final[dict[str, LogFactory]] = {"memory": memory, "sqlite": sqlite, "postg
 def run(*, quick: bool) -> list[Figure]:
     """Measure every log."""
     many, pages = (100_000, 300) if quick else (1_000_000, 2_000)
-    counts = {"memory": 100_000}  # what it keeps of a channel
+    counts = {"memory": many // 10}
     return [
         figure
         for name, factory in LOGS.items()
