@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.blocks import Block, blocks
+from tests.foreign import loaded, main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -137,3 +138,60 @@ def test_a_block_that_fails_is_noticed(page: Path) -> None:
     execute(only_compiles)
     with pytest.raises(SyntaxError):
         execute(is_no_python)
+
+
+# -- what the built pages load
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.html", '<script src="https://cdn.example/x.js"></script>'),
+        ("a.html", '<script>load("https://cdn.example/x.js")</script>'),
+        ("a.html", '<link rel="stylesheet" href="//fonts.example/css">'),
+        ("a.html", '<link rel="preconnect" href="https://fonts.example">'),
+        ("a.html", '<p><img alt="" src="https://img.example/x.png"></p>'),
+        ("a.html", '<img alt="" srcset="x.png 1x, https://img.example/x.png 2x">'),
+        ("a.html", '<iframe src="https://video.example/1"></iframe>'),
+        ("a.html", '<p style="background: url(https://img.example/x.png)">'),
+        ("a.html", '<style>@import "https://fonts.example/css";</style>'),
+        ("a.html", '<pre class="mermaid"><code>stateDiagram-v2</code></pre>'),
+        ("a.html", '<a href="https://github.com/x/y" data-md-component="source">y</a>'),
+        ("a.svg", '<svg><image xlink:href="https://img.example/x.png"/></svg>'),
+        ("a.css", "@font-face { src: url('https://fonts.example/x.woff2') }"),
+        ("a.js", 'load("https://cdn.example/x.js")'),
+    ],
+)
+def test_what_a_page_loads_from_another_host_is_found(tmp_path: Path, name: str, text: str) -> None:
+    """Scripts, styles, fonts, pictures, frames, and what the theme's script fetches by itself."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+
+    assert loaded(tmp_path / name)
+    assert main(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.html", '<script src="assets/x.js"></script><link rel="icon" href="../x.png">'),
+        (
+            "a.html",
+            '<a href="https://example.org/">elsewhere</a><link rel="canonical" href="https://x.example/">',
+        ),
+        ("a.html", "<p>https://cdn.example/x.js</p>"),
+        ("a.svg", '<svg xmlns="http://www.w3.org/2000/svg"><path marker-end="url(#tip)"/></svg>'),
+        ("a.css", ".x { mask-image: url('data:image/svg+xml;utf8,<svg>') } .y { background: url(y.png) }"),
+        ("a.js", "f('assets/x.js') // see https://docs.example/x"),
+    ],
+)
+def test_what_comes_along_and_what_is_only_named_is_no_matter(tmp_path: Path, name: str, text: str) -> None:
+    """A link that somebody may follow loads nothing."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+
+    assert loaded(tmp_path / name) == []
+    assert main(str(tmp_path)) == 0
+
+
+def test_a_folder_without_pages_is_no_proof(tmp_path: Path) -> None:
+    """The check would otherwise pass where nothing was built."""
+    assert main(str(tmp_path)) == 1

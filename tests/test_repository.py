@@ -27,6 +27,7 @@ SUFFIXES: Final = {
     ".md",
     ".py",
     ".pyi",
+    ".svg",
     ".toml",
     ".ts",
     ".txt",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
+from pathlib import Path
 from types import ModuleType
+from typing import Final
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from chatkit.core import attachment, connection, delivery
-from chatkit.core.table import Illegal, Step, Table, draw, idle, step, word
-from docs.generate import STATES, sentences, states_page
+from chatkit.core.table import Illegal, Step, Table, idle, step, word
+from docs.generate import diagram, moves, sentences, written
+
+SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 class Lamp(Enum):
@@ -48,14 +54,27 @@ def test_what_is_not_tabled_is_refused() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_a_drawing_shows_what_moves_or_asks() -> None:
+def test_a_diagram_shows_what_moves_or_asks() -> None:
     """A row that does neither would only crowd it."""
-    assert draw(LAMP).splitlines() == [
-        "stateDiagram-v2",
-        "    [*] --> off",
-        "    off --> glowing_red: switch / light up, hum",
-        "    glowing_red --> off: switch",
-        "    glowing_red --> glowing_red: shake / hum",
+    assert moves(LAMP) == {
+        "off": [("off", "switch", "glowing_red", "light up, hum")],
+        "glowing_red": [("glowing_red", "switch", "off", ""), ("glowing_red", "shake", "glowing_red", "hum")],
+    }
+
+
+def test_a_diagram_is_a_picture_of_every_state_and_move() -> None:
+    """It is well-formed; each arrow begins and ends at the column of its state."""
+    picture = ET.fromstring(diagram(LAMP, "A lamp & its switch"))
+
+    texts = ["".join(found.itertext()) for found in picture.iter(f"{SVG}text")]
+    off, red = (int(line.attrib["x1"]) for line in picture.iter(f"{SVG}line"))
+    arrows = [path.attrib["d"] for path in picture.iter(f"{SVG}path") if path.get("class") == "arrow"]
+    assert picture.findtext(f"{SVG}title") == "A lamp & its switch"
+    assert texts == ["off", "glowing", "red", "switch", "light up, hum", "switch", "shake", "hum"]
+    assert [re.findall(r"M(\d+) \d+(?:H(\d+))?", arrow) for arrow in arrows] == [
+        [(str(off), str(red - 3))],
+        [(str(red), str(off + 3))],
+        [(str(red), "")],
     ]
 
 
@@ -79,6 +98,7 @@ def test_each_state_and_effect_has_its_sentence(module: ModuleType) -> None:
         assert len({word(member) for member in members}) == len(members.__members__)
 
 
-def test_the_page_of_states_is_current() -> None:
+@pytest.mark.parametrize("path", written(), ids=lambda path: path.name)
+def test_what_is_drawn_from_the_code_is_current(path: Path) -> None:
     """`python docs/generate.py` writes it."""
-    assert STATES.read_text(encoding="utf-8") == states_page()
+    assert path.read_text(encoding="utf-8") == written()[path]

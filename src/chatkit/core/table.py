@@ -1,4 +1,4 @@
-"""What the three tables share: a step that refuses what is not tabled, and a drawing for the docs."""
+"""What the three tables share: a step that refuses what is not tabled, and words for the docs."""
 
 from __future__ import annotations
 
@@ -37,18 +37,8 @@ def step(table: Table[S, I, E], state: S, given: I) -> Step[S, E]:
         raise Illegal(f"{given} in {state}") from None
 
 
-def draw(table: Table[S, I, E]) -> str:
-    """Return what moves or asks for something as a Mermaid state diagram; the first row's state begins."""
-    lines = ["stateDiagram-v2", f"    [*] --> {next(iter(table))[0].value}"]
-    for (state, given), (after, effects) in table.items():
-        if after is not state or effects:
-            does = f" / {', '.join(map(word, effects))}" if effects else ""
-            lines.append(f"    {state.value} --> {after.value}: {word(given)}{does}")
-    return "\n".join(lines)
-
-
 def idle(table: Table[S, I, E], state: S) -> list[I]:
-    """Return the inputs that may come in a state and change nothing: `draw` leaves them out."""
+    """Return the inputs that may come in a state and change nothing."""
     return [given for (at, given), found in table.items() if at is state and found == Step(state)]
 
 
