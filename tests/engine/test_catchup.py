@@ -32,6 +32,8 @@ from tests.engine.kit import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chatkit.testing.clock import VirtualClock
 
 GAPS = (chatkit.MessageCreated, chatkit.Discontinuity)
@@ -835,3 +837,34 @@ async def test_a_stretch_that_somebody_looks_at_follows_what_was_skipped(stage: 
         assert "edited" in shown(ada)
         assert timeline.view.has_newer
         assert len(timeline.view.gaps) == 1
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_what_is_sent_to_a_log_that_was_replaced_meanwhile_is_told(
+    clock: VirtualClock, early: bool, tmp_path: Path
+) -> None:
+    """Its number may be one that the mark of the log before has passed: whoever listened is told of it (D15, D18)."""
+    store = tmp_path / "ada.db"
+    async with Stage(clock).chat("ada", store=store) as ada:
+        await ready(ada)
+        for text in ("one", "two"):
+            await (await ada.channel(C).send(text)).wait(timeout=5)
+        await asyncio.sleep(2)
+    stage = Stage(clock)
+    stage.peer("cleo").say("theirs")
+    chat = stage.chat("ada", store=store)
+    log = odd_log(chat)
+    gate = log.gate = asyncio.Event()
+    if not early:
+        gate.set()
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await (await ada.channel(C).send("mine")).wait(timeout=5)
+        await asyncio.sleep(0.5)
+        gate.set()
+        events = await later(stream, 5)
+
+        assert texts(events) == ["Discontinuity", "mine"]
+        assert shown(ada)[-2:] == ["theirs", "mine"]
+        stage.peer("dora").say("next")
+        assert texts(await later(stream, 1)) == ["next"]

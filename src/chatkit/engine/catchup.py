@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
@@ -69,6 +69,7 @@ class CatchUp:
         self._channel = parts.name
         self._timeline = parts.timeline
         self._progress = parts.progress
+        self._overlay = parts.overlay
         self._folder = folder
         self._receiver = receiver
         self._loader = loader
@@ -96,9 +97,6 @@ class CatchUp:
             await self._open(log)
         if self.doubtful and not await self._holds_what_was_applied(log):
             await self._reread(log, another=True)
-            self.doubtful = False
-            self._read_again_if_open()
-            return True
         self.doubtful = False
         mark = self._progress.complete
         messages = 0
@@ -109,7 +107,8 @@ class CatchUp:
                     return False
                 case "restored" | "another" as verdict:
                     await self._reread(log, another=verdict == "another")
-                    break
+                    mark, messages = self._progress.complete, 0
+                    continue
                 case _:
                     pass
             for entry in got.items:
@@ -206,6 +205,7 @@ class CatchUp:
             loaded += len(page.items)
             before = page.before
         head = pages[0].state
+        begin = self._before_own(pages) or _head(head)
         self._lagging_since = None
         await self._teller.finish()
         self._teller.announce("log_reset")
@@ -213,14 +213,28 @@ class CatchUp:
         self._receiver.gap_announced()
         self._progress.continuity.reset()
         self._progress.log_id, self._progress.holes = head.log_id, ()
-        self._teller.restart(_head(head))
+        self._teller.restart(begin)
         if self._timeline.window.has_newer:
             self._timeline.unload()
         self._timeline.reset(another=another)
         for page in pages:
-            _ = await self._loader.put(page._replace(after=None))
+            items = tuple(folded for folded in page.items if folded.stamp.key <= begin)
+            _ = await self._loader.put(page._replace(items=items, after=None))
         _ = self._timeline.mark_orphaned()
-        self._progress.continuity.read(_head(head))
+        self._progress.continuity.read(begin, more=begin != _head(head))
+
+    def _before_own(self, pages: Sequence[Messages]) -> OrderKey | None:
+        """Return the place before the first message of mine that is not confirmed yet; `None`: there is none.
+
+        It was sent in this life, so whoever listens is to be told of it and of all that follows (D15).
+        """
+        places = [
+            OrderKey(folded.stamp.key.epoch, folded.stamp.prev)
+            for page in pages
+            for folded in page.items
+            if folded.stamp.prev is not None and any(wish.creates for wish in self._overlay.of(folded.ident))
+        ]
+        return min(places, default=None)
 
     async def _jump(self, log: Log) -> bool:
         """Too much was missed: show the newest messages and record the range between as a hole (D19).

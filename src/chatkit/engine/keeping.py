@@ -106,6 +106,7 @@ class Keeper:
         if mark is None or self._context.log is None:
             return Kept(tuple(cached), (), None, has_older=self._context.log is not None)
         self._progress.continuity.read(mark.key, more=True)
+        self._progress.unproven = True
         self._progress.log_id = mark.log_id
         self._progress.holes = tuple(hole for hole in mark.holes if hole[0] != BOTTOM)
         floor = max((above for _, above in mark.holes), default=BOTTOM)

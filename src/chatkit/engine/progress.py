@@ -36,6 +36,8 @@ class Progress:
         self.continuity = Continuity(contiguous=contiguous)
         self.log_id: str | None = None
         self.holes: tuple[Hole, ...] = ()
+        self.unproven = False
+        """The mark is an earlier life's: nobody has asked yet whether the log is still the one it is of."""
         self.gap = False
         """Something is missing below what comes next, or may be, until the log was read."""
 

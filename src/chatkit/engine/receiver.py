@@ -163,7 +163,8 @@ class Receiver:
                 await self._receive_run()
             else:
                 await self._take(self._inbox.popleft())
-        proven = [item for item in self._inbox if isinstance(item, Proven)]
+        # Beside the mark of another log the place of what I sent says nothing: it waits until that is known.
+        proven = [item for item in self._inbox if isinstance(item, Proven) and not self._progress.unproven]
         if proven:
             self._inbox = deque(item for item in self._inbox if not isinstance(item, Proven))
         for item in proven:

@@ -132,6 +132,7 @@ class Sync:
             self._receiver.prompt_read(0.0)
             caught_up = False
         if caught_up:
+            self._progress.unproven = False
             self._failures, self.error = 0, None
             self._teller.holding = self._progress.gap = self._gap_told = False
             self.caught_up = True
@@ -148,7 +149,7 @@ class Sync:
 
     def _give_way(self) -> None:
         """Without an answer let live facts through, behind a word that something may be missing (I6)."""
-        self._teller.holding = False
+        self._teller.holding = self._progress.unproven = False
         if not self._gap_told and (self._progress.gap or self._progress.continuity.open):
             self._gap_told = True
             self._teller.announce("unread", self._progress.complete, certain=False)
