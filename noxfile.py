@@ -67,7 +67,7 @@ def tests(session: nox.Session, *, extras: bool) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The tests that take most of a minute each: many processes, whole corpora."""
+    """The tests that take long: many processes, whole corpora, a contract on a synced disk."""
     install(session, "-e", ".[dev]")
     session.run("pytest", "-q", "-n", "2", "-m", "long", *session.posargs)
 

@@ -40,6 +40,7 @@ class TestInline(WholeContract):
         return kit_of(tmp_path / "shop.db", clock, inline=True)
 
 
+@pytest.mark.long  # the same again on threads and a synced disk
 @pytest.mark.realtime
 class TestThreads(WholeContract):
     @pytest.fixture
