@@ -17,7 +17,9 @@ from chatkit.core.fact import Fact
 from chatkit.core.fold import MessageFold, Voucher
 from chatkit.core.timeline import Timeline
 from chatkit.core.timeline_order import Ordered
+from chatkit.core.timeline_window import Window
 from chatkit.model.envelope import Envelope
+from chatkit.model.order import Ident
 from tests.core.folding import (
     CHANNEL,
     LOG,
@@ -30,11 +32,14 @@ from tests.core.folding import (
     uuid,
 )
 
+VOUCHER = Voucher("provider", LOG, stamped=True)
+USERS = ("ada", "bob", "cleo")
+
 # -- order
 
 
 def message(serial: int, user: str = "ada") -> MessageFold:
-    return MessageFold.created(create(serial, user), Voucher("provider", LOG, stamped=True))
+    return MessageFold.created(create(serial, user), VOUCHER)
 
 
 @given(st.lists(st.integers(1, 60), unique=True), st.randoms(use_true_random=False))
@@ -50,6 +55,9 @@ def test_messages_stand_in_order_whatever_is_put_in_and_taken_out(serials: list[
             if random.random() < 0.3:
                 gone = kept.pop(random.randrange(len(kept)))
                 ordered.remove(gone)
+            elif random.random() < 0.2:
+                kept.remove(oldest := min(kept, key=lambda fold: fold.place))
+                assert ordered.pop_first() is oldest
 
             kept.sort(key=lambda fold: fold.place)
             assert list(ordered) == kept
@@ -69,6 +77,22 @@ def test_two_messages_in_one_place_stand_by_user() -> None:
 
 
 # -- the window
+
+
+def test_messages_of_one_id_are_told_apart_by_their_users() -> None:
+    """Each is found and taken out by itself; the last one leaves nothing behind (D1)."""
+    window = Window()
+    folds = [MessageFold.created(create(n, user, number=1), VOUCHER) for n, user in enumerate(USERS, 1)]
+    for fold in folds:
+        window.add(fold)
+
+    assert [window.find(fold.ident) for fold in folds] == folds
+    assert window.find(Ident("dora", uuid(1))) is None
+    for count, fold in enumerate(folds, 1):
+        window.remove(fold)
+        assert window.find(fold.ident) is None
+        assert list(window.named(uuid(1))) == folds[count:]
+    assert window._named == {}
 
 
 def test_a_message_outside_the_window_is_told_and_not_kept() -> None:

@@ -150,9 +150,7 @@ class Kept:
             self.dirty.add(ident)
             self._former.discard(ident)
             self._lacking.discard(ident)
-        if fold.plain:
-            return
-        untold = fold.untold
+        untold = None if fold.plain else fold.untold
         if untold is not None:
             self._forgotten = max(untold, self._forgotten or untold)
 
