@@ -47,6 +47,8 @@ LIMIT, HELD = 2.5, 7.5
 WINDOW, STEP = 768, 64
 """Frames on their way at most, and after how many the handler says how far it is: no provider streams as fast as
 the loopback does, and beyond 1,000 the engine would read the log instead (D19)."""
+PATIENCE: Final = 300.0
+"""Seconds after which a client counts as stuck."""
 MODULE: Final = "tests.benchmarks.receive"
 _decode = json.JSONDecoder().decode
 _STAMP, _ENVELOPE, _END = b'{"stamp":', b',"envelope":', b"}"
@@ -289,7 +291,7 @@ def run(*, quick: bool) -> list[Figure]:
 
 def _client(what: str, url: str, count: int, *more: str) -> dict[str, float]:
     command = [sys.executable, "-m", MODULE, what, url, str(count), *more]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
     return {"µs": float(done.stdout) / count * 1e6}
 
 
