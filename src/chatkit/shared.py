@@ -67,7 +67,7 @@ class Shared:
         self._deliveries: WeakSet[Delivery] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
-        self._closing: asyncio.Task[CloseReport] | None = None
+        self._closing: tuple[asyncio.Task[None], asyncio.Task[CloseReport]] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -162,19 +162,25 @@ class Shared:
             return self.report
         self.check_loop()
         if self._closing is None:
-            wait = self.setup.drain if drain is None else drain
-            self._closing = asyncio.get_running_loop().create_task(self._close(wait), name="chatkit:close")
+            self._closing = self._begin_close(self.setup.drain if drain is None else drain)
+        draining, closing = self._closing
         try:
-            return await asyncio.shield(self._closing)
+            return await asyncio.shield(closing)
         except asyncio.CancelledError:
-            self.engine.cut_drain()
-            await asyncio.wait({self._closing})
+            draining.cancel()
+            await asyncio.wait({closing})
             raise
 
-    async def _close(self, drain: float) -> CloseReport:
+    def _begin_close(self, drain: float) -> tuple[asyncio.Task[None], asyncio.Task[CloseReport]]:
+        """Return the task that waits for what is still to be sent, and the one that then ends everything."""
+        start = asyncio.get_running_loop().create_task
+        draining = start(self.engine.drain_for_close(drain), name="chatkit:drain")
+        return draining, start(self._close(draining), name="chatkit:close")
+
+    async def _close(self, draining: asyncio.Task[None]) -> CloseReport:
         engine = self.engine
         before = engine.outbox.totals.copy()
-        await engine.drain_for_close(drain)
+        await asyncio.wait({draining})
         found = report(engine, before)
         left = await engine.aclose()
         for timeline in self.timelines.values():

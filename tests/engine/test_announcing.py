@@ -15,6 +15,7 @@ from chatkit.adapters.memory.network import Call
 from chatkit.engine import announcing
 from chatkit.errors import AuthenticationError, RateLimited, Rejected
 from chatkit.logs.memory import MemoryLog
+from chatkit.model.order import OrderKey
 from chatkit.testing.death import kill
 from tests.engine.kit import C, Down, OddLog, Stage, counters, in_order, later, shown, taken, texts
 from tests.engine.kit import ready as attached
@@ -293,3 +294,62 @@ async def test_a_store_taken_to_a_provider_that_numbers_owes_nothing(apart: Apar
         await asyncio.sleep(1)
 
         assert await again.outbox.entries() == ()
+
+
+async def test_what_the_log_does_not_take_again_is_announced_to_nobody(apart: Apart, tmp_path: Path) -> None:
+    """Trimmed, forgotten and past its deadline: its place is not to be had any more, and it owes nothing (D6)."""
+    store = tmp_path / "ada.db"
+    ada = await apart.chat("ada", store=store)
+    apart.cut("ada")
+    _ = await (await ada.channel(C).send("long ago")).wait(timeout=5)
+    await kill(ada)
+    apart.heal("ada")
+    await asyncio.sleep(401 * 86_400)
+    apart.log.core.trim(C, OrderKey(1, f"{2:020d}"))
+
+    async with apart.chat("ada", store=store) as again, apart.chat("bob") as bob:
+        events = bob.channel(C).events(MessageCreated)
+        await attached(again, bob)
+
+        assert await later(events, 40) == []
+        assert apart.kept == []
+        assert await again.outbox.entries() == ()
+
+
+async def test_a_refusal_of_one_channel_holds_up_no_other(apart: Apart) -> None:
+    """What is announced elsewhere does not wait for it (D12)."""
+    async with apart.chat("ada") as ada, apart.chat("bob") as bob:
+        here = bob.channel(C).events(MessageCreated)
+        there = bob.channel("elsewhere").events(MessageCreated)
+        await attached(ada, bob)
+        slow = RateLimited("slow down", retry_after=7.0)
+        apart.hub.network.refuse("ada", slow, calls=PUBLISHING, scope="lane", count=1)
+
+        _ = await (await ada.channel(C).send("held up")).wait(timeout=1)
+        await asyncio.sleep(1)
+        _ = await (await ada.channel("elsewhere").send("at once")).wait(timeout=1)
+
+        assert texts(await later(there, 1)) == ["at once"]
+        assert texts(await taken(here)) == []
+        assert texts(await later(here, 7)) == ["held up"]
+
+
+async def test_an_announcement_whose_turn_comes_when_the_connection_is_lost_is_made_later(
+    clock: VirtualClock,
+) -> None:
+    """It waited for the rate while the session went: nothing was written, and it is made again (D11, D16)."""
+    apart = Apart(clock, "ably")
+    async with (
+        apart.chat("ada", config={"capabilities": {"publish_rate": 1.0}}) as ada,
+        apart.chat("bob") as bob,
+    ):
+        events = bob.channel(C).events(MessageCreated)
+        await attached(ada, bob)
+        for text in ("one", "two"):
+            _ = await (await ada.channel(C).send(text)).wait(timeout=5)
+        await asyncio.sleep(0.5)
+        apart.cut("ada")
+        await asyncio.sleep(1)
+        apart.heal("ada")
+
+        assert texts(await later(events, 60)) == ["one", "two"]

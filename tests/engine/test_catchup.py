@@ -868,3 +868,68 @@ async def test_what_is_sent_to_a_log_that_was_replaced_meanwhile_is_told(
         assert shown(ada)[-2:] == ["theirs", "mine"]
         stage.peer("dora").say("next")
         assert texts(await later(stream, 1)) == ["next"]
+
+
+async def test_a_channel_that_was_empty_is_read_in_the_next_life(stage: Stage, tmp_path: Path) -> None:
+    """Its log is known and no message is: the newest are shown (D17)."""
+    store = tmp_path / "ada.db"
+    async with stage.chat("ada", store=store) as ada:
+        await ready(ada)
+    stage.peer("cleo").say("one", "two")
+
+    async with stage.chat("ada", store=store) as again:
+        await ready(again)
+
+        assert shown(again) == ["one", "two"]
+
+
+async def test_a_log_that_was_replaced_while_nobody_looked_is_noticed(stage: Stage) -> None:
+    """It holds as much as the one before, under another name (D18)."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        stage.peer("cleo").say("lost", "lost too")
+        await taken(stream)
+        stage.cut("ada")
+        await asyncio.sleep(1)
+        core: Any = stage.hub.log.core
+        core._channels = {}
+        core.log_id = "e" * 32
+        stage.peer("dora").say("there 1", "there 2")
+        stage.heal("ada")
+        events = await later(stream, 10)
+
+        assert [event.reason for event in events] == ["log_reset"]
+        view = ada.channel(C).timeline.view.messages
+        assert {m.text for m in view if "orphaned" in m.flags} == {"lost", "lost too"}
+        assert [m.text for m in view if "orphaned" not in m.flags] == ["there 1", "there 2"]
+
+
+async def test_an_own_change_of_what_is_not_loaded_is_told_in_its_turn(clock: VirtualClock) -> None:
+    """Acknowledged while what was missed is read, it shows nothing yet, and is told behind that (D19, D23)."""
+    stage = Stage(clock, like="ably")
+    chat = stage.chat("ada", config={"resume": 0.0})
+    log = odd_log(chat)
+    stage.peer("ada").say("mine")
+    stage.peer("cleo").say(*numbers(1, 100))
+    async with chat as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated, chatkit.ReactionChanged)
+        await ready(ada)
+        await taken(stream)
+        assert "mine" not in shown(ada)
+        message = (await ada.channel(C).history(limit=200)).items[-1]
+        assert message.text == "mine"
+        gate = log.gate = asyncio.Event()
+        stage.cut("ada")
+        await asyncio.sleep(1)
+        stage.peer("cleo").say("missed")
+        stage.heal("ada")
+        await ada.channel(C).attach(timeout=30)
+        delivery = await ada.channel(C).react(message, "👍")
+        await delivery.wait(timeout=2)
+        before = await taken(stream)
+        gate.set()
+        told = await later(stream, 60)
+
+        assert texts(before) == []
+        assert texts(told) == ["missed", "ReactionChanged"]

@@ -179,7 +179,6 @@ async def test_a_part_that_does_not_end_is_named(stage: Stage, monkeypatch: pyte
     report = await ada.aclose(drain=0)
     assert (report.clean, report.left) == (False, ("adapter",))
     assert stage.clock.monotonic() - started < 15
-    ada.engine.cut_drain()  # there is nothing to cut
 
 
 async def test_one_engine_serves_a_channel_of_all_users(stage: Stage) -> None:
@@ -188,3 +187,17 @@ async def test_one_engine_serves_a_channel_of_all_users(stage: Stage) -> None:
         first = backend.channel("support")
         second = backend.as_user("ada").channel("support")
         assert backend.engine.channel("support", 5) is first._channel_engine is second._channel_engine
+
+
+async def test_a_pause_says_why_something_is_still_queued(stage: Stage) -> None:
+    """Nothing fails while credentials are refused, and whoever waits learns why nothing goes out (D12)."""
+    async with stage.chat("ada") as ada:
+        await ada.connection.wait(timeout=5)
+        stage.hub.network.refuse("ada", chatkit.AuthenticationError("expired"), calls={"publish"})
+        await ada.channel("support").send("held up")
+        flushed = await ada.outbox.flush(timeout=5)
+        stage.hub.network.refuse("ada", None)
+
+        assert flushed.queued == 1
+        assert isinstance(flushed.reason, chatkit.AuthenticationError)
+        assert not (await ada.outbox.flush(timeout=120)).queued

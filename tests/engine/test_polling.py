@@ -21,24 +21,26 @@ class TellingLog(OddLog):
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(MemoryLog(clock, Random(5)))
-        self.listeners: list[asyncio.Queue[str | Exception]] = []
+        self.listeners: list[asyncio.Queue[str | Exception | None]] = []
 
     @property
     def capabilities(self) -> Any:
         return self._log.capabilities | {"notify"}
 
     async def changes(self) -> AsyncIterator[str]:
-        queue: asyncio.Queue[str | Exception] = asyncio.Queue()
+        queue: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self.listeners.append(queue)
         yield ""
         while True:
             found = await queue.get()
+            if found is None:
+                return
             if isinstance(found, Exception):
                 raise found
             yield found
 
-    def tell(self, what: str | Exception) -> None:
-        """Tell whoever listens now."""
+    def tell(self, what: str | Exception | None) -> None:
+        """Tell whoever listens now; `None`: nothing more."""
         for queue in self.listeners:
             queue.put_nowait(what)
 
@@ -129,3 +131,15 @@ async def test_a_log_that_is_down_is_asked_again_at_the_next_look(clock: Virtual
         log.error = None
 
         assert texts(await later(events, 40)) == ["later"]
+
+
+async def test_a_log_that_ends_its_word_is_listened_to_again(clock: VirtualClock) -> None:
+    """An end without an error is a loss, too."""
+    stage, log = Stage(clock), TellingLog(clock)
+    async with chat(stage, "bob", log) as bob:
+        await ready(bob)
+        listeners = len(log.listeners)
+        log.tell(None)
+        await asyncio.sleep(3)
+
+        assert len(log.listeners) == listeners + 1

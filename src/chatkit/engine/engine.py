@@ -71,7 +71,6 @@ class Engine:
         self._ended = False
         self.channels: dict[str, ChannelEngine] = {}
         self._gate = asyncio.Semaphore(ATTACHES)
-        self._draining: asyncio.Future[bool] | None = None
         self.secret = b""
         """Key of the store for ids made from a caller's key (D14)."""
         self.links: list[Link] = []
@@ -191,16 +190,6 @@ class Engine:
         for channel in self.channels.values():
             await channel.receiver.flush()
 
-    async def drain_for_close(self, timeout: float) -> None:
-        """Wait for sends that are being kept, then for the outbox, until `cut_drain` at the latest."""
-        self._draining = asyncio.ensure_future(self._drain_all(timeout))
-        await asyncio.wait({self._draining})
-
-    def cut_drain(self) -> None:
-        """End the wait of `drain_for_close`."""
-        if self._draining is not None:
-            self._draining.cancel()
-
     async def emit(self, channel: str, data: bytes) -> bool:
         """Write an ephemeral envelope; `False`: there is no connection, or it died."""
         link = self._link_of.get(channel, self.link)
@@ -216,9 +205,11 @@ class Engine:
             return False
         return True
 
-    async def _drain_all(self, timeout: float) -> bool:
+    async def drain_for_close(self, timeout: float) -> None:
+        """Wait for sends that are being kept, then for the outbox; may be cancelled."""
         await self.outbox.taken(CLOSING)
-        return timeout > 0 and await self.drain(timeout)
+        if timeout > 0:
+            await self.drain(timeout)
 
     async def drain(self, timeout: float | None) -> bool:
         """Wait until nothing is queued or to be announced; `False`: time was over, or the client closed."""

@@ -159,10 +159,11 @@ class Receiver:
     async def turn(self) -> None:
         """Deal with all that is there; frames wait while what was missed must come before them (D19)."""
         while self._inbox and not self._teller.holding:
-            if isinstance(self._inbox[0], Received):
+            if isinstance(item := self._inbox[0], Received):
                 await self._receive_run()
             else:
-                await self._take(self._inbox.popleft())
+                self._inbox.popleft()
+                await self._take(item)
         # Beside the mark of another log the place of what I sent says nothing: it waits until that is known.
         proven = [item for item in self._inbox if isinstance(item, Proven) and not self._progress.unproven]
         if proven:
@@ -196,7 +197,7 @@ class Receiver:
             self._folder.fold(fact, quiet=quiet or (passed and not self._teller.expects(fact.key)))
         self._overlay.confirm(item.entry_id)
 
-    async def _take(self, item: Item) -> None:
+    async def _take(self, item: Foreign | Shed | Proven | Dropped | Left) -> None:
         match item:
             case Proven():
                 await self._prove(item)
@@ -206,10 +207,8 @@ class Receiver:
                 self._lost("overflow")
             case Shed():
                 self._lost("shed")
-            case Foreign(_, name, data, reason):
-                self._teller.foreign(name, data, reason)
-            case Received():
-                raise AssertionError("frames are dealt with in runs")  # pragma: no cover
+            case _:
+                self._teller.foreign(item.name, item.data, item.reason)
 
     def _lost(self, reason: str) -> None:
         """Frames are known to be lost: the log has them, and comes first; or readers are told (D19, D30)."""
