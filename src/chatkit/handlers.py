@@ -151,25 +151,26 @@ class HandlerRunner:
 class _Watched:
     """Awaits a coroutine and measures the longest stretch in which it gave nobody else a turn."""
 
+    __slots__ = ("_clock", "_work", "longest")
+
     def __init__(self, work: Awaitable[None], clock: Clock) -> None:
         self._work = work
         self._clock = clock
         self.longest = 0.0
 
     def __await__(self) -> Generator[Any, Any, None]:
-        steps = self._work.__await__()
-        send: Callable[[], Any] = lambda: next(steps)  # noqa: E731  # rebound below at each step
+        now, steps = self._clock.monotonic, self._work.__await__()
+        step: Callable[[Any], Any] = steps.send
+        given: Any = None
         while True:
-            began = self._clock.monotonic()
+            began = now()
             try:
-                waits_for = send()
+                waits_for = step(given)
             except StopIteration:
                 return
             finally:
-                self.longest = max(self.longest, self._clock.monotonic() - began)
+                self.longest = max(self.longest, now() - began)
             try:
-                given = yield waits_for
+                given, step = (yield waits_for), steps.send
             except BaseException as error:  # noqa: BLE001  # handed to the coroutine, which decides
-                send = lambda error=error: steps.throw(error)  # type: ignore[misc]  # noqa: E731
-            else:
-                send = lambda given=given: steps.send(given)  # type: ignore[misc]  # noqa: E731
+                given, step = error, steps.throw

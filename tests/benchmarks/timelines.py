@@ -16,7 +16,7 @@ from typing import Final
 from chatkit.core.fact import Fact
 from chatkit.core.timeline import Timeline
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import OrderKey
+from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Entry
 from tests.benchmarks.corpus import CHANNEL, entries
 from tests.benchmarks.measure import Figure, middle, paired
@@ -37,7 +37,7 @@ def fact_of(entry: Entry) -> Fact:
     return Fact(
         envelope,
         data,
-        envelope.sender.user,
+        Ident(envelope.sender.user, envelope.id),
         OrderKey(stamp.key.epoch, serial),
         stamped=True,
         sent_at=stamp.at.replace(fold=0),

@@ -64,7 +64,16 @@ def fact(
 ) -> Fact:
     sent_at = moment(serial) if stamped else None
     return Fact(
-        made, made.encode(), made.sender.user, key(serial), stamped, sent_at, attested, LOG, None, suspect
+        made,
+        made.encode(),
+        Ident(made.sender.user, made.id),
+        key(serial),
+        stamped,
+        sent_at,
+        attested,
+        LOG,
+        None,
+        suspect,
     )
 
 

@@ -177,7 +177,9 @@ def test_a_hundred_thousand_plain_messages_take_less_than_80_megabytes() -> None
         for serial, data in enumerate(sent, 1):
             received = bytes(bytearray(data))
             made, at = Envelope.parse(received), moment(serial)
-            room.apply(Fact(made, received, made.sender.user, key(serial), True, at, "provider", LOG))
+            room.apply(
+                Fact(made, received, Ident(made.sender.user, made.id), key(serial), True, at, "provider", LOG)
+            )
         kept = len(room)
         gc.collect()
         with_it, _ = tracemalloc.get_traced_memory()

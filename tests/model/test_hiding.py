@@ -20,7 +20,7 @@ SECRET = b"a body or a secret"
 CARRIERS: list[NamedTuple] = [
     Entry(SECRET, STAMP),
     Folded(IDENT, SECRET, STAMP, SECRET, 1, KEY, False, 0, None, {}),
-    Fact(cast("Any", None), SECRET, "ada", KEY, True, AT, "provider", "log"),
+    Fact(cast("Any", None), SECRET, IDENT, KEY, True, AT, "provider", "log"),
     Outgoing(IDENT, "device", 1, SECRET, None),
     StoreHeader("ada", "memory://x", "device", SECRET, 1, 1, True, None),
     Row(

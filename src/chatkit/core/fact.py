@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chatkit.model.message import Attested
 from chatkit.model.order import Ident, OrderKey
-from chatkit.model.values import hide, packed
+from chatkit.model.values import hide
 
 if TYPE_CHECKING:
     from chatkit.model.envelope import Envelope
@@ -19,8 +19,8 @@ class Fact(NamedTuple):
     envelope: Envelope
     data: bytes
     """The sender's bytes, as received."""
-    user: str
-    """The sender: as attested, else as claimed (D2)."""
+    ident: Ident
+    """Its own identity within the channel (D1); its user is the sender as attested, else as claimed (D2)."""
     key: OrderKey
     stamped: bool
     """A sequencer numbered it and, with a log, checked its rights (D2)."""
@@ -38,6 +38,6 @@ class Fact(NamedTuple):
         return hide(self, "data")
 
     @property
-    def ident(self) -> Ident:
-        """Its own identity within the channel (D1)."""
-        return packed(Ident, (self.user, self.envelope.id))
+    def user(self) -> str:
+        """The sender."""
+        return self.ident[0]

@@ -45,7 +45,7 @@ class Unparsed(NamedTuple):
     """A fact without its parsed envelope: little to keep, enough to give the fact again."""
 
     data: bytes
-    user: str
+    ident: Ident
     key: OrderKey
     stamped: bool
     sent_at: datetime | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chatkit.core.fact import Fact
 from chatkit.errors import InvalidMessage
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import clock_key
+from chatkit.model.order import Ident, clock_key
 from chatkit.model.values import packed
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
     if read.hlc is None:
         return Refused("unordered")
     suspect = _merge(context, read)
-    place = _place(read)
-    return Fact(read, signal.data, user, place, False, None, signal.attested, context.origin, None, suspect)
+    ident, place = Ident(user, read.id), _place(read)
+    return Fact(read, signal.data, ident, place, False, None, signal.attested, context.origin, None, suspect)
 
 
 def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
@@ -71,10 +71,9 @@ def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
 def own(outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
     """Return the fact that an acknowledgement proves: our own envelope, now with its place."""
     envelope = Envelope.parse(outgoing.data)
-    key = ack.key or _place(envelope)
-    stamped = ack.key is not None
-    user = outgoing.ident.user
-    return Fact(envelope, outgoing.data, user, key, stamped, ack.sent_at, attested, origin, ack.prev)
+    key, stamped = ack.key or _place(envelope), ack.key is not None
+    ident, data = outgoing.ident, outgoing.data
+    return Fact(envelope, data, ident, key, stamped, ack.sent_at, attested, origin, ack.prev)
 
 
 def _read(data: bytes, channel: str, attested: str | None) -> Envelope | Refused:
@@ -98,8 +97,9 @@ def _stamped(
         return Refused("forged_sender")
     suspect = _merge(context, envelope)
     origin = stamp.log_id or context.origin
+    ident = packed(Ident, (user, envelope.id))
     return packed(
-        Fact, (envelope, data, user, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+        Fact, (envelope, data, ident, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
     )
 
 

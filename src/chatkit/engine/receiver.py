@@ -270,12 +270,12 @@ class Receiver:
     def _admit(self, fact: Fact) -> bool:
         """Take note of where a fact stands; `False`: it is a duplicate for certain."""
         now = self._context.clock.monotonic()
-        continuity = self._progress.continuity
-        if fact.stamped and self.log_id and fact.origin not in (self.log_id, self._context.origin):
-            self._context.counters["other_log"] += 1
-            self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
-            return False
+        continuity, log_id = self._progress.continuity, self._progress.log_id
         if fact.stamped:
+            if log_id and fact.origin not in (log_id, self._context.origin):
+                self._context.counters["other_log"] += 1
+                self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
+                return False
             verdict = continuity.receive(fact.key, fact.prev, now)
             if verdict is Verdict.KNOWN:
                 self._context.counters["duplicate"] += 1

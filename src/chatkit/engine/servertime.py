@@ -22,7 +22,7 @@ class ServerTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._server = clock.wall()
+        self._set(clock.wall())
         self._mono = clock.monotonic()
         self._lead = self._lead_now()
         self._sleeps = 0
@@ -39,13 +39,13 @@ class ServerTime:
 
     def now_ms(self) -> int:
         """Return server time in milliseconds since 1970."""
-        return int((self._server.timestamp() + self._clock.monotonic() - self._mono) * 1000)
+        return int((self._seconds + self._clock.monotonic() - self._mono) * 1000)
 
     def confirm(self, server: datetime | None) -> None:
         """Take note of a contact; `None` where the provider has no clock and our own must do."""
         _ = self.sleeps()  # counted before what shows it is overwritten
         estimate = self.now()
-        self._server = self._clock.wall() if server is None else server
+        self._set(self._clock.wall() if server is None else server)
         self._mono = self._clock.monotonic()
         if not self.confirmed:
             self.behind = self._server - estimate
@@ -62,9 +62,13 @@ class ServerTime:
         jump, self._lead = lead - self._lead, lead
         if jump > SLEPT:
             self._sleeps += 1
-            self._server += timedelta(seconds=jump)
+            self._set(self._server + timedelta(seconds=jump))
             self.confirmed = False
         return self._sleeps
+
+    def _set(self, server: datetime) -> None:
+        self._server = server
+        self._seconds = server.timestamp()  # asked for with each message
 
     def _lead_now(self) -> float:
         return self._clock.wall().timestamp() - self._clock.monotonic()

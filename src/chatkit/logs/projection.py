@@ -158,7 +158,7 @@ def fact_of(envelope: Envelope, item: Item, voucher: Voucher) -> Fact:
     return Fact(
         envelope=envelope,
         data=item.entry.data,
-        user=stamp.user,
+        ident=Ident(stamp.user, envelope.id),
         key=stamp.key,
         stamped=True,
         sent_at=stamp.at,

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
 
 from chatkit.errors import ConfigError, InvalidMessage
-from chatkit.model.values import EMPTY, Value, jsonable, value
+from chatkit.model.values import EMPTY, Value, jsonable, maker, value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -52,6 +52,9 @@ class Text(Body):
     def to_dict(self) -> dict[str, Any]:
         """Return the body as it travels."""
         return {"type": "text", "text": self.text}
+
+
+_text = maker(Text)
 
 
 @value
@@ -221,7 +224,7 @@ def decode_body(data: Mapping[str, Any]) -> AnyBody:
         return UnknownBody(type="", data=data)
     body: AnyBody | None = None
     if name == "text" and isinstance(text := data.get("text"), str):
-        return Text(text=text)  # what most are
+        return _text(text=text)  # what most are
     if name in _BUILT_IN:
         body = _built_in(_BUILT_IN[name], data)
     elif name in _CUSTOM:
