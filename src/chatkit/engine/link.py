@@ -31,7 +31,7 @@ OPEN_TIMEOUT: Final = 15.0
 """Seconds for one attempt to open a session."""
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for a session to end cleanly before it is dropped."""
-TURN: Final = 64
+TURN: Final = 32
 """Signals read before others get a turn: what was read is dealt with while it is at hand."""
 TIME_TIMEOUT: Final = 5.0
 """Seconds for the provider to say what time it is."""

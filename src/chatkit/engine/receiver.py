@@ -29,7 +29,7 @@ INBOX: Final = 1_000
 """Most frames waiting; beyond it they are dropped and the log is read instead (D19)."""
 PATIENCE: Final = 0.3
 """Seconds for which an open range may close by itself before the log is read (D17)."""
-RUN: Final = 64
+RUN: Final = 32
 """Most frames dealt with in one go."""
 JITTER: Final = 1.7
 """Most seconds by which that read is put off, so that many clients do not ask at once."""
