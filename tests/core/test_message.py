@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chatkit.core.fact import Fact
-from chatkit.core.fold import Voucher
-from chatkit.core.message import ERASED, build_pending, build_told
+from chatkit.core.fold import MessageFold, Voucher
+from chatkit.core.message import ERASED, build, build_pending, build_told
 from chatkit.core.overlay import Wish
 from chatkit.errors import NotAllowed
 from chatkit.model.bodies import Text, UnknownBody
@@ -51,6 +51,21 @@ def test_a_message_shows_who_wrote_what_when_and_where_it_stands() -> None:
     )
     assert found.cursor is not None
     assert decode_cursor(found.cursor) == Spot(LOG, CHANNEL, key(3))
+
+
+def test_what_nothing_has_changed_is_built_the_short_way_and_the_same() -> None:
+    """Field by field what the long way makes, which a wish without any effect asks for."""
+    about: dict[str, Any] = {"ref": {"id": uuid(9), "user": "eve"}, "thread": {"id": uuid(8), "user": "bob"}}
+    made = create(3, "ada", "Hi", topic="news", mentions=["bob"], meta={"trace": "t1"}, suspect=True, **about)
+    fold = MessageFold.created(made, Voucher("backend", LOG, stamped=True))
+    over = wish(change(4, "add", made).envelope, status="failed", settled=True)
+    seen: dict[str, Any] = {"channel": CHANNEL, "viewer": "ada", "replies": 7}
+
+    short, long = build(fold, **seen), build(fold, wishes=(over,), **seen)
+
+    assert short.to_dict() == long.to_dict()
+    assert short == long
+    assert (short.replies, short.flags, short.own) == (7, frozenset({"clock_suspect"}), True)
 
 
 def test_a_quote_a_thread_and_mentions_are_shown() -> None:

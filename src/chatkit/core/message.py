@@ -89,30 +89,30 @@ def _plain(fold: MessageFold, created: Envelope, channel: str, viewer: str, repl
     """Return a message that nothing has changed: what `_message` makes of it, and most are."""
     body, user, voucher = created.body, fold.user, fold.voucher
     return _make(
-        message_id=fold.id,
-        channel=channel,
-        sender=_sender(user, created.sender.device),
-        body=ERASED if body is None else decode_body(body),
-        own=user == viewer,
-        status="sent",
-        error=None,
-        at=created.at or written_at(created),
-        sent_at=fold.sent_at,
-        key=fold.key,
-        origin=voucher.origin,
-        version=1,
-        edited=False,
-        deleted=False,
-        incomplete=body is not None and body.get("incomplete") is True,
-        thread=created.thread.id if created.thread else None,
-        reply_to=created.ref.id if created.ref else None,
-        topic=created.topic,
-        mentions=created.mentions,
-        reactions=EMPTY,
-        replies=replies,
-        attested=voucher.attested,
-        meta=MappingProxyType(created.meta) if created.meta else EMPTY,
-        flags=fold.flags,
+        fold.id,
+        channel,
+        _sender(user, created.sender.device),
+        ERASED if body is None else decode_body(body),
+        user == viewer,  # own
+        "sent",
+        None,  # error
+        created.at or written_at(created),
+        fold.sent_at,
+        fold.key,
+        voucher.origin,
+        1,  # version
+        False,  # edited
+        False,  # deleted
+        body is not None and body.get("incomplete") is True,
+        created.thread.id if created.thread else None,
+        created.ref.id if created.ref else None,
+        created.topic,
+        created.mentions,
+        EMPTY,  # reactions
+        replies,
+        voucher.attested,
+        MappingProxyType(created.meta) if created.meta else EMPTY,
+        fold.flags,
     )
 
 

@@ -99,15 +99,8 @@ def event_of(news: News, viewer: str, cursor: Cursor | None) -> Event | None:
     fact, message = news.fact, news.message
     envelope = fact.envelope
     if envelope.kind == "message.create" and message is not None:
-        return _created(
-            event_id=envelope.id,
-            channel=envelope.channel,
-            at=fact.sent_at or written_at(envelope),
-            own=fact.user == viewer,
-            cursor=cursor,
-            message=message,
-            late=False,
-        )
+        at, own = fact.sent_at or written_at(envelope), fact.user == viewer
+        return _created(envelope.id, envelope.channel, at, own, cursor, message, False)  # not late
     base: dict[str, Any] = {
         "event_id": envelope.id,
         "channel": envelope.channel,

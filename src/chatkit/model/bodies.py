@@ -224,7 +224,7 @@ def decode_body(data: Mapping[str, Any]) -> AnyBody:
         return UnknownBody(type="", data=data)
     body: AnyBody | None = None
     if name == "text" and isinstance(text := data.get("text"), str):
-        return _text(text=text)  # what most are
+        return _text(text)  # what most are
     if name in _BUILT_IN:
         body = _built_in(_BUILT_IN[name], data)
     elif name in _CUSTOM:

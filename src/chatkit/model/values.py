@@ -54,17 +54,17 @@ packed: Final = cast("_Packs", vars(tuple)["__new__"])
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return a quick way to make many values of one class: all fields by keyword, and nothing else is done.
+    """Return a quick way to make many values of one class: all fields in order, and nothing else is done.
 
-    A frozen dataclass sets each field through `object.__setattr__`, which for a value of many fields is most
-    of its cost. This fills a twin of the same layout that is not frozen, then gives it the class; which may
-    not be generic.
+    A frozen dataclass sets each field through `object.__setattr__`, and a call finds its place for each
+    keyword: for a value of many fields this is most of its cost. This fills a twin of the same layout that is
+    not frozen, then gives it the class; which may not be generic.
     """
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # every value is a dataclass
     layout: dict[str, Any] = {"__slots__": cls.__dict__["__slots__"], "__setattr__": object.__setattr__}
     twin = type(cls.__name__, cls.__bases__, {**layout, "__module__": cls.__module__})
     source = (
-        f"def make(*, {', '.join(names)}):\n"
+        f"def make({', '.join(names)}, /):\n"
         " self = new(twin)\n"
         + "".join(f" self.{name} = {name}\n" for name in names)
         + " self.__class__ = cls\n return self"
