@@ -49,12 +49,11 @@ class Folder:
         # Not a dict: to find the first of one costs more with each that was taken out before it.
         self._known: OrderedDict[Ident, None] = OrderedDict()
 
-    def fold(self, fact: Fact, *, live: bool = False, quiet: bool = False) -> None:
+    def fold(self, fact: Fact, *, quiet: bool = False) -> None:
         """Fold a fact, and queue what readers are to be told of it; a known one is told no second time (I2).
 
         Args:
             fact: What came.
-            live: It came as a frame.
             quiet: Readers are not told of it, now or later.
         """
         envelope, ident = fact.envelope, fact.ident
@@ -73,10 +72,6 @@ class Folder:
             self._note(applied)
             if not known:
                 self._teller.take(applied, fact, before, wanted=not quiet)
-        if live:
-            self._parts.context.observer.point(
-                "channel.received", channel=self._parts.name, kind=envelope.kind
-            )
 
     def show(self, fact: Fact) -> None:
         """Show a fact that will come again, to be told then; a change of what is not loaded waits, too."""

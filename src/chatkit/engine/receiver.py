@@ -68,6 +68,7 @@ class Receiver:
         self, parts: ChannelParts, folder: Folder, teller: Teller, keeper: Keeper, wake: Callable[[], None]
     ) -> None:
         self._context = parts.context
+        self._channel = parts.name
         self._overlay = parts.overlay
         self._progress = parts.progress
         self._folder = folder
@@ -241,15 +242,15 @@ class Receiver:
             run.append(item)
             self._inbox.popleft()
         believed: list[Fact | Passing | Refused] = []
-        folded = 0
+        folded, now = 0, self._context.clock.monotonic()
         try:
             believed.extend(believe(self._context, signal) for signal in run)
             for found in believed:
                 folded += 1
                 if isinstance(found, Fact):
-                    if self._admit(found):
+                    if self._admit(found, now):
                         quiet = not self._folder.logged and await self._folder.seen_before(found)
-                        self._folder.fold(found, live=True, quiet=quiet)
+                        self._folder.fold(found, quiet=quiet)
                 else:
                     await self._teller.release()
                     self._receive_other(found)
@@ -257,6 +258,7 @@ class Receiver:
             left = run[folded:] if folded else [*run[: len(believed)], *run[len(believed) + 1 :]]
             self._inbox.extendleft(reversed(left))
             raise
+        self._context.observer.point("channel.received", channel=self._channel, frames=len(run))
         await self._teller.release()
 
     def _receive_other(self, found: Passing | Refused) -> None:
@@ -267,9 +269,8 @@ class Receiver:
             self.prompt_read(PATIENCE)
         self._teller.foreign(None, None, found.reason)
 
-    def _admit(self, fact: Fact) -> bool:
+    def _admit(self, fact: Fact, now: float) -> bool:
         """Take note of where a fact stands; `False`: it is a duplicate for certain."""
-        now = self._context.clock.monotonic()
         continuity, log_id = self._progress.continuity, self._progress.log_id
         if fact.stamped:
             if log_id and fact.origin not in (log_id, self._context.origin):
