@@ -57,6 +57,23 @@ def test_a_file_is_restored(tmp_path: Path) -> None:
     assert log_id(url) != before
 
 
+def test_a_channel_is_trimmed(tmp_path: Path) -> None:
+    """What was sent before a time is gone, and the command says up to where; again changes nothing (D26)."""
+    url, run = f"sqlite:///{tmp_path}/shop.db", CliRunner().invoke
+    lines = tmp_path / "support.jsonl"
+    lines.write_text("".join(f'{{"user": "ada", "text": "{n}"}}\n' for n in range(3)), encoding="utf-8")
+    assert run(app, ["log", "import", url, "support", str(lines)]).exit_code == 0
+
+    early = run(app, ["log", "trim", url, "support", "--before", "2020-01-31T12:00:00+0200"])
+    first, again = (run(app, ["log", "trim", url, "support", "--before", "2999-01-01"]) for _ in range(2))
+    left = run(app, ["log", "export", url, "support"])
+
+    assert early.stdout == "nothing is trimmed\n"
+    assert first.stdout == again.stdout == f"all up to {3:020d} is gone\n"
+    assert left.stdout == ""
+    assert {one.exit_code for one in (early, first, again, left)} == {0}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -65,6 +82,13 @@ def test_a_file_is_restored(tmp_path: Path) -> None:
         (["migrate", f"postgresql://ada:{SECRET}@127.0.0.1:port/app"], 2, "cannot be read"),
         (["restored", f"postgresql://ada:{SECRET}@127.0.0.1:1/app"], 1, "no connection"),
         (["restored", f"mysql://ada:{SECRET}@127.0.0.1/app"], 2, "no log for mysql"),
+        (
+            ["trim", f"mysql://ada:{SECRET}@127.0.0.1/app", "support", "--before", "2026-01-31"],
+            2,
+            "no log for",
+        ),
+        (["trim", "sqlite:///shop.db", "support", "--before", "yesterday"], 2, "yesterday"),
+        (["trim", "sqlite:///shop.db", "dm.ada", "--before", "2026-01-31"], 2, "channel"),
     ],
 )
 def test_what_went_wrong_is_said_without_the_url(words: list[str], code: int, said: str) -> None:

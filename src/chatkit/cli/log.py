@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -19,7 +20,7 @@ from chatkit.logs import open_log
 from chatkit.model.names import check_channel
 
 if TYPE_CHECKING:
-    from chatkit.ports.log import Log
+    from chatkit.ports.log import Log, LogState
 
 T = TypeVar("T")
 
@@ -67,6 +68,33 @@ def restored(url: Url) -> None:
 
     log_id = _run(run(url, clock=SystemClock(), random=random.SystemRandom()))
     typer.echo(f"the log is {log_id} from now on")
+
+
+@app.command()
+def trim(
+    url: Url,
+    channel: Name,
+    *,
+    before: Annotated[
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
+            help="What was sent earlier goes; UTC where no zone is given.",
+        ),
+    ],
+) -> None:
+    """Forget what a channel held before a time, for good: messages, their edits, hits and counts.
+
+    Clients that had not read it are told. Exit: 0 done, 1 no answer, 2 it cannot be.
+    """
+    moment = before if before.tzinfo else before.replace(tzinfo=UTC)
+
+    async def work() -> LogState:
+        async with _log(url) as log:
+            return await log.trim(check_channel(channel), moment)
+
+    state = _run(work())
+    typer.echo("nothing is trimmed" if state.floor is None else f"all up to {state.floor} is gone")
 
 
 @app.command("export")
