@@ -44,8 +44,9 @@ class Delivery:
         self._outbox = outbox
         self._owner = owner
         self._about: Message | None = None
-        self._news = asyncio.Event()
-        self._watched: Watched[Status] = Watched(lambda: self.status)
+        # Made when somebody waits or watches: of most deliveries nobody does.
+        self._news: asyncio.Event | None = None
+        self._watched: Watched[Status] | None = None
 
     @property
     def id(self) -> str:
@@ -188,8 +189,10 @@ class Delivery:
     def watch(self) -> Stream[Status]:
         """Follow the status: the present one first; ends after a final one."""
         self._owner.check_loop()
+        if self._watched is None:
+            self._watched = Watched(lambda: self.status)
         stream = self._watched.watch()
-        if self.done:
+        if self.done or self._owner.report is not None:
             self._watched.finish()
         return stream
 
@@ -207,15 +210,19 @@ class Delivery:
 
     def changed(self) -> None:
         """Tell who waits for it or watches it; called by the client."""
-        self._news.set()
-        self._watched.changed()
-        if self.done:
-            self._watched.finish()
+        if self._news is not None:
+            self._news.set()
+        if self._watched is not None:
+            self._watched.changed()
+            if self.done:
+                self._watched.finish()
 
     def close(self) -> None:
         """Tell who waits for it that its client has ended; called by the client."""
-        self._news.set()
-        self._watched.close()
+        if self._news is not None:
+            self._news.set()
+        if self._watched is not None:
+            self._watched.finish()
 
     async def _read(self, timeout: float | None) -> Message:
         """Return the changed message from the log, or else as it was handed in."""
@@ -230,5 +237,7 @@ class Delivery:
             reason = self._owner.over()
             if reason is not None:
                 raise reason
+            if self._news is None:
+                self._news = asyncio.Event()
             self._news.clear()
             await self._news.wait()

@@ -14,7 +14,6 @@ from chatkit.engine.outbox import OutboxEntry
 from chatkit.errors import MessageNotFound
 from chatkit.given import target_of
 from chatkit.model.cursor import Cursor
-from chatkit.model.envelope import Envelope
 from chatkit.model.message import Message
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.views import TimelineView
@@ -105,15 +104,13 @@ class Timeline:
 
     def show(self, entry: OutboxEntry) -> None:
         """Bring the overlay up to date with an entry of the outbox (D23)."""
-        overlay = self._channel.overlay
-        entry_id, status = entry.row.entry_id, entry.state.status
-        if entry_id in overlay:
+        overlay, row = self._channel.overlay, entry.row
+        status = entry.state.status
+        if row.entry_id in overlay:
             if status != "sent":  # the acknowledged fact drops it, in one step with the fold
-                overlay.status(entry_id, status, entry.error)
-        elif status not in ("sent", "discarded"):
-            envelope = entry.envelope
-            if envelope is not None:  # else there is nothing to show; its lane fails it
-                overlay.add(entry_id, envelope, status=status, error=entry.error)
+                overlay.status(row.entry_id, status, entry.error)
+        elif status not in ("sent", "discarded") and entry.readable:  # else its lane fails it
+            overlay.add(row.entry_id, row.ident, target_of(row), row.data, status=status, error=entry.error)
         self.changed()
 
     def changed(self) -> None:
@@ -181,7 +178,7 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
             channel=row.channel,
             message_id=ident.id,
         )
-    wish = Wish(row.entry_id, ident, Envelope.parse(row.data), 0, entry.state.status, entry.error)
+    wish = Wish(row.entry_id, ident.id, ident, row.data, True, 0, entry.state.status, entry.error)
     alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
     return entry.placed(alone, engine.context.origin)
 

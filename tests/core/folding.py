@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from chatkit.core.fact import Fact
+from chatkit.core.overlay import Overlay
 from chatkit.core.timeline import Timeline
+from chatkit.core.timeline_changes import target_of
 from chatkit.model.entry import Folded
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import Attested, Message
@@ -99,6 +101,11 @@ def change(serial: int, word: str, of: Fact | Ident, user: str | None = None, **
     ref = {"id": target.id, "user": target.user}
     made = envelope(f"{family}.{word}", uuid(10_000 + serial), user or target.user, ref=ref, **given)
     return fact(serial, made, **about)
+
+
+def wish(overlay: Overlay, entry_id: str, fact: Fact, **given: Any) -> None:
+    """Show a fact as a wish that is still to come true."""
+    overlay.add(entry_id, fact.ident, target_of(fact.envelope, fact.user), fact.data, **given)
 
 
 def timeline(

@@ -28,7 +28,8 @@ def message(*facts: Fact, viewer: str = "me") -> Message:
 def wish(made: Envelope, order: int = 1, status: Status = "queued", **fields: Any) -> Wish:
     ref = made.ref
     target = Ident("ada", made.id) if ref is None else Ident(ref.user, ref.id)
-    return Wish(f"e{order}", target, made, order, status, **fields)
+    creates = made.kind == "message.create"
+    return Wish(f"e{order}", made.id, target, made.encode(), creates, order, status, **fields)
 
 
 def pending(*wishes: Wish) -> Message:

@@ -11,7 +11,7 @@ from chatkit.core.timeline import Timeline
 from chatkit.core.timeline_view import Reader, ViewFeed
 from chatkit.errors import NotAllowed
 from chatkit.model.message import Message
-from tests.core.folding import change, channels, create, timeline
+from tests.core.folding import change, channels, create, timeline, wish
 
 MUTED = NotAllowed("muted")
 
@@ -26,7 +26,7 @@ class Room:
 
     def wish(self, *facts: Fact) -> None:
         for one in facts:
-            self.overlay.add(one.envelope.id, one.envelope)
+            wish(self.overlay, one.envelope.id, one)
 
     def confirm(self, one: Fact) -> None:
         self.timeline.apply(one)
@@ -249,7 +249,7 @@ def test_a_wish_that_is_shown_again_keeps_its_place() -> None:
     room = Room()
     room.wish(first, second)
 
-    room.overlay.add(first.envelope.id, create(1, "ada", "first, whole").envelope, status="sending")
+    wish(room.overlay, first.envelope.id, create(1, "ada", "first, whole"), status="sending")
 
     assert room.texts == ["first, whole", "second"]
     assert first.envelope.id in room.overlay

@@ -20,7 +20,7 @@ from chatkit.model.bodies import Text
 from chatkit.model.message import Message, Status
 from chatkit.model.order import Ident
 from chatkit.model.views import TimelineChange
-from tests.core.folding import change, channels, create, key, page, timeline
+from tests.core.folding import change, channels, create, key, page, timeline, wish
 
 
 def hide(message: Message) -> None:
@@ -91,7 +91,7 @@ def step(random: Random, facts: list[Fact], of: Timeline, overlay: Overlay, view
     one, as_of = random.choice(facts), random.randrange(20)
     match random.randrange(12):
         case 0 if one.user == "ada":
-            overlay.add(one.envelope.id, one.envelope)
+            wish(overlay, one.envelope.id, one)
         case 1:
             overlay.status(one.envelope.id, random.choice(STATUSES), NotAllowed("muted"))
         case 2:
@@ -175,7 +175,7 @@ def test_a_sent_message_is_updated_where_it_stands() -> None:
     of, overlay, screen = follow(create(1, "bob"))
     mine = create(2, "ada", "mine")
 
-    overlay.add("e1", mine.envelope)
+    wish(overlay, "e1", mine)
     written = screen.follow()
     of.apply(mine)
     overlay.confirm("e1")
@@ -189,8 +189,8 @@ def test_a_sent_message_that_others_overtook_moves() -> None:
     """It takes its place (D3)."""
     of, overlay, screen = follow()
     first, second = create(5, "ada", "first"), create(2, "ada", "second")
-    overlay.add("e1", first.envelope)
-    overlay.add("e2", second.envelope)
+    wish(overlay, "e1", first)
+    wish(overlay, "e2", second)
     screen.follow()
 
     of.apply(second)
@@ -242,7 +242,7 @@ def test_two_bounded_sets_of_changes_may_be_too_many_together() -> None:
 
     for serial in range(1, 700):
         of.apply(create(serial))
-        overlay.add(f"e{serial}", create(serial + 5_000, "ada").envelope)
+        wish(overlay, f"e{serial}", create(serial + 5_000, "ada"))
 
     assert screen.follow() is None
     assert len(screen.messages) == 2 * 699
@@ -340,7 +340,7 @@ def test_a_message_can_be_asked_for_in_whichever_thread_it_is() -> None:
     """As this view would show it."""
     reply = create(2, thread={"id": create(1).ident.id, "user": "ada"})
     of, overlay, view = room(reply)
-    overlay.add("e1", change(3, "update", reply).envelope)
+    wish(overlay, "e1", change(3, "update", reply))
     del of
 
     found, absent = view.get(reply.ident), view.get(create(9).ident)

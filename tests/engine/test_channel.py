@@ -503,8 +503,9 @@ async def test_a_word_about_a_message_that_came_back_already_leaves_no_wish(stag
         elsewhere.publish(one)
         await asyncio.sleep(1)
         channel = engine(ada)
-        channel.overlay.add("entry", one)
-        channel.confirm("entry", Ident("ada", one.id))
+        ident = Ident("ada", one.id)
+        channel.overlay.add("entry", ident, ident, one.encode())
+        channel.confirm("entry", ident)
 
         assert len(channel.overlay) == 0
 

@@ -513,7 +513,7 @@ async def test_an_acknowledgement_proves_what_was_sent(clock: VirtualClock) -> N
         assert fact is not None
         assert (fact.key, fact.data, fact.sent_at) == (place, provider.batches[0].entries[0].data, at)
         assert (entry.sent_at, entry.origin) == (at, "origin")
-        wish = Wish(entry.row.entry_id, fact.ident, fact.envelope, 1, "sent")
+        wish = Wish(entry.row.entry_id, fact.ident.id, fact.ident, fact.data, True, 1, "sent")
         message = entry.placed(build_pending([wish], channel="room", viewer="ada"), "realm")
         assert (message.key, message.sent_at, message.origin) == (place, at, "origin")
 

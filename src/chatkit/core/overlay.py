@@ -9,10 +9,10 @@ it is sent again or pruned.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from chatkit.core.timeline_changes import target_of
+from chatkit.core.timeline_bytes import reparse
 from chatkit.core.timeline_dirty import Dirty
 from chatkit.errors import ChatkitError
 from chatkit.model.envelope import Envelope
@@ -27,9 +27,14 @@ class Wish:
     """One entry of the outbox, as far as a timeline shows it."""
 
     entry_id: str
+    id: str
+    """Of its envelope."""
     target: Ident
     """The message it makes or changes."""
-    envelope: Envelope
+    data: bytes = field(repr=False)
+    """Its envelope, parsed when it is drawn: most come true before anybody looks."""
+    creates: bool
+    """It makes a message rather than changing one."""
     order: int
     """Its place in the lane."""
     status: Status
@@ -38,9 +43,9 @@ class Wish:
     """It failed and a newer wish for the same message came true: its status is not the message's any more."""
 
     @property
-    def creates(self) -> bool:
-        """It makes a message rather than changing one."""
-        return self.envelope.kind == "message.create"
+    def envelope(self) -> Envelope:
+        """What it says."""
+        return reparse(self.data)
 
     @property
     def hopeful(self) -> bool:
@@ -79,16 +84,26 @@ class Overlay:
     def add(
         self,
         entry_id: str,
-        envelope: Envelope,
+        ident: Ident,
+        target: Ident,
+        data: bytes,
         *,
         status: Status = "queued",
         error: ChatkitError | None = None,
     ) -> None:
-        """Show a wish. New ones go to the end of the lane; a known one is replaced where it stands."""
-        target = target_of(envelope, self.user)
+        """Show a wish. New ones go to the end of the lane; a known one is replaced where it stands.
+
+        Args:
+            entry_id: Of the outbox.
+            ident: What names its envelope.
+            target: The message that it makes, which has the same name, or changes.
+            data: The envelope: bytes that were parsed before.
+            status: What became of it so far.
+            error: Why.
+        """
         known = self._wish(entry_id)
         order = known.order if known else self._next()
-        self._put(Wish(entry_id, target, envelope, order, status, error))
+        self._put(Wish(entry_id, ident.id, target, data, target == ident, order, status, error))
 
     def status(self, entry_id: str, status: Status, error: ChatkitError | None = None) -> None:
         """Show what became of a wish so far; one that is not shown is passed over.

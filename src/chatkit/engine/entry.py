@@ -49,6 +49,8 @@ class OutboxEntry:
     """When it ended, or was loaded as ended."""
     public: Any = None
     """The `Delivery` that stands for it, made once."""
+    made_here: bool = False
+    """Its bytes were made in this life, so that they can be read."""
 
     @property
     def unfinished(self) -> bool:
@@ -83,6 +85,11 @@ class OutboxEntry:
             return Envelope.parse(self.row.data)
         except InvalidMessage:
             return None
+
+    @property
+    def readable(self) -> bool:
+        """Whether its bytes can be read."""
+        return self.made_here or self.envelope is not None
 
     @property
     def target(self) -> Ident | None:

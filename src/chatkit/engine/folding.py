@@ -90,7 +90,7 @@ class Folder:
         overlay = self._parts.overlay
         if fact.user == overlay.user:
             for wish in overlay.of(target_of(fact.envelope, fact.user)):
-                if wish.envelope.id == fact.envelope.id:
+                if wish.id == fact.envelope.id:
                     overlay.confirm(wish.entry_id)
 
     def knows(self, ident: Ident) -> bool:

@@ -206,7 +206,9 @@ class Outbox(Entries):
         new = self.get(stored.entry_id) is None and stored.entry_id == row.entry_id
         entry = self.adopt_row(stored)
         self.register(entry)
-        if not new:
+        if new:
+            entry.made_here = True
+        else:
             entry.asked += 1
         if entry.row.reason == CANCELLED:
             await self._wish_again(entry, row)
