@@ -246,7 +246,7 @@ class Chat(Source):
             wish: What is wanted.
             about: The message that it changes, where the caller has it.
         """
-        entry = await self.engine.outbox.accept(draft(wish, self.engine))
+        entry = await self.engine.outbox.acceptor.accept(draft(wish, self.engine))
         self._shared.show(entry)
         self.outbox.changed()
         delivery = self._shared.delivery(entry)

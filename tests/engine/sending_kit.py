@@ -230,7 +230,7 @@ class Client:
 
     async def send(self, text: str, channel: str = ROOM, **fields: Any) -> OutboxEntry:
         """Queue a message."""
-        return await self.outbox.add(self.row(text, channel, **fields))
+        return await self.outbox.acceptor.add(self.row(text, channel, **fields))
 
     async def send_all(self, texts: Iterable[str], channel: str = ROOM, **fields: Any) -> list[OutboxEntry]:
         """Queue messages."""
@@ -383,6 +383,10 @@ class FaultyStore(MemoryStore):
     async def add(self, rows: Sequence[Row], /) -> Sequence[Row]:
         await self._call("add")
         return await super().add(rows)
+
+    async def rows(self, **given: Any) -> Sequence[Row]:
+        await self._call("rows")
+        return await super().rows(**given)
 
     async def attempt(self, batch: Batch, rows: Sequence[Row], /, *, hlc: str) -> None:
         await self._call("attempt")

@@ -13,6 +13,7 @@ from chatkit.adapters.memory import Like
 from chatkit.engine.keeping import BOTTOM, FLUSH
 from chatkit.errors import StoreError
 from chatkit.model.order import OrderKey
+from chatkit.testing.clock import settle
 from tests.engine.kit import (
     NUMBERED,
     PROFILES,
@@ -93,6 +94,7 @@ async def test_a_restart_shows_what_was_kept_before_any_network(
         ada.channel(C).events()
         await ready(ada)
         peer.say("0", "1")
+        await settle()
         delivery = await ada.channel(C).send("2")
         await delivery.wait(timeout=5)
         await asyncio.sleep(2)

@@ -190,7 +190,7 @@ async def test_what_cannot_be_read_any_more_fails_alone(clock: VirtualClock) -> 
     provider = Provider()
     async with client(clock, provider) as ada:
         bad, good = ada.row("bad")._replace(data=b"{"), ada.row("good")
-        entries = [await ada.outbox.add(row) for row in (bad, good)]
+        entries = [await ada.outbox.acceptor.add(row) for row in (bad, good)]
         await ada.drained()
 
         assert [entry.state for entry in entries] == [State.FAILED, State.SENT]
@@ -1229,7 +1229,7 @@ async def test_a_copy_of_an_adopted_file_leaves_the_own_device_alone(clock: Virt
     async with client(clock, provider, log=FakeLog("fence")) as ada:
         own = ada.outbox.device
         await ada.send("own", send_in=1.0)
-        adopted = await ada.outbox.add(ada.row("adopted", "hall", device="adopted01"))
+        adopted = await ada.outbox.acceptor.add(ada.row("adopted", "hall", device="adopted01"))
         await ada.outbox.lanes.renew("adopted01")
         await ada.outbox.lanes.renew(ada.outbox.lanes.current("adopted01"))
         await ada.drained()
@@ -1250,7 +1250,7 @@ async def test_a_device_that_is_left_takes_no_new_lane(clock: VirtualClock) -> N
         row = ada.row("1")
         await ada.outbox.lanes.renew(old)
         await ada.outbox.lanes.renew(old)
-        entry = await ada.outbox.add(row)
+        entry = await ada.outbox.acceptor.add(row)
         await ada.drained()
 
         assert entry.row.device == ada.outbox.device != old

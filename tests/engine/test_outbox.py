@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.core.delivery import State
-from chatkit.engine.outbox import CANCELLED, SWEEP, OutboxEntry
+from chatkit.engine.accepting import CANCELLED
+from chatkit.engine.outbox import SWEEP, OutboxEntry
 from chatkit.engine.timetable import LONGEST, LOOK
 from chatkit.errors import DependencyFailed, OutboxFull, Rejected, StoreError, TransportError
 from chatkit.model.envelope import Envelope
@@ -116,13 +117,14 @@ async def test_a_key_of_an_earlier_life_gives_what_became_of_it(clock: VirtualCl
         assert ada.outbox.get(entry.row.entry_id) is None
 
 
-async def cancelled(ada: Client, row: Row) -> None:
-    """Let a caller be cancelled while its wish is kept."""
-    accepting = asyncio.ensure_future(ada.outbox.accept(row))
-    await asyncio.sleep(0)
+async def cancelled(ada: Client, row: Row, *, turns: int = 1) -> None:
+    """Let a caller be cancelled while its wish is kept; after a turn more, while it is wished again."""
+    accepting = asyncio.ensure_future(ada.outbox.acceptor.accept(row))
+    for _ in range(turns):
+        await asyncio.sleep(0)
     accepting.cancel()
     await asyncio.wait({accepting})
-    await ada.outbox.taken(1.0)
+    await ada.outbox.acceptor.taken(1.0)
 
 
 async def test_a_cancelled_wish_that_could_not_be_kept_is_no_defect(clock: VirtualClock) -> None:
@@ -136,11 +138,12 @@ async def test_a_cancelled_wish_that_could_not_be_kept_is_no_defect(clock: Virtu
 
 
 async def test_a_cancelled_wish_that_was_attempted_stays(clock: VirtualClock) -> None:
-    """It may be there: it is listed, and has its fate (D14)."""
+    """Made again after it was withdrawn, it may be there: it is listed, and has its fate (D14)."""
     provider = Provider()
     async with client(clock, provider) as ada:
         await ada.connected()
-        accepting = asyncio.ensure_future(ada.outbox.accept(ada.row("1")))
+        await cancelled(ada, ada.row("0", key="k"))
+        accepting = asyncio.ensure_future(ada.outbox.acceptor.accept(ada.row("1", key="k")))
 
         def cancel() -> None:
             accepting.cancel()
@@ -150,6 +153,30 @@ async def test_a_cancelled_wish_that_was_attempted_stays(clock: VirtualClock) ->
         await settle()
 
         assert (accepting.cancelled(), provider.texts) == (True, [["1"]])
+
+
+async def test_a_wish_made_again_can_be_cancelled_again(clock: VirtualClock) -> None:
+    """Under its key it may be made any number of times (D14)."""
+    async with offline(clock) as ada:
+        await cancelled(ada, ada.row("1", key="k"))
+        await cancelled(ada, ada.row("2", key="k"), turns=2)
+        [withdrawn] = await ada.store.rows()
+        entry = await ada.send("3", key="k")
+
+        assert (withdrawn.status, withdrawn.reason) == ("discarded", CANCELLED)
+        assert text_of(Envelope.parse(withdrawn.data)) == "2"
+        assert (entry.state, ada.outbox.depth) == (State.QUEUED, 1)
+
+
+async def test_a_store_that_cannot_say_what_it_kept_is_counted(clock: VirtualClock) -> None:
+    """What it kept is neither withdrawn nor lost: the next life finds it queued (I1, D14)."""
+    store = FaultyStore(clock)
+    async with offline(clock, store=store) as ada:
+        store.failing["rows"] = 1
+        await cancelled(ada, ada.row("1"))
+
+        assert ada.context.counters["store_errors"] == 1
+        assert [row.status for row in await store.rows()] == ["queued"]
 
 
 async def test_a_wish_made_again_that_cannot_be_kept_stays_cancelled(clock: VirtualClock) -> None:
@@ -257,7 +284,7 @@ async def test_a_wish_whose_target_has_failed_fails_at_once(clock: VirtualClock)
         message = await ada.send("message")
         row = ada.row("edit", kind="message.update", of=message)
         await ada.drained()
-        edit = await ada.outbox.add(row)
+        edit = await ada.outbox.acceptor.add(row)
 
         assert isinstance(edit.error, DependencyFailed)
 

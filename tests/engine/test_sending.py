@@ -524,7 +524,7 @@ async def test_one_key_in_two_processes_is_one_message(clock: VirtualClock, tmp_
     for client in clients:
         row = client.row("1", key="k")
         envelope = Envelope.parse(row.data).model_copy(update={"id": message_id})
-        await client.outbox.add(row._replace(ident=Ident("ada", message_id), data=envelope.encode()))
+        await client.outbox.acceptor.add(row._replace(ident=Ident("ada", message_id), data=envelope.encode()))
     dead.die()
     await dead.bury()
     await heir.outbox.adopt()

@@ -207,7 +207,7 @@ class Engine:
 
     async def drain_for_close(self, timeout: float) -> None:
         """Wait for sends that are being kept, then for the outbox; may be cancelled."""
-        await self.outbox.taken(CLOSING)
+        await self.outbox.acceptor.taken(CLOSING)
         if timeout > 0:
             await self.drain(timeout)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from chatkit.core.delivery import Input, State
+from chatkit.engine.accepting import Acceptor
 from chatkit.engine.announcing import Announcer, stamp_of
 from chatkit.engine.context import Context
 from chatkit.engine.entries import KEPT, Entries
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "OutboxEntry"]
 
-T = TypeVar("T")
-
 LONGER: Final = timedelta(days=1)
 """Ended entries are kept for the outbox's age and this long (D14)."""
 SWEEP: Final = 3_600.0
@@ -39,12 +38,10 @@ BEHIND: Final = timedelta(seconds=1)
 """By how much a clock must have been behind for deadlines that it made to be made anew."""
 PAGE: Final = 500
 """Rows in one read of the store."""
-CANCELLED: Final = "cancelled"
-"""Why an entry was withdrawn whose callers were cancelled: under its key it may be wished again (D14)."""
 
 
 class Outbox(Entries):
-    """What is done with entries: `Lanes` send them, `Timetable` watches the clock for them.
+    """What is done with entries: `Acceptor` takes them, `Lanes` send them, `Timetable` watches the clock.
 
     Args:
         context: The client's parts.
@@ -73,11 +70,11 @@ class Outbox(Entries):
         self.origin_of = origin_of
         self.refresh = Refresh(context, reauthenticate)
         self.lanes = Lanes(self)
+        self.acceptor = Acceptor(self)
         self._blocked: dict[OutboxEntry, None] = {}
         """What must not go out before another entry that is in no lane yet, or in another one (D7)."""
         self._guessed: dict[OutboxEntry, None] = {}
         """What has a deadline by a clock that no contact had confirmed."""
-        self._taking: set[asyncio.Future[Any]] = set()
         self._adopted: list[Row] = []
         """What is ours by now and not yet taken over."""
         self.announcer = Announcer(context, publishing, on_done=self._announced, refresh=self.refresh.since)
@@ -141,7 +138,7 @@ class Outbox(Entries):
         await self._bind([entry for entry in entries if entry.state is State.IN_DOUBT])
         for entry in entries:
             if not self.fail_orphan(entry) and entry.unfinished:
-                self._schedule(entry)
+                self.schedule(entry)
         self._take_over_unannounced([entry for entry in entries if not entry.row.announced])
         return entries
 
@@ -182,47 +179,6 @@ class Outbox(Entries):
 
     # -- verbs ------------------------------------------------------------------------------------------
 
-    async def accept(self, row: Row) -> OutboxEntry:
-        """`add` for a caller who may be cancelled: what was never attempted is then withdrawn (D14).
-
-        Raises:
-            OutboxFull, StoreError: Nothing was kept.
-        """
-        adding = self._follow(self.add(row))
-        try:
-            return await asyncio.shield(adding)
-        except asyncio.CancelledError:
-            _ = self._follow(self._withdraw(adding))
-            raise
-
-    async def add(self, row: Row) -> OutboxEntry:
-        """Keep a wish; returns once it is safe. An equal key gives the entry that has it (D14).
-
-        Raises:
-            OutboxFull, StoreError: Nothing was kept.
-        """
-        (stored,) = await self.context.store.add((row,))
-        self.context.observer.point("outbox.added", channel=row.channel, message_id=stored.ident.id)
-        new = self.get(stored.entry_id) is None and stored.entry_id == row.entry_id
-        entry = self.adopt_row(stored)
-        self.register(entry)
-        if new:
-            entry.made_here = True
-        else:
-            entry.asked += 1
-        if entry.row.reason == CANCELLED:
-            await self._wish_again(entry, row)
-            new = True
-        self._guess(entry)
-        if new and not self.fail_orphan(entry):  # else it has ended, or whoever reads it schedules it
-            self._schedule(entry)
-        return entry
-
-    async def taken(self, timeout: float) -> None:
-        """Wait for what is being kept or withdrawn for callers."""
-        if self._taking:
-            await asyncio.wait(self._taking, timeout=timeout)
-
     async def discard(self, entry: OutboxEntry) -> bool:
         """Withdraw an entry that was never attempted; `False`: too late.
 
@@ -235,38 +191,6 @@ class Outbox(Entries):
         self.lanes.release(entry)
         await self.settle(required=True)
         return True
-
-    async def _withdraw(self, adding: Awaitable[OutboxEntry]) -> None:
-        try:
-            entry = await adding
-        except ChatkitError:
-            return
-        entry.asked -= 1
-        if entry.untried and not entry.asked:
-            self._cancel(entry)
-            await self.settle()
-
-    def _cancel(self, entry: OutboxEntry) -> None:
-        self.move(entry, Input.DISCARD)
-        entry.row = entry.row._replace(reason=CANCELLED)
-        self.lanes.release(entry)
-
-    async def _wish_again(self, entry: OutboxEntry, row: Row) -> None:
-        """Put a later caller's wish in place of one that was cancelled, in the file where that one lies."""
-        entry.row = row._replace(entry_id=entry.row.entry_id, device=entry.row.device)
-        entry.asked = 1
-        self.requeue(entry, Input.RETRY)
-        try:
-            await self.settle(required=True)
-        except ChatkitError:
-            self._cancel(entry)
-            raise
-
-    def _follow(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(work, name="chatkit:send")
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
-        return task
 
     async def retry(self, entry: OutboxEntry) -> None:
         """Queue a failed or expired entry again: same id and body, new place in the lane (D7).
@@ -295,7 +219,7 @@ class Outbox(Entries):
         if bound:
             self._timetable.note(entry)
         else:
-            self._schedule(entry)
+            self.schedule(entry)
         await self.settle()
 
     def seen(self, channel: str, ident: Ident, key: OrderKey) -> None:
@@ -323,7 +247,14 @@ class Outbox(Entries):
 
     # -- by the clock -----------------------------------------------------------------------------------
 
-    def _schedule(self, entry: OutboxEntry) -> None:
+    def begin(self, entry: OutboxEntry) -> None:
+        """Let an entry that was just queued go its way."""
+        self._guess(entry)
+        if not self.fail_orphan(entry):
+            self.schedule(entry)
+
+    def schedule(self, entry: OutboxEntry) -> None:
+        """Put an entry into its lane: now, when it is due, or when what it refers to has gone out."""
         self._timetable.note(entry)
         target = self.get(entry.row.depends_on or "")
         if target is not None and target.unfinished and not entry.frozen and not self._leads(target, entry):
@@ -347,7 +278,7 @@ class Outbox(Entries):
         if entry in self._blocked:
             del self._blocked[entry]
             if entry.unfinished:
-                self._schedule(entry)
+                self.schedule(entry)
 
     def _guess(self, entry: OutboxEntry) -> None:
         """Take note of a deadline that was reckoned from a time that may be wrong."""
