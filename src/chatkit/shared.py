@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from chatkit.connection import Connection, reason_of
 from chatkit.core.connection import State
@@ -64,7 +63,6 @@ class Shared:
         self.closed = asyncio.Event()
         self._engine: Engine | None = None
         self._told: dict[str, tuple[object, object]] = {}
-        self._deliveries: WeakSet[Delivery] = WeakSet()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._closing: tuple[asyncio.Task[None], asyncio.Task[CloseReport]] | None = None
@@ -187,7 +185,7 @@ class Shared:
             timeline.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
-        for delivery in list(self._deliveries):
+        for delivery in self._waiting():
             delivery.close()
         self.closed.set()
         return self.report
@@ -206,9 +204,12 @@ class Shared:
         """Return what stands for an entry; the same object each time while the entry lives."""
         if entry.public is None:
             entry.public = Delivery(entry, self.engine.outbox, self)
-            self._deliveries.add(entry.public)
         found: Delivery = entry.public
         return found
+
+    def _waiting(self) -> list[Delivery]:
+        """Return what somebody may wait for: the others have had their last word."""
+        return [entry.public for entry in self.engine.outbox.unfinished if entry.public is not None]
 
     def message(self, entry: OutboxEntry) -> Message:
         """Return the message that an entry makes or changes, as it is shown.
@@ -249,7 +250,7 @@ class Shared:
             timeline.changed()
         if engine.link.state is State.FAILED:
             engine.dispatcher.close(self._failure())
-            for delivery in list(self._deliveries):
+            for delivery in self._waiting():
                 delivery.changed()
 
     def _channel_changed(self, channel: ChannelEngine) -> None:

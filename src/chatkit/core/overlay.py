@@ -9,8 +9,7 @@ it is sent again or pruned.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from chatkit.core.timeline_bytes import reparse
 from chatkit.core.timeline_dirty import Dirty
@@ -18,12 +17,12 @@ from chatkit.errors import ChatkitError
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import Status
 from chatkit.model.order import Ident
+from chatkit.model.values import hide
 
 _FAILED: Final = frozenset({"failed", "expired"})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """One entry of the outbox, as far as a timeline shows it."""
 
     entry_id: str
@@ -31,7 +30,7 @@ class Wish:
     """Of its envelope."""
     target: Ident
     """The message it makes or changes."""
-    data: bytes = field(repr=False)
+    data: bytes
     """Its envelope, parsed when it is drawn: most come true before anybody looks."""
     creates: bool
     """It makes a message rather than changing one."""
@@ -41,6 +40,9 @@ class Wish:
     error: ChatkitError | None = None
     settled: bool = False
     """It failed and a newer wish for the same message came true: its status is not the message's any more."""
+
+    def __repr__(self) -> str:
+        return hide(self, "data")
 
     @property
     def envelope(self) -> Envelope:
@@ -116,9 +118,9 @@ class Overlay:
         if status == "discarded":
             self.drop(entry_id)
         elif wish.hopeful or status in _FAILED:
-            self._put(replace(wish, status=status, error=error))
+            self._put(wish._replace(status=status, error=error))
         else:
-            self._put(replace(wish, status=status, error=error, order=self._next(), settled=False))
+            self._put(wish._replace(status=status, error=error, order=self._next(), settled=False))
 
     def confirm(self, entry_id: str) -> None:
         """Drop a wish that the confirmed fold has; what failed before it no longer marks the message."""
@@ -127,7 +129,7 @@ class Overlay:
         if wish is not None:
             for older in self.of(wish.target):
                 if older.order < wish.order and not older.hopeful:
-                    self._put(replace(older, settled=True))
+                    self._put(older._replace(settled=True))
 
     def drop(self, entry_id: str) -> None:
         """Show a wish no longer: it was withdrawn or pruned."""

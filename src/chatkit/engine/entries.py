@@ -70,6 +70,11 @@ class Entries:
         return len(self._unfinished)
 
     @property
+    def unfinished(self) -> tuple[OutboxEntry, ...]:
+        """Those entries, in queue order."""
+        return tuple(self._unfinished)
+
+    @property
     def oldest(self) -> datetime | None:
         """When the first of them was queued."""
         return next((entry.row.queued_at for entry in self._unfinished), None)
@@ -276,7 +281,7 @@ class Entries:
             self.context.tasks.broke("on_change", error)
 
     def _list(self, entry: OutboxEntry) -> None:
-        self._entries[entry.row.entry_id] = self._known[entry.row.entry_id] = entry
+        self._entries[entry.row.entry_id] = entry
         self._idents[entry.row.channel, entry.row.ident] = entry
         if entry.row.depends_on is not None:
             self._dependants.setdefault(entry.row.depends_on, {})[entry] = None

@@ -39,8 +39,9 @@ class Lanes:
 
     def put(self, entry: OutboxEntry) -> None:
         """Put an entry into its lane."""
-        if not entry.frozen:
-            entry.row = entry.row._replace(device=self.current(entry.row.device))
+        device = entry.row.device
+        if not entry.frozen and (current := self.current(device)) != device:
+            entry.row = entry.row._replace(device=current)
         key = _key(entry)
         lane = self._leaving.get(key) or self._lanes.get(key)
         if lane is None:

@@ -196,16 +196,14 @@ def encode_body(content: Content) -> dict[str, Any]:
         InvalidMessage: It is empty, has a field of the wrong type, or is of a type that cannot be sent.
     """
     if isinstance(content, str):
-        content = Text(text=content)
+        return _encode_text(content)
     name = content.type if isinstance(content, Body) else _NAMES.get(type(content))
     if isinstance(content, Body) and name in _BUILT_IN:
         body = content.to_dict()
         problem = _problem(_BUILT_IN[name], body) or _infinite(content)
         if problem is not None:
             raise InvalidMessage(f"body.{problem}")
-        if isinstance(content, Text) and not content.text.strip():
-            raise InvalidMessage("body.text: the message is empty")
-        return body
+        return _encode_text(content.text) if isinstance(content, Text) else body
     if name is None or isinstance(content, Body):
         raise InvalidMessage(
             f"a body of type {type(content).__name__} cannot be sent",
@@ -215,6 +213,12 @@ def encode_body(content: Content) -> dict[str, Any]:
         return {**content.model_dump(mode="json", by_alias=True), "type": name}
     except Exception:  # noqa: BLE001  # serialisers of the app may raise anything, and quote what they were given (I16)
         raise InvalidMessage(f"a body of type {type(content).__name__} cannot be written as JSON") from None
+
+
+def _encode_text(text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise InvalidMessage("body.text: the message is empty")
+    return {"type": "text", "text": text}
 
 
 def decode_body(data: Mapping[str, Any]) -> AnyBody:

@@ -42,17 +42,15 @@ _plain = re.compile(
 def read_plain(data: bytes) -> dict[str, Any] | None:
     """Return all fields of an `Envelope`, in its order, or `None`: it is to be read the long way."""
     try:
-        found = _plain(data.decode())
-        if found is None:
+        parts = _parts(data)
+        if parts is None:
             return None
         (
             id, kind, channel, user, device, seq, pred, hlc, epoch, at,
             ref_id, ref_user, root_id, root_user, text,
-        ) = found.groups()  # fmt: skip
+        ) = parts  # fmt: skip
         if "\\" in text:
             text = json.loads(f'"{text}"')
-        if not _is_channel(channel) or (kind == "update" and ref_id is None):
-            return None
         fields: dict[str, Any] = {
             "v": 1,
             "min": 1,
@@ -88,9 +86,23 @@ def write_plain(fields: dict[str, Any]) -> bytes | None:
     """
     try:
         data = _encode({name: value for name, value in fields.items() if value not in _ABSENT}).encode()
-    except (TypeError, ValueError):  # no JSON, or a lone surrogate: the long way says which
+        parts = _parts(data)
+        if parts is None:
+            return None
+        _, _, _, user, device, _, _, _, _, at, *_ = parts
+        _sender(user, device)
+        datetime.fromisoformat(at)
+    except (TypeError, ValueError):  # no JSON, a lone surrogate, no such day or user: the long way says which
         return None
-    return None if read_plain(data) is None else data
+    return data
+
+
+def _parts(data: bytes) -> tuple[Any, ...] | None:
+    """Return what the expression finds, one for each group; `None`: the bytes are no such message."""
+    found = _plain(data.decode())
+    if found is None or not _is_channel(found[3]):
+        return None
+    return None if found[2] == "update" and found[11] is None else found.groups()  # it changes nothing
 
 
 @lru_cache(_NAMES_KEPT)
