@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from chatkit.core.fact import Fact
+from chatkit.core.overlay import Wish
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports import Foreign, Outgoing, Present, Received, Row, StoreHeader
@@ -30,6 +31,7 @@ CARRIERS: list[NamedTuple] = [
     Received("support", SECRET, "ada", "provider", STAMP, True),
     Foreign("support", "name", SECRET, "unreadable"),
     Present("ada", "client", {"status": SECRET}),
+    Wish("entry", IDENT.id, IDENT, SECRET, True, 1, "queued"),
 ]  # fmt: skip
 
 
