@@ -168,15 +168,34 @@ async def test_a_wish_made_again_can_be_cancelled_again(clock: VirtualClock) -> 
         assert (entry.state, ada.outbox.depth) == (State.QUEUED, 1)
 
 
-async def test_a_store_that_cannot_say_what_it_kept_is_counted(clock: VirtualClock) -> None:
-    """What it kept is neither withdrawn nor lost: the next life finds it queued (I1, D14)."""
+async def test_what_a_store_cannot_say_to_be_kept_is_withdrawn_all_the_same(clock: VirtualClock) -> None:
+    """No later life sends what its caller was cancelled for (D14)."""
     store = FaultyStore(clock)
     async with offline(clock, store=store) as ada:
         store.failing["rows"] = 1
         await cancelled(ada, ada.row("1"))
 
         assert ada.context.counters["store_errors"] == 1
-        assert [row.status for row in await store.rows()] == ["queued"]
+        assert [row.status for row in await store.rows()] == ["discarded"]
+
+
+async def test_whoever_shares_a_key_is_served_though_the_store_cannot_say_what_it_kept(
+    clock: VirtualClock,
+) -> None:
+    """The first caller is cancelled before its wish has begun, and the second was promised it (D14)."""
+    store, provider = FaultyStore(clock), Provider()
+    async with client(clock, provider, store=store) as ada:
+        await ada.connected()
+        store.failing["rows"] = 1
+        first, second = (
+            asyncio.ensure_future(ada.outbox.acceptor.accept(ada.row("1", key="k"))) for _ in range(2)
+        )
+        await asyncio.sleep(0)
+        first.cancel()
+        entry = await second
+        await settle()
+
+        assert (first.cancelled(), entry.state, provider.texts) == (True, State.SENT, [["1"]])
 
 
 async def test_a_wish_made_again_that_cannot_be_kept_stays_cancelled(clock: VirtualClock) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,11 +94,11 @@ class Acceptor:
 
     async def _give_up(self, row: Row) -> None:
         """Withdraw what was kept for a caller who has not heard of it, unless others want it by now."""
+        kept: Sequence[Row] = (row,)
         try:
             kept = await self._context.store.rows(entry_id=row.entry_id, limit=1)
-        except ChatkitError as error:
+        except ChatkitError as error:  # taken for kept: to withdraw what is not there does no harm
             self._outbox.store_failed(error)
-            return
         for stored in kept:  # none: nothing was kept, or it is somebody else's
             entry = self._outbox.adopt_row(stored)
             self._outbox.register(entry)
