@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from chatkit.errors import (
     NotAllowed,
 )
 from chatkit.given import is_mapping, is_text, list_of_users
+from chatkit.growing import grow
 from chatkit.model.bodies import encode_body
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
@@ -103,6 +104,55 @@ class Conversation(Reading):
             )
         )
 
+    async def send_stream(
+        self,
+        chunks: AsyncIterable[str],
+        /,
+        *,
+        every: float = 0.5,
+        key: str | None = None,
+        reply_to: MessageRef | None = None,
+    ) -> Delivery:
+        """Send one message that grows while its text is being made, as an answer of a language model is.
+
+        The first text makes the message, further ones edit it, at most once in `every` seconds; an edit that
+        is still queued is replaced by the next. Until all is there the message is `incomplete`. It stays so
+        where the chunks raise or this call is cancelled; then what there is by then is sent.
+
+        Args:
+            chunks: Pieces of text, to be put together as they come.
+            every: Seconds between two edits, above 0.
+            key: As of `send`: repeated under the same key it grows the same message anew, from its start.
+            reply_to: The message quoted.
+
+        Returns:
+            The delivery of the message, when the last edit is safe.
+
+        Raises:
+            InvalidMessage: The chunks gave no text, or something else.
+            MessageTooLarge: It has outgrown a frame of the provider; it stays as far as it was sent.
+            ConfigError: An argument that cannot be.
+            Exception: Whatever the chunks raise.
+        """
+        chat = self._chat
+        chat.check_use()
+        ref = None if reply_to is None else _ref(await self._target(reply_to))
+
+        async def write(text: str, delivery: Delivery | None, /, *, incomplete: bool) -> Delivery:
+            shown = await chat.outgoing(Draft(channel=self._name, content=text))
+            body = self._named(encode_body, shown.content)
+            if incomplete:
+                body["incomplete"] = True
+            about: dict[str, Any] = {"user": chat.user.id, "channel": self._name, "meta": shown.meta}
+            if delivery is None:
+                return await chat.queue(Wish(kind="message.create", body=body, ref=ref, key=key, **about))
+            target = delivery.target
+            change = await chat.queue(Wish(kind="message.update", body=body, ref=_ref(target), **about))
+            await chat.replace_older_edits(change, target)
+            return delivery
+
+        return await grow(chunks, write, every=every, channel=self._name)
+
     async def edit(
         self, message: MessageRef, content: Content, /, *, expected_version: int | None = None
     ) -> Delivery:
@@ -152,6 +202,19 @@ class Conversation(Reading):
         if self._chat.engine.context.log is None:
             self._check_author(target, "delete")
         return await self._change("message.delete", target, _about(message))
+
+    async def undelete(self, message: MessageRef, /) -> Delivery:
+        """Bring back a deleted message of mine, or as a moderator anyone's; a text that was erased stays so.
+
+        Raises:
+            NotAllowed: It is not mine and no log is there to know moderators.
+            MessageNotFound: There is no such message.
+        """
+        self._chat.check_use()
+        target = await self._target(message)
+        if self._chat.engine.context.log is None:
+            self._check_author(target, "restore")
+        return await self._change("message.restore", target, _about(message))
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
         """Give a reaction; giving it twice is giving it once.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,11 @@ def is_number(given: object) -> bool:
 def is_mapping(given: object) -> bool:
     """Say whether a caller gave a mapping, as the types ask."""
     return isinstance(given, Mapping)
+
+
+def is_async_iterable(given: object) -> bool:
+    """Say whether a caller gave what `async for` takes, as the types ask."""
+    return isinstance(given, AsyncIterable)
 
 
 def is_instant(given: object) -> bool:

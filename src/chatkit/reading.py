@@ -17,6 +17,7 @@ from chatkit.refs import MessageRef, Position, place_of
 from chatkit.searching import search
 from chatkit.source import Source
 from chatkit.timeline import as_own, read_message
+from chatkit.versions import read_versions
 
 if TYPE_CHECKING:
     from chatkit.client import Chat
@@ -55,6 +56,20 @@ class Reading(Source):
         if shown is not None:
             return as_own(shown, self._chat.user.id)
         return await read_message(self._engine_now(), self._name, ident, self._chat.user.id)
+
+    async def versions(self, message: MessageRef, /) -> tuple[Message, ...]:
+        """Return a message as it was at each version, oldest first: created, edited, deleted, restored.
+
+        What a delete erased stays erased: of those versions only who wrote them and when is told.
+
+        Raises:
+            MessageNotFound: The log has no such message, or middleware hides it.
+            CapabilityError: There is no log, or it keeps raw history alone.
+            TransportError: No answer; safe to repeat.
+        """
+        self._chat.check_use()
+        target = await self._target(message)
+        return await read_versions(self._engine_now(), self._name, target, self._chat.user.id)
 
     async def history(
         self,

@@ -1,0 +1,142 @@
+"""What a message was before: its versions, and deleted ones brought back (D2, D23, D24, D26)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import chatkit
+from chatkit.core.message import ERASED
+from chatkit.ports import Register
+
+if TYPE_CHECKING:
+    from tests.api.kit import Stage
+
+
+def told(versions: tuple[chatkit.Message, ...]) -> list[tuple[int, str, bool]]:
+    """Return number, text and whether it is deleted, of each version."""
+    return [(message.version, message.text, message.deleted) for message in versions]
+
+
+async def test_each_version_is_told_as_it_was(stage: Stage) -> None:
+    """Created, edited, deleted, brought back and edited again; a reaction makes no version (D24)."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        delivery = await support.send("first")
+        await support.edit(delivery, "second")
+        await support.react(delivery, "👍")
+        await ada.outbox.flush(timeout=60)
+        before = await support.versions(delivery)
+        await support.delete(delivery)
+        await support.undelete(delivery)
+        await support.edit(delivery, "third")
+        await ada.outbox.flush(timeout=60)
+        after = await support.versions(delivery.message_id)
+
+    assert told(before) == [(1, "first", False), (2, "second", False)]
+    assert [message.edited for message in before] == [False, True]
+    # A delete erases what was written before it, for good (D26).
+    assert told(after) == [(1, "", False), (2, "", False), (3, "", True), (4, "", False), (5, "third", False)]
+    assert {(message.sender.user, message.own) for message in after} == {("ada", True)}
+
+
+@pytest.mark.parametrize("like", ["pusher", "ably"])
+async def test_without_a_log_nobody_tells_versions(stage: Stage, like: str) -> None:
+    """Raw history alone cannot, either; both say so."""
+    async with stage.chat("ada", config={"like": like}) as ada:
+        delivery = await ada.channel("support").send("one")
+        with pytest.raises(chatkit.CapabilityError):
+            await ada.channel("support").versions(delivery)
+
+
+async def test_versions_are_the_log_s_to_tell(stage: Stage) -> None:
+    """What it cannot be asked for, or does not have, is an error that says so."""
+    stage.hub.network.cut("cleo")
+    async with stage.chat("cleo", drain=0) as cleo:
+        queued = await cleo.channel("support").send("still here")
+        with pytest.raises(chatkit.TransportError):
+            await cleo.channel("support").versions(queued)
+        stage.hub.network.heal("cleo")
+    async with stage.chat("dora") as dora:
+        with pytest.raises(chatkit.MessageNotFound):
+            await dora.channel("support").versions("01935820-0000-7000-8000-000000000000")
+
+
+async def test_middleware_sees_each_version(stage: Stage) -> None:
+    """What it hides of one message is not told, and a message that it hides whole is not there (I13)."""
+
+    class Prudish:
+        async def outgoing(self, draft: chatkit.Draft) -> chatkit.Draft:
+            return draft
+
+        async def incoming(self, event: chatkit.Event) -> chatkit.Event | None:
+            rude = isinstance(event, chatkit.MessageEvent) and "damn" in event.message.text
+            return None if rude else event
+
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        changed = await ada.channel("support").send("damn")
+        hidden = await ada.channel("support").send("damn it all")
+        await ada.channel("support").edit(changed, "dear me")
+        await ada.outbox.flush(timeout=60)
+        bob.use(Prudish())
+
+        versions = await bob.channel("support").versions(changed.message_id)
+        with pytest.raises(chatkit.MessageNotFound):
+            await bob.channel("support").versions(hidden.message_id)
+
+    assert told(versions) == [(2, "dear me", False)]
+    assert not versions[0].own
+
+
+@pytest.mark.parametrize("offline", [True, False])
+async def test_a_deleted_message_is_brought_back(stage: Stage, offline: bool) -> None:
+    """Shown at once and offline too, for everyone when it is sent; its erased text is not (D23, D26)."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        support, theirs = ada.channel("support"), bob.channel("support")
+        events = theirs.events(chatkit.MessageUpdated)
+        await asyncio.gather(support.attach(timeout=10), theirs.attach(timeout=10))
+        delivery = await support.send("sorry")
+        await support.delete(delivery)
+        await ada.outbox.flush(timeout=60)
+        assert [m.deleted for m in support.timeline.view.messages] == [True]
+        if offline:
+            stage.hub.network.cut("ada")
+            await asyncio.sleep(1)
+
+        await support.undelete(delivery)
+
+        assert [(m.deleted, m.text) for m in support.timeline.view.messages] == [(False, "")]
+        stage.hub.network.heal("ada")
+        event = await events.next(timeout=60)
+        assert (event.message.deleted, event.message.body) == (False, ERASED)
+        assert [m.deleted for m in theirs.timeline.view.messages] == [False]
+
+
+async def test_bringing_back_is_for_authors_and_moderators(stage: Stage) -> None:
+    """As deleting is: a log knows moderators, without one only the author may (D2)."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        delivery = await ada.channel("support").send("mine")
+        await delivery.wait(timeout=10)
+        await ada.channel("support").delete(delivery)
+        await ada.outbox.flush(timeout=60)
+        refused = await bob.channel("support").undelete(delivery.message_id)
+        with pytest.raises(chatkit.DeliveryFailed) as failed:
+            await refused.wait(timeout=60)
+        assert isinstance(failed.value.__cause__, chatkit.NotAllowed)
+        stage.hub.log.core.put([Register("support", "bob", "role", "moderator", "newest", None)])
+        allowed = await bob.channel("support").undelete(delivery.message_id)
+        assert not (await allowed.wait(timeout=60)).deleted
+
+
+async def test_without_a_log_only_its_author_brings_a_message_back(stage: Stage) -> None:
+    """Nobody is there who would know moderators (D2)."""
+    config: dict[str, Any] = {"like": "pusher"}
+    async with stage.chat("ada", config=config) as ada, stage.chat("bob", config=config) as bob:
+        events = bob.channel("support").events(chatkit.MessageCreated)
+        await bob.channel("support").attach(timeout=10)
+        await ada.channel("support").send("mine")
+        message = (await events.next(timeout=10)).message
+        with pytest.raises(chatkit.NotAllowed):
+            await bob.channel("support").undelete(message)
