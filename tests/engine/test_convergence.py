@@ -1,0 +1,70 @@
+"""The same facts in different orders, some of them twice: everyone sees the same in the end (I5)."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatkit.adapters.memory import Faults
+from chatkit.model.order import Ident
+from tests.engine.kit import C, Stage, counters
+
+if TYPE_CHECKING:
+    import chatkit
+    from chatkit.adapters.memory import Like
+    from chatkit.testing.clock import VirtualClock
+    from tests.engine.kit import Peer
+
+EVENTS = 20_000
+STEP = 250
+"""Events between two breaths, so that no inbox overflows and what comes comes as frames."""
+
+
+def tell(peers: list[Peer], written: list[Ident], chance: Random, numbers: range) -> None:
+    """Write mixed events, one for each number: messages, replies, edits, deletes, reactions."""
+    for number in numbers:
+        peer = chance.choice(peers)
+        mine = [ident for ident in written[-400:] if ident.user == peer.user]
+        kind = chance.choices(["say", "reply", "edit", "delete", "react"], [5, 1, 2, 1, 2])[0]
+        if kind == "say" or not mine:
+            written += peer.say(f"message {number}")
+        elif kind == "reply":
+            root = chance.choice(mine)
+            written += peer.say(f"reply {number}", thread={"id": root.id, "user": root.user})
+        elif kind == "edit":
+            peer.edit(chance.choice(mine), f"edit {number}")
+        elif kind == "delete":
+            peer.delete(chance.choice(mine))
+        else:
+            peer.react(chance.choice(written[-400:]), chance.choice("👍👎🎉"))
+
+
+def drawn(chat: chatkit.Chat) -> list[str]:
+    """Return all that a client's timeline shows, byte by byte."""
+    return [message.to_json() for message in chat.channel(C, keep=EVENTS).timeline.view.messages]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("like", ["memory", "supabase", "ably", "pusher"])
+async def test_readers_of_twenty_thousand_mixed_events_see_the_same(clock: VirtualClock, like: Like) -> None:
+    """Their networks reorder and repeat, each in its own way; texts, versions, counts and order are equal."""
+    stage, chance = Stage(clock, like=like), Random(20_260_101)
+    peers, written = [stage.peer(user) for user in ("ada", "dora", "eve", "finn")], list[Ident]()
+    async with stage.chat("bob") as bob, stage.chat("cleo") as cleo:
+        for chat, faults in (
+            (bob, Faults(duplicate=0.05, reorder=0.2, delay=(0.0, 0.2))),
+            (cleo, Faults(duplicate=0.2, reorder=0.05, delay=(0.0, 0.1))),
+        ):
+            await chat.channel(C, keep=EVENTS).attach(timeout=10)
+            stage.hub.network.set_faults(faults, chat.user.id)
+        for start in range(0, EVENTS, STEP):
+            tell(peers, written, chance, range(start, start + STEP))
+            await asyncio.sleep(1)
+        await asyncio.sleep(120)
+
+        assert drawn(bob) == drawn(cleo)
+        assert counters(bob)["duplicate"] > EVENTS / 50 < counters(cleo)["duplicate"]
+        assert counters(bob)["inbox_overflow"] == counters(cleo)["inbox_overflow"] == 0
