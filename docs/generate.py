@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import fields
 from enum import Enum
 from html import escape
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+import chatkit
+from chatkit.adapters.memory.profiles import PROFILES
 from chatkit.core import attachment, connection, delivery
 from chatkit.core.table import Table, idle, word
+from chatkit.model.capabilities import Capabilities, Feature
 
 HERE: Final = Path(__file__).parent
 STATES: Final = HERE / "states.md"
+FEATURE_TABLE: Final = HERE / "features.md"
 DIAGRAMS: Final = HERE / "diagrams"
 
 HEAD: Final = """\
@@ -51,6 +57,40 @@ and what it sent goes out when the link is back.
 `delivery.status`, one for each message, edit, deletion or reaction that was sent. A final status says whether
 it is `certain`; an uncertain one may still turn into `sent` when the message is seen.
 """,
+}
+
+
+FEATURES_HEAD: Final = """\
+<!-- Written by docs/generate.py from the code; change it there. -->
+
+# Features
+
+What a program can rely on, for each set-up: `chat.capabilities.support("history")` says the same.
+`connect(require=["history", "order"])` refuses a set-up that lacks one before anything is sent.
+*native*: the provider's own; *emulated*: supplied by chatkit, by the log that you gave, or by the store;
+*none*: not to be had there.
+
+The set-ups are those of the [embedded provider](providers/memory.md), which behaves like the others, with
+a store file; *+ log* is the same with `log=` ([logs](logs.md)).
+"""
+LIMITS_HEAD: Final = """
+## Limits
+
+The other fields of `chat.capabilities`. Times are seconds, sizes bytes; `None` means that no limit is known,
+or of `history` that it reaches back for ever.
+"""
+FEATURES: Final[dict[Feature, str]] = {
+    "durable": "what is queued outlives the process",
+    "history": "earlier messages can be read",
+    "order": "everyone sees one order, each sender's own kept",
+    "resume": "what was missed while away is brought back",
+    "presence": "who is there",
+    "edit": "edits and deletes",
+    "react": "reactions",
+    "receipts": "who has read what",
+    "search": "full text",
+    "direct": "channels of two people",
+    "as_user": "one client speaks for several users",
 }
 
 
@@ -152,15 +192,18 @@ def row(move: Move, at: dict[str, int], y: int) -> list[str]:
 # -- the page
 
 
-def sentences(enum: type[Enum]) -> dict[str, str]:
-    """Return what stands below each member in the source."""
+def sentences(cls: type) -> dict[str, str]:
+    """Return what stands below each member or field in the source."""
     members = next(
-        node for node in ast.parse(inspect.getsource(enum)).body if isinstance(node, ast.ClassDef)
+        node for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef)
     ).body
     found: dict[str, str] = {}
     for member, below in pairwise(members):
         match member, below:
-            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(text))):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
                 found[name] = " ".join(text.split())
             case _:
                 pass
@@ -190,6 +233,50 @@ def states_page() -> str:
     return "\n".join([HEAD, *(text + section(module) + "\n" for module, text in SECTIONS.items())])
 
 
+# -- what each set-up can do
+
+
+def asked(like: str, *, log: bool) -> Capabilities:
+    """Return what a client with a store file can do there; nothing is opened."""
+    url = f"memory://features-{like}?like={like}"
+    chat = chatkit.connect(url, user="reader", store="reader.db", log="sqlite:///log.db" if log else None)
+    return chat.capabilities
+
+
+def cell(item: object) -> str:
+    """Return a limit as a table shows it."""
+    match item:
+        case bool():
+            return "yes" if item else "no"
+        case float():
+            return "for good" if item == inf else f"{item:g}"
+        case int():
+            return f"{item:,}"
+        case _:
+            return str(item)
+
+
+def features_page() -> str:
+    """Return the text of `features.md`."""
+    setups = {
+        f"{like}{' + log' if log else ''}": asked(like, log=log) for like in PROFILES for log in (False, True)
+    }
+    head = ["| | " + " | ".join(setups) + " |", "| --- |" + " --- |" * len(setups)]
+    words = sentences(Capabilities)
+    support = [
+        f"| `{feature}` {meaning} | " + " | ".join(one.support(feature) for one in setups.values()) + " |"
+        for feature, meaning in FEATURES.items()
+    ]
+    limits = [
+        f"| `{name}` | " + " | ".join(cell(getattr(one, name)) for one in setups.values()) + " |"
+        for name in (f.name for f in fields(Capabilities))
+        if name != "features"
+    ]
+    meanings = [f"| `{name}` | {text} |" for name, text in words.items()]
+    fields_table = ["", "| field | meaning |", "| --- | --- |", *meanings, ""]
+    return "\n".join([FEATURES_HEAD, *head, *support, LIMITS_HEAD, *head, *limits, *fields_table])
+
+
 def titled(name: str) -> str:
     """Return what a diagram shows, in words."""
     return f"The states of the {name}, and which input leads from one to another"
@@ -199,7 +286,7 @@ def written() -> dict[Path, str]:
     """Return each file that is drawn from the code, and its text."""
     drawn = {module.__name__.rpartition(".")[2]: module.TABLE for module in SECTIONS}
     pictures = {DIAGRAMS / f"{name}.svg": diagram(table, titled(name)) for name, table in drawn.items()}
-    return {STATES: states_page(), **pictures}
+    return {STATES: states_page(), FEATURE_TABLE: features_page(), **pictures}
 
 
 if __name__ == "__main__":

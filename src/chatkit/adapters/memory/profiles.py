@@ -175,7 +175,7 @@ def _features(found: Capabilities, *, trusted: bool, log: bool) -> dict[Feature,
         "edit": own if fenced else "emulated",
         "react": own if fenced else "emulated",
         "receipts": "none",
-        "search": "none",
+        "search": own if fenced else "none",
         "direct": "none",
         "as_user": "native" if trusted else "none",
     }
