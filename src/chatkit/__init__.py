@@ -77,6 +77,7 @@ _HOMES: Final = {
         "MessageEvent",
         "MessageUpdated",
         "ReactionChanged",
+        "TypingChanged",
     ),
     "model.message": ("Message", "Sender", "Status", "User"),
     "model.options": ("AuthRequest", "Draft", "OutboxLimits", "Token"),
@@ -97,6 +98,7 @@ _HOMES: Final = {
     "source": ("Source",),
     "stream": ("Stream",),
     "timeline": ("Timeline",),
+    "typists": ("Typing",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -179,6 +181,8 @@ __all__ = [
     "TimelineView",
     "Token",
     "TransportError",
+    "Typing",
+    "TypingChanged",
     "UnknownBody",
     "User",
     "Value",

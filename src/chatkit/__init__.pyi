@@ -59,6 +59,7 @@ from chatkit.model.events import MessageDeleted as MessageDeleted
 from chatkit.model.events import MessageEvent as MessageEvent
 from chatkit.model.events import MessageUpdated as MessageUpdated
 from chatkit.model.events import ReactionChanged as ReactionChanged
+from chatkit.model.events import TypingChanged as TypingChanged
 from chatkit.model.message import Message as Message
 from chatkit.model.message import Sender as Sender
 from chatkit.model.message import Status as Status
@@ -86,6 +87,7 @@ from chatkit.refs import Position as Position
 from chatkit.source import Source as Source
 from chatkit.stream import Stream as Stream
 from chatkit.timeline import Timeline as Timeline
+from chatkit.typists import Typing as Typing
 
 __all__ = [
     "START",
@@ -166,6 +168,8 @@ __all__ = [
     "TimelineView",
     "Token",
     "TransportError",
+    "Typing",
+    "TypingChanged",
     "UnknownBody",
     "User",
     "Value",

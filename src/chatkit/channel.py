@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
     from chatkit.model.events import Event
     from chatkit.timeline import Timeline
+    from chatkit.typists import Typing
 
 ChannelState = Literal["detached", "attaching", "attached", "suspended", "failed"]
 STATES = frozenset(get_args(ChannelState))
@@ -28,13 +29,16 @@ class Channel(Conversation):
     Made by `chat.channel(name)`, without I/O. Listening attaches it; sending does not.
     """
 
-    def __init__(self, chat: Chat, name: str, kind: str, keep: int, timeline: Timeline) -> None:
+    def __init__(
+        self, chat: Chat, name: str, kind: str, keep: int, *, timeline: Timeline, typing: Typing
+    ) -> None:
         self._chat = chat
         self._name = self._place = name
         self._kind = kind
         self._keep = keep
         self._handlers: dict[Callable[..., object], list[HandlerRunner]] = {}
         self.timeline = timeline
+        self.typing = typing
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from chatkit.channel import Channel
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
-from chatkit.model.events import Event, MessageEvent, MessageUpdated
+from chatkit.model.events import Event, MessageEvent, MessageUpdated, TypingChanged
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
 from chatkit.model.options import Draft
@@ -181,7 +181,9 @@ class Chat(Source):
             )
         found = self._channels.get(name)
         if found is None:
-            found = self._channels[name] = Channel(self, name, kind, keep, self._shared.timeline(name, keep))
+            timeline, typing = self._shared.timeline(name, keep), self._shared.typing(name, self._user.id)
+            found = Channel(self, name, kind, keep, timeline=timeline, typing=typing)
+            self._channels[name] = found
         elif found.keep != keep:
             raise StateError("the channel was asked for with other options before", channel=name)
         return found
@@ -261,7 +263,11 @@ class Chat(Source):
 
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""
-        if self._user.id == self._setup.context.user or not isinstance(event, MessageEvent):
+        if self._user.id == self._setup.context.user:
+            return event
+        if isinstance(event, TypingChanged):
+            return replace(event, users=event.users - {self._user.id})
+        if not isinstance(event, MessageEvent):
             return event
         mine = event.message.sender.user == self._user.id
         changes: dict[str, Any] = {"message": replace(event.message, own=mine)}

@@ -12,25 +12,24 @@ from chatkit.errors import (
     CapabilityError,
     ChatkitError,
     InvalidMessage,
-    MessageTooLarge,
     NotAllowed,
 )
 from chatkit.given import is_mapping, is_text, list_of_users
 from chatkit.growing import grow
 from chatkit.model.bodies import encode_body
-from chatkit.model.envelope import Envelope
-from chatkit.model.ids import new_message_id
 from chatkit.model.message import Message
 from chatkit.model.names import emoji_key
 from chatkit.model.options import Draft
 from chatkit.model.order import Ident
-from chatkit.model.values import EMPTY, format_time
+from chatkit.model.values import EMPTY
+from chatkit.passing import emit
 from chatkit.reading import Reading
 from chatkit.refs import MessageRef
 from chatkit.wishes import Wish
 
 if TYPE_CHECKING:
     from chatkit.model.bodies import Content
+    from chatkit.typists import Typing
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -40,6 +39,8 @@ EVENT_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 class Conversation(Reading):
     """Sending and changing messages of one channel, and reading them."""
+
+    typing: Typing
 
     # -- verbs: durable wishes --------------------------------------------------------------------------
 
@@ -88,7 +89,7 @@ class Conversation(Reading):
             )
         shown = await chat.outgoing(Draft(channel=self._name, content=content, meta=meta))
         ref = None if reply_to is None else await self._target(reply_to)
-        return await chat.queue(
+        delivery = await chat.queue(
             Wish(
                 kind="message.create",
                 user=chat.user.id,
@@ -103,6 +104,8 @@ class Conversation(Reading):
                 send_at=send_at,
             )
         )
+        self.typing.spoke()
+        return delivery
 
     async def send_stream(
         self,
@@ -248,27 +251,14 @@ class Conversation(Reading):
         """
         chat = self._chat
         chat.check_use()
-        engine = chat.engine
-        context = engine.context
         if not is_text(name) or not EVENT_NAME.fullmatch(name):
             raise InvalidMessage(
                 "name: is not 1 to 100 characters of A-Z a-z 0-9 _ . : -", channel=self._name
             )
         if not is_mapping(data):
             raise InvalidMessage("data: is no mapping", hint='Write {"name": value}.', channel=self._name)
-        fields = {
-            "v": 1,
-            "id": new_message_id(context.server_time.now_ms(), context.random),
-            "kind": f"x.{name}",
-            "channel": self._name,
-            "sender": {"user": chat.user.id, "device": engine.outbox.device},
-            "at": format_time(context.clock.wall()),
-            "body": {"type": "custom", "data": dict(data)},
-        }
-        envelope = self._named(lambda given: Envelope.from_dict(given).encode(), fields)
-        if context.adapter.measure(self._name, envelope) > context.adapter.capabilities.frame_bytes:
-            raise MessageTooLarge("the event does not fit a frame of this provider", channel=self._name)
-        return await engine.emit(self._name, envelope)
+        body = {"type": "custom", "data": dict(data)}
+        return await emit(chat.engine, chat.user.id, self._name, f"x.{name}", body)
 
     # -- inside -----------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
 from chatkit.source import running_loop
 from chatkit.timeline import Timeline, message_of, read_message
+from chatkit.typists import Typing
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
@@ -57,6 +58,7 @@ class Shared:
         self.setup = setup
         self.middleware: list[Middleware] = []
         self.timelines: dict[str, Timeline] = {}
+        self.typings: dict[tuple[str, str], Typing] = {}
         self.connection = Connection(lambda: self.engine.link, self)
         self.outbox = Outbox(self)
         self.report: CloseReport | None = None
@@ -183,6 +185,8 @@ class Shared:
         left = await engine.aclose()
         for timeline in self.timelines.values():
             timeline.close()
+        for typing in self.typings.values():
+            typing.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
         for delivery in self._waiting():
@@ -198,6 +202,13 @@ class Shared:
             found = self.timelines[name] = Timeline(self.engine, name, self)
             for entry in self.engine.outbox.of_channel(name):
                 self.show(entry)
+        return found
+
+    def typing(self, name: str, user: str) -> Typing:
+        """Return who types in a channel, as a user is to see it; the channel is known."""
+        found = self.typings.get((name, user))
+        if found is None:
+            found = self.typings[name, user] = Typing(self, name, user)
         return found
 
     def delivery(self, entry: OutboxEntry) -> Delivery:

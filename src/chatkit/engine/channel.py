@@ -21,6 +21,7 @@ from chatkit.engine.progress import Progress
 from chatkit.engine.receiver import Proven, Receiver
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
+from chatkit.engine.typists import TypingFeed
 from chatkit.errors import ChatkitError
 from chatkit.ports import Attachment, Foreign, Lost, Received, Shed
 
@@ -83,7 +84,10 @@ class ChannelEngine:
         keeper = Keeper(parts, keep=keep)
         self.teller = Teller(parts)
         self._folder = Folder(parts, self.teller, keeper, on_own=lambda ident, key: on_own(name, ident, key))
-        self.receiver = Receiver(parts, self._folder, self.teller, keeper, self._wake.set)
+        self.typing = TypingFeed(parts)
+        self.receiver = Receiver(
+            parts, self._folder, self.teller, keeper, typing=self.typing, wake=self._wake.set
+        )
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
             parts,
@@ -271,6 +275,7 @@ class ChannelEngine:
     def _changed(self, before: State) -> None:
         if before is State.ATTACHED:
             self._sync.stop()
+            self.typing.left()
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
         self._on_change(self)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.telling import Teller
+    from chatkit.engine.typists import TypingFeed
 
 INBOX: Final = 1_000
 """Most frames waiting; beyond it they are dropped and the log is read instead (D19)."""
@@ -61,11 +62,19 @@ class Receiver:
         folder: Where facts go.
         teller: Told what there is to tell beside them.
         keeper: Writes to the store.
+        typing: Told who types, and who has spoken.
         wake: Called when there is something to do.
     """
 
     def __init__(
-        self, parts: ChannelParts, folder: Folder, teller: Teller, keeper: Keeper, wake: Callable[[], None]
+        self,
+        parts: ChannelParts,
+        folder: Folder,
+        teller: Teller,
+        keeper: Keeper,
+        *,
+        typing: TypingFeed,
+        wake: Callable[[], None],
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
@@ -74,6 +83,7 @@ class Receiver:
         self._folder = folder
         self._teller = teller
         self._keeper = keeper
+        self._typing = typing
         self._wake = wake
         self.heard = parts.context.clock.monotonic()
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
@@ -148,7 +158,7 @@ class Receiver:
     def wait(self) -> float | None:
         """Return the seconds until `turn` has something to do, or `None`."""
         now = self._context.clock.monotonic()
-        waits = (self._teller.wait(now), self._hints.wait(now), self._keeper.wait(now))
+        waits = (part.wait(now) for part in (self._teller, self._hints, self._keeper, self._typing))
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def flush(self) -> None:
@@ -176,6 +186,7 @@ class Receiver:
         if self._hints.due(now):
             self._hints.clear()
             self._teller.announce("missing_predecessor", certain=False)
+        self._typing.look(now)
         if self._keeper.wait(now) == 0:
             await self.flush()
 
@@ -251,6 +262,7 @@ class Receiver:
                     if self._admit(found, now):
                         quiet = not self._folder.logged and await self._folder.seen_before(found)
                         self._folder.fold(found, quiet=quiet)
+                        self._typing.spoke(found.ident[0])
                 else:
                     await self._teller.release()
                     self._receive_other(found)
@@ -306,8 +318,11 @@ class Receiver:
             self._range_due = self._context.clock.monotonic() + wait
 
     def _pass(self, passing: Passing) -> None:
-        """Hand on an ephemeral envelope; registers and marks have no reader yet and are counted."""
-        if passing.envelope.kind.startswith("x."):
+        """Hand on an ephemeral envelope; registers and presence have no reader yet and are counted."""
+        kind = passing.envelope.kind
+        if kind.startswith("x."):
             self._teller.custom(passing)
+        elif kind == "typing":
+            self._typing.hear(passing)
         else:
             self._context.counters["unread_kind"] += 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
-from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame
+from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame, TypingChanged
 
 if TYPE_CHECKING:
     from chatkit.model.cursor import Cursor
@@ -21,7 +21,7 @@ Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
 
 MAX_BUFFER: Final = 1_000_000
-PASSING: Final = (CustomEvent, ForeignFrame)
+PASSING: Final = (CustomEvent, ForeignFrame, TypingChanged)
 """Events that may be dropped where a reader is slow, counted; all others are facts (D21)."""
 
 

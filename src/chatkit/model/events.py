@@ -66,6 +66,13 @@ class ReactionChanged(Event):
 
 
 @value
+class TypingChanged(Event):
+    """Somebody began to type or ended; `users`: all who type now, without the one who listens."""
+
+    users: frozenset[str]
+
+
+@value
 class DeliveryChanged(Event):
     """One of my wishes got another status. `late`: it had a final one before (D6)."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,9 @@ from chatkit.adapters.memory.network import Network
 from chatkit.adapters.memory.peer import Caller, Peer
 from chatkit.adapters.memory.serials import log_serial
 from chatkit.adapters.memory.windows import Places, Repeats
-from chatkit.errors import ChatkitError, ConfigError, RateLimited, Rejected
+from chatkit.errors import ChatkitError, ConfigError, InvalidMessage, RateLimited, Rejected
 from chatkit.model.entry import Entry, Stamp
+from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Received, Signal
 from chatkit.ports.context import Clock, RandomSource
@@ -156,9 +158,12 @@ class Hub:
                 self._announce(caller, channel, entry.data, entry.stamp.user, entry.stamp)
 
     def emit(self, peer: Peer, channel: str, data: bytes) -> None:
-        """Pass an ephemeral envelope on to the other sessions of a channel."""
+        """Pass an ephemeral envelope on to the other sessions of a channel.
+
+        Where senders are vouched for, a trusted caller may name another user than its own.
+        """
         attested = peer.caller.profile.hints
-        user = None if attested == "none" else peer.caller.user
+        user = None if attested == "none" else _speaker(peer.caller, data)
         with self.lock:
             frame = Received(channel, data, user, attested, stamp=None, unforgeable=False)
             self._deliver(channel, frame, but=peer)
@@ -270,3 +275,11 @@ class Hub:
 
 
 _ABSENT: Final = object()
+
+
+def _speaker(caller: Caller, data: bytes) -> str:
+    """Return for whom a caller speaks."""
+    if caller.trusted:
+        with suppress(InvalidMessage):
+            return Envelope.parse(data).sender.user
+    return caller.user

@@ -1,0 +1,52 @@
+"""Ephemeral envelopes of this client: made, measured and written, never queued (D25)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chatkit.errors import ChatkitError, MessageTooLarge
+from chatkit.model.envelope import Envelope
+from chatkit.model.ids import new_message_id
+from chatkit.model.values import format_time
+
+if TYPE_CHECKING:
+    from chatkit.engine.engine import Engine
+
+
+async def emit(
+    engine: Engine, user: str, channel: str, kind: str, body: Mapping[str, Any], *, ttl: int | None = None
+) -> bool:
+    """Write an ephemeral envelope; returns whether there was a connection to write it to.
+
+    Args:
+        engine: Of the client.
+        user: Whose it is.
+        channel: Where it goes.
+        kind: `typing`, `presence.*` or `x.*`.
+        body: JSON-ready.
+        ttl: Milliseconds that it holds.
+
+    Raises:
+        InvalidMessage: It cannot be sent; the field is named.
+        MessageTooLarge: It does not fit a frame of the provider.
+    """
+    context = engine.context
+    fields = {
+        "v": 1,
+        "id": new_message_id(context.server_time.now_ms(), context.random),
+        "kind": kind,
+        "channel": channel,
+        "sender": {"user": user, "device": engine.outbox.device},
+        "at": format_time(context.clock.wall()),
+        "body": dict(body),
+        "ttl": ttl,
+    }
+    try:
+        data = Envelope.from_dict(fields).encode()
+    except ChatkitError as error:
+        error.channel = channel
+        raise
+    if context.adapter.measure(channel, data) > context.adapter.capabilities.frame_bytes:
+        raise MessageTooLarge("the event does not fit a frame of this provider", channel=channel)
+    return await engine.emit(channel, data)
