@@ -167,6 +167,26 @@ async def test_what_is_no_stream_of_text_is_refused(stage: Stage) -> None:
     assert kept(stage) == [("fine, ", True)]
 
 
+async def test_any_async_iterator_gives_a_text(stage: Stage) -> None:
+    """It need not be a generator: the answer of another SDK, say."""
+
+    class Chunks:
+        left = 3
+
+        def __aiter__(self) -> Chunks:
+            return self
+
+        async def __anext__(self) -> str:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return f"{self.left} "
+
+    async with stage.chat("ada") as ada:
+        delivery = await ada.channel("support").send_stream(Chunks())
+        assert delivery.message.text == "2 1 0 "
+
+
 async def test_under_its_key_a_stream_goes_on_in_the_next_life(stage: Stage, tmp_path: Path) -> None:
     """The same message, grown anew from its start: no second answer beside the first (D14)."""
     path = tmp_path / "ada.db"
