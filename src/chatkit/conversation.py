@@ -16,7 +16,7 @@ from chatkit.errors import (
 )
 from chatkit.given import is_mapping, is_text, list_of_users
 from chatkit.growing import grow
-from chatkit.model.bodies import encode_body
+from chatkit.model.bodies import UnknownBody, encode_body
 from chatkit.model.message import Message
 from chatkit.model.names import emoji_key
 from chatkit.model.options import Draft
@@ -218,6 +218,38 @@ class Conversation(Reading):
         if self._chat.engine.context.log is None:
             self._check_author(target, "restore")
         return await self._change("message.restore", target, _about(message))
+
+    async def forward(self, message: MessageRef, /, *, key: str | None = None) -> Delivery:
+        """Send what a message of this or another channel says, as a new message of mine.
+
+        Whose it was stands in `meta`, under `forwarded.user`, `forwarded.channel` and `forwarded.id`: for
+        display, since nobody but the one who forwards vouches for it.
+
+        Args:
+            message: By itself or its delivery; of this channel by its id, too.
+            key: As of `send`.
+
+        Raises:
+            InvalidMessage: It was deleted, or says something that this program does not know.
+            MessageNotFound: There is no such message.
+        """
+        self._chat.check_use()
+        if isinstance(message, Delivery):
+            message = message.message
+        source = message if isinstance(message, Message) else await self.get(message)
+        if isinstance(source.body, UnknownBody):
+            raise InvalidMessage(
+                f"a message of type {source.body.type!r} cannot be forwarded",
+                channel=self._name,
+                message_id=source.message_id,
+                hint="Forward what was not deleted, and what this program knows.",
+            )
+        origin = {
+            "forwarded.user": source.sender.user,
+            "forwarded.channel": source.channel,
+            "forwarded.id": source.message_id,
+        }
+        return await self.send(source.body, key=key, meta=origin)
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
         """Give a reaction; giving it twice is giving it once.

@@ -140,3 +140,54 @@ async def test_without_a_log_only_its_author_brings_a_message_back(stage: Stage)
         message = (await events.next(timeout=10)).message
         with pytest.raises(chatkit.NotAllowed):
             await bob.channel("support").undelete(message)
+
+
+@pytest.mark.parametrize("offline", [True, False])
+async def test_what_a_message_says_is_forwarded_with_whose_it_was(stage: Stage, offline: bool) -> None:
+    """A new message of the one who forwards, in whichever channel, kept as any other (I1)."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        card = chatkit.Card(title="Order 17", fields={"state": "lost"})
+        sent = await (await ada.channel("support").send(card, meta={"trace": "t1"})).wait(timeout=10)
+        message = await bob.channel("support").get(sent.message_id)
+        if offline:
+            stage.hub.network.cut("bob")
+            await asyncio.sleep(1)
+
+        delivery = await bob.channel("escalation").forward(message, key="forward-17")
+        again = await bob.channel("escalation").forward(message, key="forward-17")
+        stage.hub.network.heal("bob")
+        found = await delivery.wait(timeout=60)
+
+        assert again is delivery
+        assert (found.channel, found.sender.user, found.body) == ("escalation", "bob", card)
+        assert found.message_id != message.message_id
+        assert dict(found.meta) == {
+            "forwarded.user": "ada",
+            "forwarded.channel": "support",
+            "forwarded.id": message.message_id,
+        }
+
+
+async def test_a_message_is_forwarded_by_its_delivery_or_its_id(stage: Stage) -> None:
+    """By its id within its own channel."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        first = await support.send("one")
+        await first.wait(timeout=10)
+        await (await support.forward(first.message_id)).wait(timeout=10)
+        await (await ada.channel("hall").forward(first)).wait(timeout=10)
+        with pytest.raises(chatkit.MessageNotFound):
+            await ada.channel("hall").forward(first.message_id)
+        assert (stage.texts("support"), stage.texts("hall")) == (["one", "one"], ["one"])
+
+
+async def test_what_was_deleted_or_is_not_known_is_not_forwarded(stage: Stage) -> None:
+    """There is nothing to send, and it is said which message (I16)."""
+    async with stage.chat("ada") as ada:
+        delivery = await ada.channel("support").send("gone")
+        await ada.channel("support").delete(delivery)
+        await ada.outbox.flush(timeout=60)
+        with pytest.raises(chatkit.InvalidMessage, match="'deleted'") as refused:
+            await ada.channel("hall").forward(delivery)
+        assert refused.value.message_id == delivery.message_id
+        assert ada.outbox.depth == 0
