@@ -43,7 +43,7 @@ from chatkit.ports import (
 from tests.benchmarks.corpus import CHANNEL, SlowClock, entries, new_log
 from tests.benchmarks.measure import Figure, interleave, middle, paired
 
-LIMIT, HELD = 2.5, 7.5
+LIMIT, HELD = 2.5, 5.0
 WINDOW, STEP = 768, 64
 """Frames on their way at most, and after how many the handler says how far it is: no provider streams as fast as
 the loopback does, and beyond 1,000 the engine would read the log instead (D19)."""
