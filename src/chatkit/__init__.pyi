@@ -59,6 +59,7 @@ from chatkit.model.events import MessageDeleted as MessageDeleted
 from chatkit.model.events import MessageEvent as MessageEvent
 from chatkit.model.events import MessageUpdated as MessageUpdated
 from chatkit.model.events import ReactionChanged as ReactionChanged
+from chatkit.model.events import ReceiptAdvanced as ReceiptAdvanced
 from chatkit.model.events import TypingChanged as TypingChanged
 from chatkit.model.message import Message as Message
 from chatkit.model.message import Sender as Sender
@@ -77,11 +78,13 @@ from chatkit.model.views import OutboxView as OutboxView
 from chatkit.model.views import Page as Page
 from chatkit.model.views import TimelineChange as TimelineChange
 from chatkit.model.views import TimelineView as TimelineView
+from chatkit.model.views import Unread as Unread
 from chatkit.outbox import Outbox as Outbox
 from chatkit.ports import Adapter as Adapter
 from chatkit.ports import Log as Log
 from chatkit.ports import Middleware as Middleware
 from chatkit.ports import Store as Store
+from chatkit.receipts import Receipts as Receipts
 from chatkit.refs import MessageRef as MessageRef
 from chatkit.refs import Position as Position
 from chatkit.source import Source as Source
@@ -153,6 +156,8 @@ __all__ = [
     "ProviderError",
     "RateLimited",
     "ReactionChanged",
+    "ReceiptAdvanced",
+    "Receipts",
     "Rejected",
     "Sender",
     "Source",
@@ -171,6 +176,7 @@ __all__ = [
     "Typing",
     "TypingChanged",
     "UnknownBody",
+    "Unread",
     "User",
     "Value",
     "VersionConflict",

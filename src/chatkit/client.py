@@ -14,10 +14,11 @@ from chatkit.channel import Channel
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
-from chatkit.model.events import Event, MessageEvent, MessageUpdated, TypingChanged
+from chatkit.model.events import Event, MessageEvent, MessageUpdated, ReceiptAdvanced, TypingChanged
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
 from chatkit.model.options import Draft
+from chatkit.receipts import MODES, Receipts, count_all
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from chatkit.connection import Connection
     from chatkit.delivery import Delivery
     from chatkit.engine.engine import Engine
+    from chatkit.engine.receipts import Mode
     from chatkit.engine.subscription import Subscription
     from chatkit.model.capabilities import Capabilities
     from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
     from chatkit.model.order import Ident
-    from chatkit.model.views import CloseReport, Health, Page
+    from chatkit.model.views import CloseReport, Health, Page, Unread
     from chatkit.outbox import Outbox
     from chatkit.ports import Middleware
     from chatkit.refs import Position
@@ -161,12 +163,22 @@ class Chat(Source):
 
     # -- parts ------------------------------------------------------------------------------------------
 
-    def channel(self, name: str, *, kind: Literal["group"] = "group", keep: int = 1000) -> Channel:
+    def channel(
+        self,
+        name: str,
+        *,
+        kind: Literal["group"] = "group",
+        receipts: Mode = "read",
+        keep: int = 1000,
+    ) -> Channel:
         """Return a channel; no I/O, the same object for the same name.
 
         Args:
             name: 1 to 64 characters, not starting ``dm.`` or ``u.``.
             kind: What kind of channel it is.
+            receipts: What others are told of this user: `"read"`, up to where they have read;
+                `"read+delivered"`, also what has arrived; `"off"`, nothing: what is read stays on this
+                device, and nobody else's marks are shown.
             keep: Messages that its timeline keeps, 1 to 1,000,000.
 
         Raises:
@@ -179,14 +191,29 @@ class Chat(Source):
             raise ConfigError(
                 f"channel() takes kind='group' and keep from 1 to {LARGEST_KEEP:,}", channel=name
             )
+        if receipts not in MODES:
+            raise ConfigError(
+                f"receipts is one of {', '.join(sorted(MODES))}, not {receipts!r}", channel=name
+            )
         found = self._channels.get(name)
         if found is None:
             timeline, typing = self._shared.timeline(name, keep), self._shared.typing(name, self._user.id)
             found = Channel(self, name, kind, keep, timeline=timeline, typing=typing)
+            found.receipts = self._receipts(found, receipts)
             self._channels[name] = found
-        elif found.keep != keep:
+        elif found.keep != keep or found.receipts.mode != receipts:
             raise StateError("the channel was asked for with other options before", channel=name)
         return found
+
+    async def unread(self) -> Mapping[str, Unread]:
+        """Count what this user has not read, in each channel asked for so far.
+
+        What this client cannot say for certain the log counts, if it can be asked; else `exact=False`: at
+        least so many, as far as this client knows.
+        """
+        self._shared.check_use()
+        receipts = {name: channel.receipts for name, channel in self._channels.items()}
+        return await count_all(self.engine, self._user.id, receipts)
 
     def as_user(self, user: str | User) -> Chat:
         """Return a client that sends as another user, over the same socket, store and outbox.
@@ -261,12 +288,28 @@ class Chat(Source):
             with suppress(StoreError):  # at worst a later life sends it too, before the newer one
                 _ = await self.engine.outbox.discard(older)
 
+    def _receipts(self, channel: Channel, mode: Mode) -> Receipts:
+        """Return this user's receipts in a channel; one object for each user, whichever client asks."""
+        place = channel.name, self._user.id
+        found = self._shared.receipts.get(place)
+        if found is None:
+            engine = self.engine.channels[channel.name]
+            found = Receipts(self._shared, engine, self._user.id, mode, channel.get)
+            self._shared.receipts[place] = found
+        elif found.mode != mode:
+            raise StateError(
+                "the user's receipts were asked for with other options before", channel=channel.name
+            )
+        return found
+
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""
         if self._user.id == self._setup.context.user:
             return event
         if isinstance(event, TypingChanged):
             return replace(event, users=event.users - {self._user.id})
+        if isinstance(event, ReceiptAdvanced):
+            return replace(event, own=event.user == self._user.id)
         if not isinstance(event, MessageEvent):
             return event
         mine = event.message.sender.user == self._user.id

@@ -29,6 +29,7 @@ from chatkit.wishes import Wish
 
 if TYPE_CHECKING:
     from chatkit.model.bodies import Content
+    from chatkit.receipts import Receipts
     from chatkit.typists import Typing
 
 P = TypeVar("P")
@@ -41,6 +42,8 @@ class Conversation(Reading):
     """Sending and changing messages of one channel, and reading them."""
 
     typing: Typing
+    receipts: Receipts
+    """What its user has read, what others have, and what is unread."""
 
     # -- verbs: durable wishes --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from chatkit.connection import Connection, reason_of
 from chatkit.core.connection import State
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from chatkit.model.events import HandlerError
     from chatkit.model.message import Message
     from chatkit.ports import Middleware
+    from chatkit.receipts import Receipts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,9 @@ class Shared:
         self.setup = setup
         self.middleware: list[Middleware] = []
         self.timelines: dict[str, Timeline] = {}
-        self.typings: dict[tuple[str, str], Typing] = {}
+        # Both by channel and user, and weak: a backend speaks for very many users, each for a moment.
+        self.receipts: WeakValueDictionary[tuple[str, str], Receipts] = WeakValueDictionary()
+        self.typings: WeakValueDictionary[tuple[str, str], Typing] = WeakValueDictionary()
         self.connection = Connection(lambda: self.engine.link, self)
         self.outbox = Outbox(self)
         self.report: CloseReport | None = None
@@ -185,8 +189,10 @@ class Shared:
         left = await engine.aclose()
         for timeline in self.timelines.values():
             timeline.close()
-        for typing in self.typings.values():
+        for typing in tuple(self.typings.values()):
             typing.close()
+        for receipts in tuple(self.receipts.values()):
+            receipts.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
         for delivery in self._waiting():
@@ -208,7 +214,7 @@ class Shared:
         """Return who types in a channel, as a user is to see it; the channel is known."""
         found = self.typings.get((name, user))
         if found is None:
-            found = self.typings[name, user] = Typing(self, name, user)
+            self.typings[name, user] = found = Typing(self, name, user)
         return found
 
     def delivery(self, entry: OutboxEntry) -> Delivery:

@@ -84,6 +84,11 @@ class Watched(Generic[V]):
         self._readers: set[_Follower[V]] = set()
         self._end: BaseException | None = None
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody follows it."""
+        return bool(self._readers)
+
     def changed(self) -> None:
         """The value is another one now."""
         for reader in self._readers:

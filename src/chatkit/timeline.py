@@ -77,16 +77,27 @@ class Timeline:
         self._owner.check_use()
         return await self._channel.load_older(max(1, min(limit, MOST_AT_ONCE)))
 
-    async def jump(self, to: Position | Literal["newest"]) -> None:
+    async def jump(self, to: Position | Literal["newest", "first_unread"]) -> None:
         """Show another stretch of the channel: around a place, or the newest messages again.
+
+        Args:
+            to: A place; `"newest"`; or `"first_unread"`: the oldest message that the user of this client has
+                not read, and if there is none the newest. What is shown already stays as it is.
 
         Raises:
             CapabilityError: The provider keeps no history.
             TransportError: No answer; safe to repeat.
         """
         self._owner.check_use()
-        place = None if to == "newest" else place_of(to, self._name, self._engine)
-        await self._channel.jump(place)
+        if to == "first_unread":
+            await self._channel.restored()
+            first = await self._channel.marks.first_unread(self._engine.context.user)
+            window = self._channel.timeline.window
+            shown = not window.has_newer if first is None else window.covers(first)
+            if not shown:
+                await self._channel.jump(first)
+            return
+        await self._channel.jump(None if to == "newest" else place_of(to, self._name, self._engine))
 
     # -- for the library --------------------------------------------------------------------------------
 

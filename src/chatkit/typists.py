@@ -35,7 +35,7 @@ class Typing:
         self._name = channel
         self._user = user
         self._watched: Watched[frozenset[str]] = Watched(lambda: self.users)
-        self._channel.typing.on_change.append(self._watched.changed)
+        self._channel.typing.listeners.add(self)
         self._next = 0.0
         self._told = False
 
@@ -85,6 +85,10 @@ class Typing:
         return self._watched.watch()
 
     # -- for the library --------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Tell those who watch."""
+        self._watched.changed()
 
     def spoke(self) -> None:
         """My message is on its way, and clears the word that I type."""

@@ -293,7 +293,7 @@ async def test_kinds_that_nobody_reads_yet_are_counted_and_move_the_mark(stage: 
         cleo = stage.peer("cleo")
         cleo.publish(cleo.envelope("poll.vote"))
         stage.deliver(
-            frame(cleo.envelope("state.read"), user="cleo"),
+            frame(cleo.envelope("state.topic"), user="cleo"),
             frame(cleo.envelope("presence.enter"), user="cleo"),
         )
         cleo.say("next")

@@ -34,6 +34,8 @@ from chatkit.model.events import (
     MessageEvent,
     MessageUpdated,
     ReactionChanged,
+    ReceiptAdvanced,
+    TypingChanged,
 )
 from chatkit.model.message import Message, Sender, User
 from chatkit.model.options import AuthRequest, Draft, OutboxLimits, Token
@@ -106,6 +108,8 @@ SAMPLES: list[Value] = [
     MessageUpdated(**EVENT, message=MESSAGE, previous=MESSAGE),
     MessageDeleted(**EVENT, message=MESSAGE),
     ReactionChanged(**EVENT, message_id="m1", user="bob", emoji="👋", added=True),
+    ReceiptAdvanced(**EVENT, user="bob", kind="read", message_id="m1"),
+    TypingChanged(**EVENT, users=frozenset({"bob"})),
     DeliveryChanged(**EVENT, delivery=FATE, status="sent", reason="refused"),
     Discontinuity(**EVENT, reason="retention", after=Cursor("c1.a"), until=Cursor("c1.b")),
     ConnectionChanged(**EVENT, view=VIEW),

@@ -23,8 +23,11 @@ from chatkit import (
     MessageEvent,
     Page,
     ReactionChanged,
+    ReceiptAdvanced,
+    Receipts,
     Stream,
     TimelineView,
+    Unread,
 )
 
 
@@ -48,6 +51,14 @@ async def uses() -> None:
         assert_type(await channel.wait_for(ReactionChanged, where=lambda e: e.added), ReactionChanged)
         assert_type(channel.timeline.watch(), Stream[TimelineView])
         assert_type(await chat.outbox.flush(), FlushReport)
+        quiet = chat.channel("quiet", receipts="read+delivered")
+        assert_type(quiet.receipts, Receipts)
+        assert_type(quiet.receipts.unread, Unread)
+        assert_type(quiet.receipts.watch(), Stream[Unread])
+        assert_type(quiet.receipts.read_by(message), frozenset[str])
+        assert_type(await chat.unread(), Mapping[str, Unread])
+        assert_type(quiet.events(ReceiptAdvanced), Stream[ReceiptAdvanced])
+        await quiet.timeline.jump("first_unread")
         async for event in channel.events(CustomEvent, MessageCreated):
             match event:
                 case CustomEvent(name=name, data=data):

@@ -188,7 +188,7 @@ class CatchUp:
                 return "lagging"
             return "restored"
         self._lagging_since = None
-        floor = None if state.floor is None else OrderKey(state.epoch, state.floor)
+        floor = progress.floor = None if state.floor is None else OrderKey(state.epoch, state.floor)
         if complete is not None and floor is not None and complete < floor:
             self._teller.announce("retention", complete, floor)
             progress.continuity.read(floor, more=True)

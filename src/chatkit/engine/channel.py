@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from chatkit.core.attachment import State
@@ -18,6 +18,8 @@ from chatkit.engine.loading import Loader
 from chatkit.engine.parts import ChannelParts
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
+from chatkit.engine.receipt_sync import ReceiptSync
+from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
@@ -44,6 +46,8 @@ class ChannelEngine:
         gate: Held while attaching: a few at a time.
         on_change: Told each change of state.
         on_own: Told each own envelope that came back.
+        device: Returns this device's name.
+        emit: Writes an ephemeral envelope; says whether there was a connection for it.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class ChannelEngine:
         gate: asyncio.Semaphore,
         on_change: Callable[[ChannelEngine], None],
         on_own: Callable[[str, Ident, OrderKey], None],
+        device: Callable[[], str],
+        emit: Callable[[str, bytes], Awaitable[bool]],
     ) -> None:
         self._context = context
         self.name = name
@@ -88,6 +94,16 @@ class ChannelEngine:
         self.receiver = Receiver(
             parts, self._folder, self.teller, keeper, typing=self.typing, wake=self._wake.set
         )
+        self.receipts = ReceiptBook(parts, lambda: self.state is State.ATTACHED and self.caught_up)
+        self.marks = ReceiptSync(
+            parts,
+            self.receipts,
+            attached=lambda: self.state is State.ATTACHED,
+            connected=lambda: session() is not None,
+            device=device,
+            emit=emit,
+        )
+        self.receiver.on_register = self.marks.take_in
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
             parts,
@@ -152,6 +168,16 @@ class ChannelEngine:
         """
         await self._attacher.wait_attached(timeout)
 
+    def wake(self) -> None:
+        """Have what the store holds shown; nothing is attached."""
+        if not self._context.tasks.closing:
+            self._start()
+
+    async def restored(self) -> None:
+        """Wait until what the store holds is shown."""
+        self._start()
+        await self._restored.wait()
+
     async def load_older(self, limit: int) -> int:
         """Load a page older than the oldest message loaded; returns how many came in.
 
@@ -184,6 +210,7 @@ class ChannelEngine:
     def connected(self) -> None:
         """The link is up."""
         self._attacher.connected()
+        self.marks.connected()
 
     def disconnected(self, *, overdue: bool) -> None:
         """The link is down; `overdue`: for so long that continuity is no longer expected."""
@@ -236,8 +263,7 @@ class ChannelEngine:
     async def _ready(self) -> None:
         """Wait until what the store holds is loaded: pages are merged with it."""
         _ = self._context.need_log(self.name)
-        self._start()
-        await self._restored.wait()
+        await self.restored()
 
     def _loaded(self) -> None:
         """What a page brought may have to be told and written, too."""
@@ -248,6 +274,9 @@ class ChannelEngine:
         try:
             if not self._restored.is_set():
                 await self._loader.restore()
+                await self.receipts.restore()
+                for user in self.receipts.modes:
+                    self.marks.joined(user)
                 self._restored.set()
             while True:
                 self._wake.clear()
@@ -255,6 +284,7 @@ class ChannelEngine:
                 async with self._folding:
                     if await self._sync.work():
                         self._on_change(self)
+                        self.marks.moved()
                     await self.receiver.turn()
                 now = self._context.clock.monotonic()
                 self.progress.follow()
@@ -269,6 +299,7 @@ class ChannelEngine:
         if self.timeline.dirty or self.overlay.dirty or self._parts.masks.touched:
             self._parts.masks.touched = False
             self.on_view()
+            self.marks.moved()
 
     # -- told by the attacher ---------------------------------------------------------------------------
 
@@ -279,6 +310,7 @@ class ChannelEngine:
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
         self._on_change(self)
+        self.marks.moved()
 
     def _attached(self, found: Attachment) -> None:
         """Begin where the provider says that live begins; what lies between is read (D15, D17)."""
@@ -295,6 +327,7 @@ class ChannelEngine:
             if not fresh:
                 self.receiver.gap_announced()
                 self.teller.announce("reconnected")
+        self.marks.began()
 
     def _begin(self, start: OrderKey | None) -> None:
         complete = self.progress.complete

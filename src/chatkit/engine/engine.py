@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.core.connection import State
@@ -130,6 +131,8 @@ class Engine:
                 gate=self._gate,
                 on_change=self._on_channel,
                 on_own=self.outbox.seen,
+                device=lambda: self.outbox.device,
+                emit=self.emit,
             )
         return channel
 
@@ -189,6 +192,7 @@ class Engine:
     async def _flush(self) -> None:
         for channel in self.channels.values():
             await channel.receiver.flush()
+            await channel.marks.save()
 
     async def emit(self, channel: str, data: bytes) -> bool:
         """Write an ephemeral envelope; `False`: there is no connection, or it died."""
@@ -209,7 +213,13 @@ class Engine:
         """Wait for sends that are being kept, then for the outbox; may be cancelled."""
         await self.outbox.acceptor.taken(CLOSING)
         if timeout > 0:
-            await self.drain(timeout)
+            await asyncio.gather(self.drain(timeout), self._say_marks(timeout))
+
+    async def _say_marks(self, timeout: float) -> None:
+        """Let out what users have read; what fails is in the store, for the next life."""
+        channels = tuple(self.channels.values())
+        with suppress(TransportError):
+            await bounded(lambda: asyncio.gather(*(one.marks.flush() for one in channels)), timeout)
 
     async def drain(self, timeout: float | None) -> bool:
         """Wait until nothing is queued or to be announced; `False`: time was over, or the client closed."""

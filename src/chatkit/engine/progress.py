@@ -36,6 +36,8 @@ class Progress:
         self.continuity = Continuity(contiguous=contiguous)
         self.log_id: str | None = None
         self.holes: tuple[Hole, ...] = ()
+        self.floor: OrderKey | None = None
+        """The newest entry that the log is known to have trimmed away."""
         self.unproven = False
         """The mark is an earlier life's: nobody has asked yet whether the log is still the one it is of."""
         self.gap = False

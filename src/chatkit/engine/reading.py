@@ -29,6 +29,8 @@ class Passing(NamedTuple):
 
     envelope: Envelope
     user: str
+    attested: Attested
+    """Who vouches for the sender (D2)."""
 
 
 def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
@@ -41,7 +43,7 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
         return read
     user = read.sender.user
     if read.klass != "log":
-        return Passing(read, user)
+        return Passing(read, user, signal.attested)
     if signal.stamp is not None and signal.unforgeable:
         return _stamped(context, read, signal.data, signal.stamp, signal.attested)
     if context.adapter.capabilities.order != "clock":

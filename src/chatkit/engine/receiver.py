@@ -85,6 +85,8 @@ class Receiver:
         self._keeper = keeper
         self._typing = typing
         self._wake = wake
+        self.on_register: Callable[[Passing], None] = lambda _: None
+        """Told each register that passes by (D25)."""
         self.heard = parts.context.clock.monotonic()
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
         self._inbox: deque[Item] = deque()
@@ -318,11 +320,13 @@ class Receiver:
             self._range_due = self._context.clock.monotonic() + wait
 
     def _pass(self, passing: Passing) -> None:
-        """Hand on an ephemeral envelope; registers and presence have no reader yet and are counted."""
+        """Hand on an ephemeral envelope, or a register; kinds that nobody reads yet are counted."""
         kind = passing.envelope.kind
         if kind.startswith("x."):
             self._teller.custom(passing)
         elif kind == "typing":
             self._typing.hear(passing)
+        elif passing.envelope.klass == "state":
+            self.on_register(passing)
         else:
             self._context.counters["unread_kind"] += 1

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told, Track
 from chatkit.errors import ConfigError, EventOverflow, StateError
-from chatkit.model.events import CustomEvent, Discontinuity, Event, ForeignFrame, TypingChanged
+from chatkit.model.events import (
+    CustomEvent,
+    Discontinuity,
+    Event,
+    ForeignFrame,
+    ReceiptAdvanced,
+    TypingChanged,
+)
 
 if TYPE_CHECKING:
     from chatkit.model.cursor import Cursor
@@ -21,8 +28,11 @@ Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
 
 MAX_BUFFER: Final = 1_000_000
-PASSING: Final = (CustomEvent, ForeignFrame, TypingChanged)
-"""Events that may be dropped where a reader is slow, counted; all others are facts (D21)."""
+PASSING: Final = (CustomEvent, ForeignFrame, ReceiptAdvanced, TypingChanged)
+"""Events that may be dropped where a reader is slow, counted; all others are facts (D21).
+
+A mark that was missed is made good by the next one, and by `read_by`.
+"""
 
 
 class Subscription:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakSet
 
 from chatkit.core.typists import Typists
 from chatkit.model.events import TypingChanged
@@ -18,6 +18,14 @@ LASTS: Final = 6_000
 """Milliseconds that a word holds which does not say for how long."""
 
 
+class Listener(Protocol):
+    """Shows who types."""
+
+    def changed(self) -> None:
+        """They are others now."""
+        ...
+
+
 class TypingFeed:
     """What a channel's readers are told of those who type there.
 
@@ -30,8 +38,8 @@ class TypingFeed:
         self._channel = parts.name
         self._dispatcher = parts.dispatcher
         self._typists = Typists()
-        self.on_change: list[Callable[[], None]] = []
-        """Called when somebody began or ended."""
+        self.listeners: WeakSet[Listener] = WeakSet()
+        """Told when somebody began or ended."""
 
     @property
     def users(self) -> frozenset[str]:
@@ -80,5 +88,5 @@ class TypingFeed:
                 users=self.users,
             )
         )
-        for told in self.on_change:
-            told()
+        for listener in self.listeners:
+            listener.changed()

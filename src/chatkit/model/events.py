@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from chatkit.errors import ChatkitError
 from chatkit.model.cursor import Cursor
@@ -63,6 +63,15 @@ class ReactionChanged(Event):
     user: str
     emoji: str
     added: bool
+
+
+@value
+class ReceiptAdvanced(Event):
+    """A user has read, or received, up to a message. Marks never go back (D25)."""
+
+    user: str
+    kind: Literal["read", "delivered"]
+    message_id: str
 
 
 @value
