@@ -10,8 +10,8 @@ import nox
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 PINS: Final = ("-c", "requirements/constraints.txt")
 
-# What belongs to optional extras: left out where they are not installed.
-OF_EXTRAS: Final = ("--ignore=tests/cli", "--ignore-glob=tests/logs/*postgres*")
+# What belongs to optional extras, or runs in Node: left out where those are not installed.
+OF_EXTRAS: Final = ("--ignore=tests/cli", "--ignore=tests/javascript", "--ignore-glob=tests/logs/*postgres*")
 
 WHOLE: Final = "src/chatkit/core/*,src/chatkit/model/*,src/chatkit/engine/*"
 

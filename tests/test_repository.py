@@ -25,6 +25,7 @@ SUFFIXES: Final = {
     ".json",
     ".jsonl",
     ".md",
+    ".mjs",
     ".py",
     ".pyi",
     ".svg",
