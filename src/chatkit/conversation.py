@@ -226,7 +226,8 @@ class Conversation(Reading):
         """Send what a message of this or another channel says, as a new message of mine.
 
         Whose it was stands in `meta`, under `forwarded.user`, `forwarded.channel` and `forwarded.id`: for
-        display, since nobody but the one who forwards vouches for it.
+        display, since nobody but the one who forwards vouches for it. What was forwarded before keeps what
+        stands there.
 
         Args:
             message: By itself or its delivery; of this channel by its id, too.
@@ -252,7 +253,8 @@ class Conversation(Reading):
             "forwarded.channel": source.channel,
             "forwarded.id": source.message_id,
         }
-        return await self.send(source.body, key=key, meta=origin)
+        before = {name: text for name, text in source.meta.items() if name in origin}
+        return await self.send(source.body, key=key, meta={**origin, **before})
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
         """Give a reaction; giving it twice is giving it once.

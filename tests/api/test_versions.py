@@ -168,6 +168,19 @@ async def test_what_a_message_says_is_forwarded_with_whose_it_was(stage: Stage, 
         }
 
 
+async def test_what_is_forwarded_again_names_where_it_came_from(stage: Stage) -> None:
+    """Not the one who forwarded it before."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        sent = await (await ada.channel("support").send("look")).wait(timeout=10)
+        first = await bob.channel("hall").forward(await bob.channel("support").get(sent.message_id))
+        await first.wait(timeout=10)
+        second = await ada.channel("attic").forward(await ada.channel("hall").get(first.message_id))
+        found = await second.wait(timeout=10)
+
+    assert found.meta["forwarded.user"] == "ada"
+    assert (found.meta["forwarded.channel"], found.meta["forwarded.id"]) == ("support", sent.message_id)
+
+
 async def test_a_message_is_forwarded_by_its_delivery_or_its_id(stage: Stage) -> None:
     """By its id within its own channel."""
     async with stage.chat("ada") as ada:
