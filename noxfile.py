@@ -15,8 +15,8 @@ OF_EXTRAS: Final = ("--ignore=tests/cli", "--ignore=tests/javascript", "--ignore
 
 WHOLE: Final = "src/chatkit/core/*,src/chatkit/model/*,src/chatkit/engine/*"
 
-# Parts too long for every change, each what `python` is given; what they find is kept in docs/results/.
-NIGHTLY: Final = (("-m", "tests.benchmarks", "--json", "docs/results/benchmarks.json"),)
+# Where the parts that are too long for every change leave what they found.
+RESULTS: Final = Path("docs/results")
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "typing", "tests", "docs", "coverage"]
@@ -99,7 +99,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """What takes too long for every change: all benchmarks whole, logs of 1,000,000 messages among them."""
+    """What takes too long for every change: whole amounts, and all benchmarks, with logs of 1,000,000."""
     install(session, "-e", ".[dev]")
-    for part in NIGHTLY:
-        session.run("python", *part)
+    with (RESULTS / "nightly.txt").open("w", encoding="utf-8") as told:
+        wanted = ("-m", "nightly", "-o", "faulthandler_timeout=900")
+        session.run("pytest", "-q", "--durations=0", "--durations-min=1", *wanted, stdout=told)
+    session.run("python", "-m", "tests.benchmarks", "--json", str(RESULTS / "benchmarks.json"))

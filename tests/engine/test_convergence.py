@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from chatkit.testing.clock import VirtualClock
     from tests.engine.kit import Peer
 
-EVENTS = 20_000
+MANY, WHOLE = 4_000, 20_000
+"""Mixed events: for every change, and each night."""
 STEP = 250
 """Events between two breaths, so that no inbox overflows and what comes comes as frames."""
 
@@ -44,12 +45,16 @@ def tell(peers: list[Peer], written: list[Ident], chance: Random, numbers: range
 
 def drawn(chat: chatkit.Chat) -> list[str]:
     """Return all that a client's timeline shows, byte by byte."""
-    return [message.to_json() for message in chat.channel(C, keep=EVENTS).timeline.view.messages]
+    return [message.to_json() for message in chat.channel(C, keep=WHOLE).timeline.view.messages]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("like", ["memory", "supabase", "ably", "pusher"])
-async def test_readers_of_twenty_thousand_mixed_events_see_the_same(clock: VirtualClock, like: Like) -> None:
+@pytest.mark.parametrize(
+    "events", [pytest.param(MANY, marks=pytest.mark.long), pytest.param(WHOLE, marks=pytest.mark.nightly)]
+)
+async def test_readers_of_many_mixed_events_see_the_same(
+    clock: VirtualClock, events: int, like: Like
+) -> None:
     """Their networks reorder and repeat, each in its own way; texts, versions, counts and order are equal."""
     stage, chance = Stage(clock, like=like), Random(20_260_101)
     peers, written = [stage.peer(user) for user in ("ada", "dora", "eve", "finn")], list[Ident]()
@@ -58,13 +63,13 @@ async def test_readers_of_twenty_thousand_mixed_events_see_the_same(clock: Virtu
             (bob, Faults(duplicate=0.05, reorder=0.2, delay=(0.0, 0.2))),
             (cleo, Faults(duplicate=0.2, reorder=0.05, delay=(0.0, 0.1))),
         ):
-            await chat.channel(C, keep=EVENTS).attach(timeout=10)
+            await chat.channel(C, keep=WHOLE).attach(timeout=10)
             stage.hub.network.set_faults(faults, chat.user.id)
-        for start in range(0, EVENTS, STEP):
+        for start in range(0, events, STEP):
             tell(peers, written, chance, range(start, start + STEP))
             await asyncio.sleep(1)
         await asyncio.sleep(120)
 
         assert drawn(bob) == drawn(cleo)
-        assert counters(bob)["duplicate"] > EVENTS / 50 < counters(cleo)["duplicate"]
+        assert counters(bob)["duplicate"] > events / 50 < counters(cleo)["duplicate"]
         assert counters(bob)["inbox_overflow"] == counters(cleo)["inbox_overflow"] == 0
