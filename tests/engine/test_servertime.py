@@ -117,3 +117,25 @@ def test_who_waits_for_time_is_told_once_it_is_confirmed() -> None:
     time.confirm(START + HOUR)
 
     assert told == [START, START + HOUR]
+
+
+def test_milliseconds_say_what_the_time_says() -> None:
+    """After contacts and sleeps as before them: the clocks of messages follow these (D4)."""
+    clock = VirtualClock(START)
+    time = ServerTime(clock)
+    told: list[tuple[int, int]] = []
+
+    def look() -> None:
+        _ = time.sleeps()
+        told.append((time.now_ms(), int(time.now().timestamp() * 1000)))
+
+    look()
+    time.confirm(START + 3 * HOUR)
+    look()
+    clock.jump(600)
+    look()
+    time.confirm(None)
+    look()
+
+    assert [milliseconds for milliseconds, _ in told] == [moment for _, moment in told]
+    assert len({moment for _, moment in told}) == 4
