@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit.core.fact import Fact
+from chatkit.core.fold import MessageFold, Voucher
 from chatkit.core.receipts import Marks
 from chatkit.core.timeline import Timeline
-from chatkit.core.unread import tally
+from chatkit.core.unread import MOST, Faces, tally
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import DELIVERED, READ, UNREAD, Register, place_text
@@ -155,7 +157,7 @@ def test_what_is_counted(start: Start, expected: tuple[int, int, int | None, boo
     place, way = start
     key = None if place is None else OrderKey(1, f"{place:020d}")
 
-    found = tally(reversed(kept.window), "bob", start=key, again=way == "from")
+    found = tally(reversed(kept.window), "bob", Faces(), start=key, again=way == "from")
 
     first = None if found.first is None else int(found.first.serial)
     assert (found.messages, found.mentions, first, found.reached) == expected
@@ -168,4 +170,18 @@ def test_what_the_log_lacks_is_not_counted() -> None:
     _ = kept.mark_orphaned()
     _ = kept.apply(message(3))
 
-    assert tally(reversed(kept.window), "bob", start=None, again=False).messages == 1
+    assert tally(reversed(kept.window), "bob", Faces(), start=None, again=False).messages == 1
+
+
+def test_what_counting_keeps_of_messages_is_bounded_and_no_text() -> None:
+    """An edit is looked at anew; what a delete erases is nowhere else (D26, I10)."""
+    faces, hush = Faces(), {"type": "text", "text": "hush"}
+    kept = timeline(message(1, mentions=["bob"], body=hush))
+    assert faces.of(next(iter(kept.window))) == (True, ("bob",))
+    kept.apply(message(2, kind="message.update", ref=ref(1), mentions=["cleo"], body=hush))
+    assert faces.of(next(iter(kept.window))) == (True, ("cleo",))
+    assert b"hush" not in pickle.dumps(faces)
+
+    for place in range(3, MOST + 5):
+        faces.of(MessageFold.created(message(place), Voucher("provider", "log", stamped=True)))
+    assert len(faces._known) == MOST

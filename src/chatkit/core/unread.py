@@ -6,16 +6,19 @@ channel itself, above the read mark or from the place on that was marked unread.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chatkit.core.timeline_bytes import reparse
 from chatkit.model.names import EVERYONE
-from chatkit.model.order import OrderKey
+from chatkit.model.order import Ident, OrderKey
 
 if TYPE_CHECKING:
     from chatkit.core.fold import MessageFold
+
+MOST: Final = 10_000
+"""Messages of which it is kept what counting asks."""
 
 
 class Tally(NamedTuple):
@@ -29,12 +32,35 @@ class Tally(NamedTuple):
     """A message was met that is read: nothing unread lies below what is loaded."""
 
 
-def tally(newest_first: Iterable[MessageFold], user: str, *, start: OrderKey | None, again: bool) -> Tally:
+class Faces:
+    """What counting asks of messages, kept while they are as they were; of their texts nothing is (D26)."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Ident, int, int], tuple[bool, tuple[str, ...]]] = OrderedDict()
+
+    def of(self, fold: MessageFold) -> tuple[bool, tuple[str, ...]]:
+        """Return whether a message stands in the channel itself, and whom it mentions as it is now."""
+        state = fold.ident, hash(fold.data), hash(fold.edit)
+        found = self._known.get(state)
+        if found is None:
+            created = reparse(fold.data)
+            shown = created if fold.edit is None else reparse(fold.edit)
+            stands = created.thread is None or created.also
+            found = self._known[state] = stands, tuple(shown.mentions or created.mentions)
+            if len(self._known) > MOST:
+                self._known.popitem(last=False)
+        return found
+
+
+def tally(
+    newest_first: Iterable[MessageFold], user: str, faces: Faces, *, start: OrderKey | None, again: bool
+) -> Tally:
     """Count what is unread of loaded messages.
 
     Args:
         newest_first: The messages, descending.
         user: Who reads.
+        faces: Of the channel.
         start: Up to where all is read; `None`: nothing is.
         again: The message at `start` is unread itself.
     """
@@ -45,17 +71,9 @@ def tally(newest_first: Iterable[MessageFold], user: str, *, start: OrderKey | N
             return Tally(messages, mentions, first, reached=True)
         if fold.deleted or fold.user == user or "orphaned" in fold.flags:
             continue
-        stands, named = _face(fold.data, fold.edit)
+        stands, named = faces.of(fold)
         if stands:
             messages += 1
             mentions += user in named or EVERYONE in named
             first = fold
     return Tally(messages, mentions, first)
-
-
-@lru_cache(4_096)
-def _face(data: bytes, edit: bytes | None) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a message stands in the channel itself, and whom it mentions as it is now."""
-    created = reparse(data)
-    shown = created if edit is None else reparse(edit)
-    return created.thread is None or created.also, tuple(shown.mentions or created.mentions)

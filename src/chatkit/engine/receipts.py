@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlia
 from weakref import WeakValueDictionary
 
 from chatkit.core.receipts import PUBLIC, Marks
-from chatkit.core.unread import Tally, tally
+from chatkit.core.unread import Faces, Tally, tally
 from chatkit.model.events import ReceiptAdvanced
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import DELIVERED, READ, UNREAD, Register, place_text
@@ -83,6 +83,7 @@ class ReceiptBook:
         self._stored: dict[str, list[Register]] = {}
         self._answers: dict[str, tuple[int, Unread]] = {}
         self._restored = False
+        self._faces = Faces()
 
     @property
     def watched(self) -> bool:
@@ -224,7 +225,7 @@ class ReceiptBook:
     def tally(self, user: str) -> Tally:
         """Count what a user has not read of what is loaded."""
         start, again = self._start(user)
-        return tally(reversed(self._timeline.window), user, start=start, again=again)
+        return tally(reversed(self._timeline.window), user, self._faces, start=start, again=again)
 
     def first_loaded(self, user: str) -> First:
         """Return where the oldest loaded message stands that a user has not read."""
