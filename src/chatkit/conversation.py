@@ -203,11 +203,7 @@ class Conversation(Reading):
             NotAllowed: It is not mine and no log is there to know moderators.
             MessageNotFound: There is no such message.
         """
-        self._chat.check_use()
-        target = await self._target(message)
-        if self._chat.engine.context.log is None:
-            self._check_author(target, "delete")
-        return await self._change("message.delete", target, _about(message))
+        return await self._show("message.delete", "delete", message)
 
     async def undelete(self, message: MessageRef, /) -> Delivery:
         """Bring back a deleted message of mine, or as a moderator anyone's; a text that was erased stays so.
@@ -216,11 +212,7 @@ class Conversation(Reading):
             NotAllowed: It is not mine and no log is there to know moderators.
             MessageNotFound: There is no such message.
         """
-        self._chat.check_use()
-        target = await self._target(message)
-        if self._chat.engine.context.log is None:
-            self._check_author(target, "restore")
-        return await self._change("message.restore", target, _about(message))
+        return await self._show("message.restore", "restore", message)
 
     async def forward(self, message: MessageRef, /, *, key: str | None = None) -> Delivery:
         """Send what a message of this or another channel says, as a new message of mine.
@@ -298,6 +290,14 @@ class Conversation(Reading):
         return await emit(chat.engine, chat.user.id, self._name, f"x.{name}", body)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    async def _show(self, kind: str, verb: str, message: MessageRef) -> Delivery:
+        """Delete a message or bring it back; without a log, which knows moderators, its author alone."""
+        self._chat.check_use()
+        target = await self._target(message)
+        if self._chat.engine.context.log is None:
+            self._check_author(target, verb)
+        return await self._change(kind, target, _about(message))
 
     async def _change(
         self, kind: str, target: Ident, about: Message | None, body: Mapping[str, Any] | None = None
