@@ -1,14 +1,12 @@
-"""Ephemeral envelopes of this client: made, measured and written, never queued (D25)."""
+"""Ephemeral envelopes of this client: measured and written, never queued (D25)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chatkit.engine.emitting import passing_envelope
 from chatkit.errors import ChatkitError, MessageTooLarge
-from chatkit.model.envelope import Envelope
-from chatkit.model.ids import new_message_id
-from chatkit.model.values import format_time
 
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
@@ -31,19 +29,9 @@ async def emit(
         InvalidMessage: It cannot be sent; the field is named.
         MessageTooLarge: It does not fit a frame of the provider.
     """
-    context = engine.context
-    fields = {
-        "v": 1,
-        "id": new_message_id(context.server_time.now_ms(), context.random),
-        "kind": kind,
-        "channel": channel,
-        "sender": {"user": user, "device": engine.outbox.device},
-        "at": format_time(context.clock.wall()),
-        "body": dict(body),
-        "ttl": ttl,
-    }
+    context, device = engine.context, engine.outbox.device
     try:
-        data = Envelope.from_dict(fields).encode()
+        data = passing_envelope(context, channel, kind, body, user=user, device=device, ttl=ttl)
     except ChatkitError as error:
         error.channel = channel
         raise

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from chatkit.engine.emitting import passing_envelope
 from chatkit.errors import InvalidMessage
-from chatkit.model.envelope import Envelope
-from chatkit.model.ids import is_message_id, new_message_id
+from chatkit.model.ids import is_message_id
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import DELIVERED, READ, Register, check
-from chatkit.model.values import format_time
 
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
@@ -39,17 +38,7 @@ def announcement(
         body |= {"id": register.value, "epoch": register.key.epoch, "serial": register.key.serial}
         if log_id is not None:
             body["log"] = log_id
-    return Envelope.pack(
-        {
-            "v": 1,
-            "id": new_message_id(context.server_time.now_ms(), context.random),
-            "kind": f"state.{name}",
-            "channel": channel,
-            "sender": {"user": context.user, "device": device},
-            "at": format_time(context.server_time.now()),
-            "body": body,
-        }
-    )
+    return passing_envelope(context, channel, f"state.{name}", body, user=context.user, device=device)
 
 
 def announced(passing: Passing, channel: str) -> Announced | None:
