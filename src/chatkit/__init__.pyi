@@ -76,6 +76,7 @@ from chatkit.model.views import FlushReport as FlushReport
 from chatkit.model.views import Health as Health
 from chatkit.model.views import OutboxView as OutboxView
 from chatkit.model.views import Page as Page
+from chatkit.model.views import ThreadInfo as ThreadInfo
 from chatkit.model.views import TimelineChange as TimelineChange
 from chatkit.model.views import TimelineView as TimelineView
 from chatkit.model.views import Unread as Unread
@@ -89,6 +90,7 @@ from chatkit.refs import MessageRef as MessageRef
 from chatkit.refs import Position as Position
 from chatkit.source import Source as Source
 from chatkit.stream import Stream as Stream
+from chatkit.thread import Thread as Thread
 from chatkit.timeline import Timeline as Timeline
 from chatkit.typists import Typing as Typing
 
@@ -168,6 +170,8 @@ __all__ = [
     "StoreLocked",
     "Stream",
     "Text",
+    "Thread",
+    "ThreadInfo",
     "Timeline",
     "TimelineChange",
     "TimelineView",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Self, get_args
+from weakref import WeakValueDictionary
 
 from chatkit.conversation import Conversation
-from chatkit.handlers import HandlerRunner
-from chatkit.model.cursor import START
-from chatkit.refs import Position, origin_of, place_of
+from chatkit.delivery import Delivery
+from chatkit.errors import MessageNotFound
+from chatkit.model.message import Message
+from chatkit.thread import Thread
 
 if TYPE_CHECKING:
     from chatkit.client import Chat
-    from chatkit.engine.subscription import Subscription
+    from chatkit.engine.receipts import Mode
     from chatkit.errors import ChatkitError
-    from chatkit.model.events import Event
-    from chatkit.timeline import Timeline
-    from chatkit.typists import Typing
+    from chatkit.model.order import Ident
+    from chatkit.refs import MessageRef
+    from chatkit.shared import Shared
 
 ChannelState = Literal["detached", "attaching", "attached", "suspended", "failed"]
 STATES = frozenset(get_args(ChannelState))
@@ -30,15 +31,18 @@ class Channel(Conversation):
     """
 
     def __init__(
-        self, chat: Chat, name: str, kind: str, keep: int, *, timeline: Timeline, typing: Typing
+        self, chat: Chat, shared: Shared, name: str, *, kind: str, keep: int, receipts: Mode
     ) -> None:
         self._chat = chat
+        self._shared = shared
         self._name = self._place = name
         self._kind = kind
         self._keep = keep
-        self._handlers: dict[Callable[..., object], list[HandlerRunner]] = {}
-        self.timeline = timeline
-        self.typing = typing
+        self._handlers = {}
+        self._threads: WeakValueDictionary[Ident, Thread] = WeakValueDictionary()
+        self.timeline = shared.timeline(name, keep)
+        self.typing = shared.typing(self._channel_engine, chat.user.id)
+        self.receipts = shared.receipt(self._channel_engine, chat.user.id, receipts, self.get)
 
     @property
     def name(self) -> str:
@@ -64,6 +68,23 @@ class Channel(Conversation):
     def error(self) -> ChatkitError | None:
         """Why it is not attached; `None` while it is."""
         return self._channel_engine.error
+
+    def thread(self, message: MessageRef) -> Thread:
+        """Return the thread under a message; no I/O, the same object while somebody holds it.
+
+        Args:
+            message: The message replied to. Of a reply it is the thread that the reply is in: threads have
+                no threads of their own.
+
+        Raises:
+            MessageNotFound: It is named by an id that is not loaded, or is of another channel.
+        """
+        self._chat.check_use()
+        root = self._root_of(message)
+        found = self._threads.get(root)
+        if found is None:
+            found = self._threads[root] = Thread(self._chat, self._shared, self._channel_engine, root, self)
+        return found
 
     async def attach(self, *, timeout: float | None = None) -> None:
         """Start receiving, and wait until it is so.
@@ -103,25 +124,34 @@ class Channel(Conversation):
     def __repr__(self) -> str:
         return f"Channel({self._name!r})"
 
-    @property
-    def _runners(self) -> dict[Callable[..., object], list[HandlerRunner]]:
-        return self._handlers
+    def _root_of(self, message: MessageRef) -> Ident:
+        """Return what names the message replied to."""
+        if not isinstance(message, Message):
+            message = self._loaded(message)
+        if message.channel != self._name:
+            raise MessageNotFound(
+                "the message is of another channel", channel=self._name, message_id=message.message_id
+            )
+        return message.root or message.ident
 
-    def _translate(self, event: Event) -> Event:
-        return self._chat.as_seen(event)
-
-    def _subscribe(
-        self, kinds: tuple[type[Event], ...], since: Position | None, buffer: int, overflow: str
-    ) -> Subscription:
-        self._chat.check_use()
-        engine = self._chat.engine
-        return engine.subscribe(
-            kinds,
-            self._channel_engine,
-            viewer=self._chat.user.id,
-            since=None if since is None else place_of(since, self._name, engine),
-            from_start=since == START,
-            origin=None if since is None else origin_of(since),
-            buffer=buffer,
-            overflow=overflow,
-        )
+    def _loaded(self, named: Delivery | str) -> Message:
+        """Return a message that is loaded or queued."""
+        view, found = self._channel_engine.view, None
+        if isinstance(named, Delivery):
+            message_id = named.target.id
+            if named.channel == self._name:
+                found = view.get(named.target)
+        else:
+            message_id = str(named)
+            found = self._channel_engine.timeline.find(message_id)
+            entry = self._chat.engine.outbox.by_message(message_id)
+            if found is None and entry is not None and entry.row.channel == self._name:
+                found = view.get(entry.row.ident)
+        if found is None:
+            raise MessageNotFound(
+                "the message is not loaded here",
+                hint="Read it first, and give what `await channel.get(message_id)` returns.",
+                channel=self._name,
+                message_id=message_id,
+            )
+        return found

@@ -18,7 +18,7 @@ from chatkit.model.events import Event, MessageEvent, MessageUpdated, ReceiptAdv
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
 from chatkit.model.options import Draft
-from chatkit.receipts import MODES, Receipts, count_all
+from chatkit.receipts import MODES, count_all
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
@@ -197,9 +197,7 @@ class Chat(Source):
             )
         found = self._channels.get(name)
         if found is None:
-            timeline, typing = self._shared.timeline(name, keep), self._shared.typing(name, self._user.id)
-            found = Channel(self, name, kind, keep, timeline=timeline, typing=typing)
-            found.receipts = self._receipts(found, receipts)
+            found = Channel(self, self._shared, name, kind=kind, keep=keep, receipts=receipts)
             self._channels[name] = found
         elif found.keep != keep or found.receipts.mode != receipts:
             raise StateError("the channel was asked for with other options before", channel=name)
@@ -287,20 +285,6 @@ class Chat(Source):
         for older in self.engine.outbox.older_edits(delivery.id, target):
             with suppress(StoreError):  # at worst a later life sends it too, before the newer one
                 _ = await self.engine.outbox.discard(older)
-
-    def _receipts(self, channel: Channel, mode: Mode) -> Receipts:
-        """Return this user's receipts in a channel; one object for each user, whichever client asks."""
-        place = channel.name, self._user.id
-        found = self._shared.receipts.get(place)
-        if found is None:
-            engine = self.engine.channels[channel.name]
-            found = Receipts(self._shared, engine, self._user.id, mode, channel.get)
-            self._shared.receipts[place] = found
-        elif found.mode != mode:
-            raise StateError(
-                "the user's receipts were asked for with other options before", channel=channel.name
-            )
-        return found
 
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""

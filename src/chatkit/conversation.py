@@ -11,6 +11,7 @@ from chatkit.delivery import Delivery
 from chatkit.errors import (
     CapabilityError,
     ChatkitError,
+    ConfigError,
     InvalidMessage,
     NotAllowed,
 )
@@ -39,7 +40,7 @@ EVENT_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 class Conversation(Reading):
-    """Sending and changing messages of one channel, and reading them."""
+    """Sending and changing messages of one channel, or thread, and reading them."""
 
     typing: Typing
     receipts: Receipts
@@ -59,6 +60,7 @@ class Conversation(Reading):
         meta: Mapping[str, Any] = EMPTY,
         expires_in: float | None = None,
         send_at: datetime | None = None,
+        also_in_channel: bool = False,
     ) -> Delivery:
         """Queue a message; returns once it is safe, offline too.
 
@@ -75,6 +77,7 @@ class Conversation(Reading):
             meta: Text to text, at most 1 kB.
             expires_in: Seconds after which it is not to be sent any more; at most the outbox's age.
             send_at: Not to be sent before; with a zone.
+            also_in_channel: Show a reply in a thread in the channel, too.
 
         Raises:
             InvalidMessage: It cannot be sent as it is; the field is named.
@@ -85,13 +88,19 @@ class Conversation(Reading):
         """
         chat = self._chat
         chat.check_use()
+        if also_in_channel and self._thread is None:
+            raise ConfigError(
+                "also_in_channel= is for replies in a thread",
+                hint="Write `channel.thread(message).send(..., also_in_channel=True)`.",
+                channel=self._name,
+            )
         users = self._named(list_of_users, mentions)
         if not is_mapping(meta):
             raise InvalidMessage(
                 "meta: is no mapping of text to text", hint='Write meta={"name": "text"}.', channel=self._name
             )
         shown = await chat.outgoing(Draft(channel=self._name, content=content, meta=meta))
-        ref = None if reply_to is None else await self._target(reply_to)
+        ref = None if reply_to is None else await self.ident_of(reply_to)
         delivery = await chat.queue(
             Wish(
                 kind="message.create",
@@ -99,6 +108,8 @@ class Conversation(Reading):
                 channel=self._name,
                 body=self._named(encode_body, shown.content),
                 ref=_ref(ref),
+                thread=self._root,
+                also=also_in_channel,
                 topic=topic,
                 mentions=users,
                 meta=shown.meta,
@@ -142,7 +153,7 @@ class Conversation(Reading):
         """
         chat = self._chat
         chat.check_use()
-        ref = None if reply_to is None else _ref(await self._target(reply_to))
+        ref = None if reply_to is None else _ref(await self.ident_of(reply_to))
 
         async def write(text: str, delivery: Delivery | None, /, *, incomplete: bool) -> Delivery:
             shown = await chat.outgoing(Draft(channel=self._name, content=text))
@@ -151,7 +162,8 @@ class Conversation(Reading):
                 body["incomplete"] = True
             about: dict[str, Any] = {"user": chat.user.id, "channel": self._name, "meta": shown.meta}
             if delivery is None:
-                return await chat.queue(Wish(kind="message.create", body=body, ref=ref, key=key, **about))
+                made = Wish(kind="message.create", body=body, ref=ref, thread=self._root, key=key, **about)
+                return await chat.queue(made)
             target = delivery.target
             change = await chat.queue(Wish(kind="message.update", body=body, ref=_ref(target), **about))
             await chat.replace_older_edits(change, target)
@@ -179,7 +191,7 @@ class Conversation(Reading):
         log = chat.engine.context.log
         if expected_version is not None and (log is None or "fence" not in log.capabilities):
             raise CapabilityError("nothing here can check expected_version", channel=self._name)
-        target = await self._target(message)
+        target = await self.ident_of(message)
         self._check_author(target, "edit")
         shown = await chat.outgoing(Draft(channel=self._name, content=content))
         delivery = await chat.queue(
@@ -287,14 +299,19 @@ class Conversation(Reading):
         if not is_mapping(data):
             raise InvalidMessage("data: is no mapping", hint='Write {"name": value}.', channel=self._name)
         body = {"type": "custom", "data": dict(data)}
-        return await emit(chat.engine, chat.user.id, self._name, f"x.{name}", body)
+        kind = f"x.{name}"
+        return await emit(chat.engine, chat.user.id, self._name, kind, body, thread=self._root)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    @property
+    def _root(self) -> Ident | None:
+        return None if self._thread is None else self._thread.thread
 
     async def _show(self, kind: str, verb: str, message: MessageRef) -> Delivery:
         """Delete a message or bring it back; without a log, which knows moderators, its author alone."""
         self._chat.check_use()
-        target = await self._target(message)
+        target = await self.ident_of(message)
         if self._chat.engine.context.log is None:
             self._check_author(target, verb)
         return await self._change(kind, target, _about(message))
@@ -317,7 +334,7 @@ class Conversation(Reading):
     async def _react(self, kind: str, message: MessageRef, emoji: str) -> Delivery:
         self._chat.check_use()
         body = {"type": "reaction", "emoji": self._named(emoji_key, emoji)}
-        return await self._change(kind, await self._target(message), _about(message), body)
+        return await self._change(kind, await self.ident_of(message), _about(message), body)
 
     def _check_author(self, target: Ident, verb: str) -> None:
         if target.user != self._chat.user.id:

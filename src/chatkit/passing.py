@@ -10,10 +10,18 @@ from chatkit.errors import ChatkitError, MessageTooLarge
 
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
+    from chatkit.model.order import Ident
 
 
 async def emit(
-    engine: Engine, user: str, channel: str, kind: str, body: Mapping[str, Any], *, ttl: int | None = None
+    engine: Engine,
+    user: str,
+    channel: str,
+    kind: str,
+    body: Mapping[str, Any],
+    *,
+    thread: Ident | None = None,
+    ttl: int | None = None,
 ) -> bool:
     """Write an ephemeral envelope; returns whether there was a connection to write it to.
 
@@ -23,6 +31,7 @@ async def emit(
         channel: Where it goes.
         kind: `typing`, `presence.*` or `x.*`.
         body: JSON-ready.
+        thread: The message in whose thread it is.
         ttl: Milliseconds that it holds.
 
     Raises:
@@ -31,7 +40,9 @@ async def emit(
     """
     context, device = engine.context, engine.outbox.device
     try:
-        data = passing_envelope(context, channel, kind, body, user=user, device=device, ttl=ttl)
+        data = passing_envelope(
+            context, channel, kind, body, user=user, device=device, thread=thread, ttl=ttl
+        )
     except ChatkitError as error:
         error.channel = channel
         raise

@@ -13,7 +13,7 @@ from chatkit.model.cursor import START, Cursor, Spot, encode_cursor
 from chatkit.model.message import Message
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.views import Page
-from chatkit.refs import MessageRef, Position, place_of
+from chatkit.refs import MessageRef, Position, origin_of, place_of
 from chatkit.searching import search
 from chatkit.source import Source
 from chatkit.timeline import as_own, read_message
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from chatkit.client import Chat
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.engine import Engine
+    from chatkit.engine.subscription import Subscription
+    from chatkit.engine.thread import ThreadFeed
+    from chatkit.handlers import HandlerRunner
+    from chatkit.model.events import Event
+    from chatkit.model.order import Place
     from chatkit.ports import Folded, Log, Messages
     from chatkit.timeline import Timeline
 
@@ -35,6 +40,9 @@ class Reading(Source):
     timeline: Timeline
     _chat: Chat
     _name: str
+    _handlers: dict[Callable[..., object], list[HandlerRunner]]
+    _thread: ThreadFeed | None = None
+    """The thread that it is; `None`: the channel."""
 
     def _engine_now(self) -> Engine:
         return self._chat.engine
@@ -51,11 +59,7 @@ class Reading(Source):
             TransportError: It is not known here and the log gave no answer.
         """
         self._chat.check_use()
-        ident = await self._target(message)
-        shown = self.timeline.lookup(ident)
-        if shown is not None:
-            return as_own(shown, self._chat.user.id)
-        return await read_message(self._engine_now(), self._name, ident, self._chat.user.id)
+        return await self.message_of(await self.ident_of(message))
 
     async def versions(self, message: MessageRef, /) -> tuple[Message, ...]:
         """Return a message as it was at each version, oldest first: created, edited, deleted, restored.
@@ -68,7 +72,7 @@ class Reading(Source):
             TransportError: No answer; safe to repeat.
         """
         self._chat.check_use()
-        target = await self._target(message)
+        target = await self.ident_of(message)
         return await read_versions(self._engine_now(), self._name, target, self._chat.user.id)
 
     async def history(
@@ -109,9 +113,7 @@ class Reading(Source):
         middle = None if around is None else place_of(around, self._name, engine)
         if before == START:
             return Page(items=())
-        found = await self._read(
-            lambda log: log.messages(self._name, before=below, after=above, around=middle, limit=limit)
-        )
+        found = await self._page(before=below, after=above, around=middle, limit=limit)
         shown = [await self._shown(folded, found) for folded in found.items]
         items = [message for message in shown if message is not None]
         ascending = after is not None or around is not None
@@ -182,8 +184,15 @@ class Reading(Source):
 
     # -- inside ----------------------------------------------------------------------------------------
 
-    async def _target(self, message: MessageRef) -> Ident:
-        """Return who wrote a message, and its id (D1)."""
+    async def message_of(self, ident: Ident) -> Message:
+        """Return a message by what names it; for the library itself."""
+        shown = self.timeline.lookup(ident)
+        if shown is not None:
+            return as_own(shown, self._chat.user.id)
+        return await read_message(self._engine_now(), self._name, ident, self._chat.user.id)
+
+    async def ident_of(self, message: MessageRef) -> Ident:
+        """Return who wrote a message, and its id (D1); for the library itself."""
         if isinstance(message, Message | Delivery):
             if message.channel != self._name:
                 raise MessageNotFound(
@@ -196,6 +205,9 @@ class Reading(Source):
                 channel=self._name,
             )
         known = self.timeline.find(message)
+        if known is None:
+            await self._channel_engine.restored()
+            known = self.timeline.find(message)
         if known is not None:
             return known.ident
         entry = self._engine_now().outbox.by_message(message)
@@ -207,6 +219,13 @@ class Reading(Source):
                 return found.items[0].ident
         raise MessageNotFound("there is no such message here", channel=self._name, message_id=message)
 
+    async def _page(
+        self, *, before: Place | None, after: Place | None, around: Place | None, limit: int
+    ) -> Messages:
+        return await self._read(
+            lambda log: log.messages(self._name, before=before, after=after, around=around, limit=limit)
+        )
+
     async def _read(self, call: Callable[[Log], Awaitable[Messages]]) -> Messages:
         context = self._engine_now().context
         log = context.need_log(self._name)
@@ -216,3 +235,29 @@ class Reading(Source):
         message = self.timeline.told(folded, as_of=page.as_of, provisional=page.provisional)
         message = as_own(message, self._chat.user.id)
         return await self._engine_now().presenter.show(message, message.message_id)
+
+    # -- as a source ------------------------------------------------------------------------------------
+
+    @property
+    def _runners(self) -> dict[Callable[..., object], list[HandlerRunner]]:
+        return self._handlers
+
+    def _translate(self, event: Event) -> Event:
+        return self._chat.as_seen(event)
+
+    def _subscribe(
+        self, kinds: tuple[type[Event], ...], since: Position | None, buffer: int, overflow: str
+    ) -> Subscription:
+        self._chat.check_use()
+        engine = self._chat.engine
+        return engine.subscribe(
+            kinds,
+            self._channel_engine,
+            viewer=self._chat.user.id,
+            since=None if since is None else place_of(since, self._name, engine),
+            from_start=since == START,
+            origin=None if since is None else origin_of(since),
+            buffer=buffer,
+            overflow=overflow,
+            thread=self._thread,
+        )

@@ -18,13 +18,14 @@ from chatkit.stream import Stream, Watched
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.engine import Engine
+    from chatkit.engine.thread import ThreadFeed
     from chatkit.shared import Shared
 
 MODES: Final[frozenset[str]] = frozenset(get_args(Mode))
 
 
 class Receipts:
-    """The receipts of one user in one channel; `channel.receipts`.
+    """The receipts of one user in one channel, or thread; `channel.receipts`, `thread.receipts`.
 
     Marks are last-value registers beside the messages. They work offline, survive restarts and never go back;
     the user's other devices follow. They are announced at most every 2 seconds a user, and not at all where
@@ -32,7 +33,7 @@ class Receipts:
 
     Args:
         owner: The life of the client.
-        channel: The channel's machinery.
+        channel: The machinery of the channel, or of the thread.
         user: Whose they are.
         mode: Which marks others are told.
         get: Returns a message that is named by its id.
@@ -41,7 +42,7 @@ class Receipts:
     def __init__(
         self,
         owner: Shared,
-        channel: ChannelEngine,
+        channel: ChannelEngine | ThreadFeed,
         user: str,
         mode: Mode,
         get: Callable[[MessageRef], Awaitable[Message]],
@@ -58,7 +59,7 @@ class Receipts:
 
     @property
     def unread(self) -> Unread:
-        """What the user has not read: messages of others in the channel itself, not deleted.
+        """What the user has not read: messages of others in the channel itself, or the thread, not deleted.
 
         At once and without I/O, from what is loaded or what the log said last; `exact=False`: at least so
         many, as far as this client knows. That is so offline, without a log that keeps marks, until the log

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from chatkit.connection import Connection, reason_of
@@ -20,6 +20,7 @@ from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChan
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
+from chatkit.receipts import Receipts
 from chatkit.source import running_loop
 from chatkit.timeline import Timeline, message_of, read_message
 from chatkit.typists import Typing
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.context import Context
     from chatkit.engine.outbox import OutboxEntry
+    from chatkit.engine.receipts import Mode
+    from chatkit.engine.thread import ThreadFeed
     from chatkit.errors import ChatkitError
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
     from chatkit.model.message import Message
     from chatkit.ports import Middleware
-    from chatkit.receipts import Receipts
+    from chatkit.refs import MessageRef
+
+    Feed: TypeAlias = ChannelEngine | ThreadFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +65,10 @@ class Shared:
         self.setup = setup
         self.middleware: list[Middleware] = []
         self.timelines: dict[str, Timeline] = {}
-        # Both by channel and user, and weak: a backend speaks for very many users, each for a moment.
-        self.receipts: WeakValueDictionary[tuple[str, str], Receipts] = WeakValueDictionary()
-        self.typings: WeakValueDictionary[tuple[str, str], Typing] = WeakValueDictionary()
+        self.threads: WeakValueDictionary[ThreadFeed, Timeline] = WeakValueDictionary()
+        # Both by place and user, and weak: a backend speaks for very many users, each for a moment.
+        self.receipts: WeakValueDictionary[tuple[Feed, str], Receipts] = WeakValueDictionary()
+        self.typings: WeakValueDictionary[tuple[Feed, str], Typing] = WeakValueDictionary()
         self.connection = Connection(lambda: self.engine.link, self)
         self.outbox = Outbox(self)
         self.report: CloseReport | None = None
@@ -187,7 +193,7 @@ class Shared:
         await asyncio.wait({draining})
         found = report(engine, before)
         left = await engine.aclose()
-        for timeline in self.timelines.values():
+        for timeline in self._drawn():
             timeline.close()
         for typing in tuple(self.typings.values()):
             typing.close()
@@ -205,16 +211,38 @@ class Shared:
         found = self.timelines.get(name)
         if found is None:
             self.engine.channel(name, keep)
-            found = self.timelines[name] = Timeline(self.engine, name, self)
+            found = self.timelines[name] = Timeline(self.engine, self.engine.channels[name], self)
             for entry in self.engine.outbox.of_channel(name):
                 self.show(entry)
         return found
 
-    def typing(self, name: str, user: str) -> Typing:
-        """Return who types in a channel, as a user is to see it; the channel is known."""
-        found = self.typings.get((name, user))
+    def thread(self, feed: ThreadFeed) -> Timeline:
+        """Return the timeline of a thread."""
+        found = self.threads.get(feed)
         if found is None:
-            self.typings[name, user] = found = Typing(self, name, user)
+            found = self.threads[feed] = Timeline(self.engine, feed, self)
+        return found
+
+    def typing(self, feed: Feed, user: str) -> Typing:
+        """Return who types in a channel or thread, as a user is to see it."""
+        found = self.typings.get((feed, user))
+        if found is None:
+            self.typings[feed, user] = found = Typing(self, feed, user)
+        return found
+
+    def receipt(self, feed: Feed, user: str, mode: Mode, get: Callable[[MessageRef], Any]) -> Receipts:
+        """Return a user's receipts in a channel or thread; one object, whichever client asks.
+
+        Raises:
+            StateError: They were asked for with another mode.
+        """
+        found = self.receipts.get((feed, user))
+        if found is None:
+            self.receipts[feed, user] = found = Receipts(self, feed, user, mode, get)
+        elif found.mode != mode:
+            raise StateError(
+                "the user's receipts were asked for with other options before", channel=feed.name
+            )
         return found
 
     def delivery(self, entry: OutboxEntry) -> Delivery:
@@ -252,6 +280,16 @@ class Shared:
         timeline = self.timelines.get(entry.row.channel)
         if timeline is not None and entry.row.ident.user == self.setup.context.user:
             timeline.show(entry)
+            self._redraw(entry.row.channel)
+
+    def _drawn(self) -> tuple[Timeline, ...]:
+        return (*self.timelines.values(), *self.threads.values())
+
+    def _redraw(self, channel: str) -> None:
+        """Tell readers of a channel's timeline, and of its threads'."""
+        for timeline in self._drawn():
+            if timeline.channel == channel:
+                timeline.changed()
 
     # -- told by the engine -----------------------------------------------------------------------------
 
@@ -263,7 +301,7 @@ class Shared:
                 event_id=self._new_id(), at=engine.context.clock.wall(), own=True, view=engine.link.view
             )
         )
-        for timeline in self.timelines.values():
+        for timeline in self._drawn():
             timeline.changed()
         if engine.link.state is State.FAILED:
             engine.dispatcher.close(self._failure())
@@ -271,9 +309,7 @@ class Shared:
                 delivery.changed()
 
     def _channel_changed(self, channel: ChannelEngine) -> None:
-        timeline = self.timelines.get(channel.name)
-        if timeline is not None:
-            timeline.changed()
+        self._redraw(channel.name)
         told = (channel.state, channel.error)
         if self._told.get(channel.name) == told:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakMethod
 
 from chatkit.core.attachment import State as AttachState
 from chatkit.core.fold import Voucher
@@ -21,7 +22,9 @@ from chatkit.refs import Position, place_of
 from chatkit.stream import Stream, Watched
 
 if TYPE_CHECKING:
+    from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.engine import Engine
+    from chatkit.engine.thread import ThreadFeed
     from chatkit.ports import Folded
     from chatkit.shared import Shared
 
@@ -29,22 +32,34 @@ MOST_AT_ONCE = 1_000
 
 
 class Timeline:
-    """Messages of a channel, oldest first, as `view` and as a stream of views.
+    """Messages of a channel, or replies of a thread, oldest first, as `view` and as a stream of views.
 
     Args:
         engine: The client's machinery.
-        channel: The channel's name.
+        feed: The channel's, or the thread's.
         owner: The life of the client.
     """
 
-    def __init__(self, engine: Engine, channel: str, owner: Shared) -> None:
+    def __init__(self, engine: Engine, feed: ChannelEngine | ThreadFeed, owner: Shared) -> None:
         self._engine = engine
         self._owner = owner
-        self._name = channel
-        self._channel = engine.channels[channel]
-        self._channel.on_view = self.changed
+        self._name = feed.name
+        self._channel = feed
+        changed = WeakMethod(self.changed)
+
+        def redraw() -> None:
+            tell = changed()  # weak: a thread goes when nobody shows it any more
+            if tell is not None:
+                tell()
+
+        feed.on_view = redraw
         self._mine = Reader()
         self._watched: Watched[TimelineView] = Watched(lambda: self._view(self._mine))
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self._name
 
     @property
     def view(self) -> TimelineView:
@@ -122,7 +137,6 @@ class Timeline:
                 overlay.status(row.entry_id, status, entry.error)
         elif status not in ("sent", "discarded") and entry.readable:  # else its lane fails it
             overlay.add(row.entry_id, row.ident, target_of(row), row.data, status=status, error=entry.error)
-        self.changed()
 
     def changed(self) -> None:
         """Tell readers."""
@@ -154,8 +168,7 @@ class Timeline:
         return "stale" if channel.ever_attached else "local"
 
     def _gaps(self) -> tuple[Cursor, ...]:
-        receiver = self._channel.receiver
-        cursors = (receiver.cursor(below) for below, _ in receiver.holes)
+        cursors = (self._channel.progress.cursor(below) for below, _ in self._channel.holes)
         return tuple(cursor for cursor in cursors if cursor is not None)
 
 

@@ -13,6 +13,7 @@ from chatkit.stream import Stream, Watched
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
+    from chatkit.engine.thread import ThreadFeed
     from chatkit.shared import Shared
 
 EVERY: Final = 3.0
@@ -22,20 +23,20 @@ LASTS: Final = 6_000
 
 
 class Typing:
-    """Typing indicators of one channel: ephemeral, never queued, lost on a bad line (D25).
+    """Typing indicators of one channel, or thread: ephemeral, never queued, lost on a bad line (D25).
 
     Args:
         owner: The life of the client.
-        channel: The channel's name.
+        feed: The channel's, or the thread's.
         user: Who types here.
     """
 
-    def __init__(self, owner: Shared, channel: str, user: str) -> None:
+    def __init__(self, owner: Shared, feed: ChannelEngine | ThreadFeed, user: str) -> None:
         self._owner = owner
-        self._name = channel
+        self._channel = feed
         self._user = user
         self._watched: Watched[frozenset[str]] = Watched(lambda: self.users)
-        self._channel.typing.listeners.add(self)
+        feed.typing.listeners.add(self)
         self._next = 0.0
         self._told = False
 
@@ -70,7 +71,7 @@ class Typing:
         """Type for the length of the block: `async with channel.typing.active(): ...`."""
         await self.keystroke()
         tasks = self._owner.engine.context.tasks
-        renewing = tasks.task(self._renew(), f"typing:{self._name}")
+        renewing = tasks.task(self._renew(), f"typing:{self._channel.name}")
         try:
             yield
         finally:
@@ -98,10 +99,6 @@ class Typing:
         """End what watches."""
         self._watched.close()
 
-    @property
-    def _channel(self) -> ChannelEngine:
-        return self._owner.engine.channels[self._name]
-
     async def _renew(self) -> None:
         with suppress(StateError):
             while True:
@@ -110,5 +107,6 @@ class Typing:
 
     async def _tell(self, *, active: bool) -> bool:
         body = {"type": "typing", "active": active}
-        ttl = LASTS if active else None
-        return await emit(self._owner.engine, self._user, self._name, "typing", body, ttl=ttl)
+        ttl, feed = LASTS if active else None, self._channel
+        engine = self._owner.engine
+        return await emit(engine, self._user, feed.name, "typing", body, thread=feed.thread, ttl=ttl)

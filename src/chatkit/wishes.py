@@ -41,6 +41,8 @@ class Wish:
     channel: str
     body: Mapping[str, Any] | None = None
     ref: Mapping[str, Any] | None = None
+    thread: Ident | None = None
+    also: bool = False
     topic: str | None = None
     mentions: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -102,8 +104,10 @@ def _encode(wish: Wish, message_id: str, device: str, now: datetime) -> bytes:
         "sender": {"user": wish.user, "device": device},
         "at": format_time(now),
         "ref": wish.ref,
+        "thread": None if wish.thread is None else {"id": wish.thread.id, "user": wish.thread.user},
         "topic": wish.topic,
         "mentions": list(wish.mentions),
+        "also": wish.also or None,
         "body": wish.body,
         "meta": dict(wish.meta),
     }
@@ -150,8 +154,13 @@ def _times(wish: Wish, engine: Engine) -> tuple[datetime | None, datetime]:
 
 
 def _dependency(wish: Wish, engine: Engine) -> str | None:
-    """Return the entry that makes what this one refers to, while its fate is open (D7)."""
-    if wish.ref is None:
-        return None
-    entry = engine.outbox.for_ident(wish.channel, Ident(wish.ref["user"], wish.ref["id"]))
-    return entry.row.entry_id if entry is not None and entry.unfinished else None
+    """Return the entry that makes what this one refers to, while its fate is open (D7).
+
+    Of a quote in a thread that is the message quoted, unless only the thread's own is still to be sent.
+    """
+    quoted = None if wish.ref is None else Ident(wish.ref["user"], wish.ref["id"])
+    for ident in filter(None, (quoted, wish.thread)):
+        entry = engine.outbox.for_ident(wish.channel, ident)
+        if entry is not None and entry.unfinished:
+            return entry.row.entry_id
+    return None

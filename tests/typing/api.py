@@ -26,6 +26,7 @@ from chatkit import (
     ReceiptAdvanced,
     Receipts,
     Stream,
+    Thread,
     TimelineView,
     Unread,
 )
@@ -38,6 +39,9 @@ async def uses() -> None:
         assert_type(chat.connection, Connection)
         channel = chat.channel("support")
         assert_type(channel.events(), Stream[Event])
+        thread = assert_type(channel.thread("id"), Thread)
+        _ = assert_type(await thread.send("x", also_in_channel=True), Delivery)
+        _ = assert_type((await thread.info()).last, Message | None)
         assert_type(channel.events(MessageCreated), Stream[MessageCreated])
         both = channel.events(MessageEvent, Discontinuity, since=chatkit.START)
         assert_type(both, Stream[MessageEvent | Discontinuity])

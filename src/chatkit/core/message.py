@@ -113,6 +113,7 @@ def _plain(fold: MessageFold, created: Envelope, channel: str, viewer: str, repl
         voucher.attested,
         MappingProxyType(created.meta) if created.meta else EMPTY,
         fold.flags,
+        created.root,
     )
 
 
@@ -194,6 +195,7 @@ def _message(
         attested=fold.voucher.attested if fold else "none",
         meta=MappingProxyType(created.meta) if created.meta else EMPTY,
         flags=fold.flags if fold else frozenset(),
+        root=created.root,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+from weakref import WeakSet
 
 from chatkit.core.timeline_bytes import reparse
 from chatkit.core.timeline_dirty import Dirty
@@ -65,6 +66,8 @@ class Overlay:
         self.user = user
         self.dirty = Dirty()
         """Messages that may look different since it was last asked."""
+        # Weak: a thread that nobody holds any more follows no longer.
+        self._followers: WeakSet[Dirty] = WeakSet()
         self._targets: dict[str, Ident] = {}
         self._wishes: dict[Ident, dict[str, Wish]] = {}
         self._last = 0
@@ -74,6 +77,12 @@ class Overlay:
 
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._targets
+
+    def follow(self) -> Dirty:
+        """Return what is told, from now on, which messages may look different, as `dirty` is."""
+        follower = Dirty()
+        self._followers.add(follower)
+        return follower
 
     def of(self, ident: Ident) -> tuple[Wish, ...]:
         """Return the wishes for one message, in lane order."""
@@ -140,7 +149,7 @@ class Overlay:
         del wishes[entry_id]
         if not wishes:
             del self._wishes[target]
-        self.dirty.add(target)
+        self._touch(target)
 
     def _wish(self, entry_id: str) -> Wish | None:
         target = self._targets.get(entry_id)
@@ -149,7 +158,12 @@ class Overlay:
     def _put(self, wish: Wish) -> None:
         self._targets[wish.entry_id] = wish.target
         self._wishes.setdefault(wish.target, {})[wish.entry_id] = wish
-        self.dirty.add(wish.target)
+        self._touch(wish.target)
+
+    def _touch(self, target: Ident) -> None:
+        self.dirty.add(target)
+        for follower in self._followers:
+            follower.add(target)
 
     def _next(self) -> int:
         self._last += 1

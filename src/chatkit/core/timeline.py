@@ -11,6 +11,7 @@ also sees to it that an envelope came on this channel and is of kind `message.*`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import Final
 
 from chatkit.core.fact import Fact
@@ -66,7 +67,7 @@ class Timeline(Kept):
         told: list[MessageFold] = []
         fresh: list[MessageFold] = []
         applied: list[Applied] = []
-        vouched = attested or ("provider" if self._rights else "none")
+        vouched = attested or ("provider" if self.rights else "none")
         for folded in page:
             try:
                 envelope = reparse(folded.data)
@@ -130,6 +131,13 @@ class Timeline(Kept):
             self._left(fold)
         self.dirty.add_all()
 
+    def adopt(self, folds: Iterable[MessageFold]) -> None:
+        """Put in copies of messages as another timeline of the channel has them; what is known stays."""
+        for fold in folds:
+            if self._current(fold.ident) is None:
+                self._put_in(deepcopy(fold))
+        _ = self._trim()
+
     def _create(self, fact: Fact) -> tuple[Applied, ...]:
         ident = fact.ident
         if fact.envelope.thread is not None:
@@ -184,7 +192,7 @@ class Timeline(Kept):
             return Applied("refused", fact)
         register, change = read
         own = isinstance(register, tuple) or fact.user == ref.user
-        if not own and not (self._rights and fact.stamped):  # D2
+        if not own and not (self.rights and fact.stamped):  # D2
             return Applied("refused", fact)
         target = Ident(ref.user, ref.id)
         fold = self._current(target)

@@ -13,7 +13,7 @@ MAX_DIRTY: Final = 1_000
 class Dirty:
     """A bounded set of messages."""
 
-    __slots__ = ("_idents",)
+    __slots__ = ("__weakref__", "_idents")
 
     def __init__(self) -> None:
         self._idents: set[Ident] | None = None

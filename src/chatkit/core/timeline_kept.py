@@ -47,7 +47,7 @@ class Kept:
         self.window = Window(keep=keep, most=most)
         self.dirty = Dirty()
         """Messages that may look different since it was last asked."""
-        self._rights = rights
+        self.rights = rights
         self._held = Held()
         self._replies = Replies()
         self._counts: Counter[str] = Counter()
@@ -161,8 +161,8 @@ class Kept:
             self._lacking.add(fold.ident)
 
     def _note_reply(self, envelope: Envelope, reply: Ident, key: OrderKey) -> None:
-        if envelope.thread is not None:
-            root = Ident(envelope.thread.user, envelope.thread.id)
+        root = envelope.root
+        if root is not None:
             self._replies.note(root, reply, key)
             self.dirty.add(root)
 

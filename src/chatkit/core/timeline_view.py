@@ -63,6 +63,7 @@ class ViewFeed:
         self._timeline = timeline
         self._overlay = overlay
         self._thread = thread
+        self._pending = overlay.dirty if thread is None else overlay.follow()
         self._masks: dict[Ident, Mask] = {}
         self._masked = Dirty()
         # The drawn view: two lists that run in step, and where each message stands.
@@ -103,6 +104,11 @@ class ViewFeed:
         if len(self._masks) > MAX_DIRTY + 2 * len(self._timeline):
             self._drop_masks()
 
+    def mask_as(self, other: ViewFeed) -> None:
+        """Hide and replace what another view of the channel does."""
+        self._masks.update(other._masks)  # of its own kind
+        self._masked.add_all()
+
     def rest(self) -> None:
         """Let go of what is drawn while nobody reads; whoever reads next draws all."""
         self._undraw()
@@ -110,7 +116,7 @@ class ViewFeed:
 
     def _refresh(self) -> None:
         dirty: set[Ident] | None = set()
-        for source in (self._timeline.dirty, self._overlay.dirty, self._masked):
+        for source in (self._timeline.dirty, self._pending, self._masked):
             noted = source.take()
             dirty = None if dirty is None or noted is None else dirty | noted
         if dirty is None or len(dirty) > MAX_DIRTY:
@@ -195,10 +201,9 @@ class ViewFeed:
         return None if shown is None else (place, shown)
 
     def _belongs(self, envelope: Envelope) -> bool:
-        root = envelope.thread and Ident(envelope.thread.user, envelope.thread.id)
         if self._thread is None:
-            return root is None or envelope.also
-        return root == self._thread
+            return envelope.thread is None or envelope.also
+        return envelope.root == self._thread
 
     def _is_gone(self, ident: Ident) -> bool:
         return ident not in self._timeline and not self._overlay.of(ident)

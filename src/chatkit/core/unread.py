@@ -53,7 +53,13 @@ class Faces:
 
 
 def tally(
-    newest_first: Iterable[MessageFold], user: str, faces: Faces, *, start: OrderKey | None, again: bool
+    newest_first: Iterable[MessageFold],
+    user: str,
+    faces: Faces,
+    *,
+    start: OrderKey | None,
+    again: bool,
+    thread: bool = False,
 ) -> Tally:
     """Count what is unread of loaded messages.
 
@@ -63,6 +69,7 @@ def tally(
         faces: Of the channel.
         start: Up to where all is read; `None`: nothing is.
         again: The message at `start` is unread itself.
+        thread: They are those of one thread, of which all count.
     """
     messages = mentions = 0
     first: MessageFold | None = None
@@ -72,7 +79,7 @@ def tally(
         if fold.deleted or fold.user == user or "orphaned" in fold.flags:
             continue
         stands, named = faces.of(fold)
-        if stands:
+        if stands or thread:
             messages += 1
             mentions += user in named or EVERYONE in named
             first = fold

@@ -149,6 +149,7 @@ class CatchUp:
             if self._progress.log_id is None:
                 self._progress.log_id = page.state.log_id
             _ = await self._loader.put(page, replace=True)
+            self._folder.skipped()
             if self._progress.complete is None:
                 self._progress.continuity.read(_head(page.state))
         self._opened = True
@@ -257,6 +258,7 @@ class CatchUp:
         self._progress.add_hole(below, oldest)
         self._progress.continuity.read(head)
         _ = await self._loader.put(shown, replace=True)
+        self._folder.skipped()
         return True
 
 

@@ -23,12 +23,14 @@ from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
+from chatkit.engine.threads import Threads
 from chatkit.engine.typists import TypingFeed
 from chatkit.errors import ChatkitError
 from chatkit.ports import Attachment, Foreign, Lost, Received, Shed
 
 if TYPE_CHECKING:
     from chatkit.engine.dispatcher import Dispatcher
+    from chatkit.engine.progress import Hole
     from chatkit.model.order import Ident, OrderKey, Place
     from chatkit.ports import Session, Signal
 
@@ -67,6 +69,8 @@ class ChannelEngine:
     ) -> None:
         self._context = context
         self.name = name
+        self.thread = None
+        """Of a channel: it is none."""
         self._on_change = on_change
         self._wake = asyncio.Event()
         rights = context.log is not None and "fence" in context.log.capabilities
@@ -88,17 +92,32 @@ class ChannelEngine:
             presenter=presenter,
         )
         keeper = Keeper(parts, keep=keep)
+        self.threads = Threads(
+            self, parts, keep=keep, connected=lambda: session() is not None, device=device, emit=emit
+        )
         self.teller = Teller(parts)
-        self._folder = Folder(parts, self.teller, keeper, on_own=lambda ident, key: on_own(name, ident, key))
+        self._folder = Folder(
+            parts,
+            self.teller,
+            keeper,
+            threads=self.threads,
+            on_own=lambda ident, key: on_own(name, ident, key),
+        )
         self.typing = TypingFeed(parts)
         self.receiver = Receiver(
-            parts, self._folder, self.teller, keeper, typing=self.typing, wake=self._wake.set
+            parts,
+            self._folder,
+            self.teller,
+            keeper,
+            typing=self.typing,
+            threads=self.threads,
+            wake=self._wake.set,
         )
-        self.receipts = ReceiptBook(parts, lambda: self.state is State.ATTACHED and self.caught_up)
+        self.receipts = ReceiptBook(parts, lambda: self.attached and self.caught_up)
         self.marks = ReceiptSync(
             parts,
             self.receipts,
-            attached=lambda: self.state is State.ATTACHED,
+            attached=lambda: self.attached,
             connected=lambda: session() is not None,
             device=device,
             emit=emit,
@@ -111,7 +130,7 @@ class ChannelEngine:
             self._folder,
             self._loader,
             self.teller,
-            attached=lambda: self.state is State.ATTACHED,
+            attached=lambda: self.attached,
             wake=self._wake,
             show=self._show,
         )
@@ -136,6 +155,16 @@ class ChannelEngine:
     def state(self) -> State:
         """Whether it is attached."""
         return self._attacher.state
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is received."""
+        return self.state is State.ATTACHED
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """Ranges of it that were skipped."""
+        return self.progress.holes
 
     @property
     def error(self) -> ChatkitError | None:
@@ -205,12 +234,26 @@ class ChannelEngine:
             await self._loader.jump(place)
         self._loaded()
 
+    async def say_marks(self) -> None:
+        """Let out what its users have read, before the client ends."""
+        _ = await asyncio.gather(*(marks.flush() for marks in self._all_marks()))
+
+    async def flush(self) -> None:
+        """Write what the store does not have."""
+        await self.receiver.flush()
+        for marks in self._all_marks():
+            await marks.save()
+
+    def _all_marks(self) -> list[ReceiptSync]:
+        return [self.marks, *(feed.marks for feed in self.threads.all())]
+
     # -- told by the client -----------------------------------------------------------------------------
 
     def connected(self) -> None:
         """The link is up."""
         self._attacher.connected()
         self.marks.connected()
+        self.threads.connected()
 
     def disconnected(self, *, overdue: bool) -> None:
         """The link is down; `overdue`: for so long that continuity is no longer expected."""
@@ -238,7 +281,7 @@ class ChannelEngine:
             self.receiver.push(item)
         else:
             self.receiver.prove(item, quiet=True)
-            self.on_view()
+            self._redrawn()
 
     def confirm(self, entry_id: str, ident: Ident) -> None:
         """A wish came true and nobody can say where: show it so until its frame comes, if it has not."""
@@ -246,7 +289,7 @@ class ChannelEngine:
             self.overlay.confirm(entry_id)
         else:
             self.overlay.status(entry_id, "sent")
-        self.on_view()
+        self._redrawn()
 
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
@@ -268,7 +311,7 @@ class ChannelEngine:
     def _loaded(self) -> None:
         """What a page brought may have to be told and written, too."""
         self._wake.set()
-        self.on_view()
+        self._redrawn()
 
     async def _run(self) -> None:
         try:
@@ -285,6 +328,7 @@ class ChannelEngine:
                     if await self._sync.work():
                         self._on_change(self)
                         self.marks.moved()
+                        self.threads.look()
                     await self.receiver.turn()
                 now = self._context.clock.monotonic()
                 self.progress.follow()
@@ -295,10 +339,15 @@ class ChannelEngine:
             self._attacher.end()
             raise
 
+    def _redrawn(self) -> None:
+        self.on_view()
+        self.threads.redrawn()
+
     def _show(self) -> None:
-        if self.timeline.dirty or self.overlay.dirty or self._parts.masks.touched:
+        drawn = self.timeline.dirty or self.overlay.dirty or self.threads.dirty
+        if drawn or self._parts.masks.touched:
             self._parts.masks.touched = False
-            self.on_view()
+            self._redrawn()
             self.marks.moved()
 
     # -- told by the attacher ---------------------------------------------------------------------------
@@ -307,6 +356,7 @@ class ChannelEngine:
         if before is State.ATTACHED:
             self._sync.stop()
             self.typing.left()
+            self.threads.left()
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
         self._on_change(self)
@@ -328,6 +378,7 @@ class ChannelEngine:
                 self.receiver.gap_announced()
                 self.teller.announce("reconnected")
         self.marks.began()
+        self.threads.attached()
 
     def _begin(self, start: OrderKey | None) -> None:
         complete = self.progress.complete

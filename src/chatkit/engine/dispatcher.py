@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatkit.engine.subscription import Subscription
+from chatkit.engine.subscription import PASSING, Subscription
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError
@@ -12,7 +12,7 @@ from chatkit.model.events import Discontinuity, Event
 
 if TYPE_CHECKING:
     from chatkit.model.cursor import Cursor
-    from chatkit.model.order import OrderKey
+    from chatkit.model.order import Ident, OrderKey
 
 
 class Dispatcher:
@@ -41,11 +41,15 @@ class Dispatcher:
         """Whether some reader of a channel asked for this type of event."""
         return any(reader.hears(kind) for reader in self.readers(channel))
 
-    def tell(self, event: Event) -> None:
-        """Hand on an event that is no entry of a log."""
-        taken = False
+    def tell(self, event: Event, *, thread: Ident | None = None) -> None:
+        """Hand on an event that is no entry of a log.
+
+        `thread`: where it passes by; it is handed to readers of that thread alone.
+        """
+        taken, passing = False, isinstance(event, PASSING)
         for reader in self.readers(event.channel):
-            taken = reader.offer(event) or taken
+            if not passing or reader.thread == thread:
+                taken = reader.offer(event) or taken
         if isinstance(event, Discontinuity) and not taken:
             _warn(event)
 

@@ -11,6 +11,7 @@ from chatkit.model.values import format_time
 
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
+    from chatkit.model.order import Ident
 
 
 def passing_envelope(
@@ -21,9 +22,10 @@ def passing_envelope(
     *,
     user: str,
     device: str,
+    thread: Ident | None = None,
     ttl: int | None = None,
 ) -> bytes:
-    """Return an envelope of a user's device; `ttl`: milliseconds that it holds.
+    """Return an envelope of a user's device, of a channel or a thread; `ttl`: milliseconds that it holds.
 
     Raises:
         InvalidMessage: It cannot be sent; the field is named.
@@ -35,6 +37,7 @@ def passing_envelope(
         "channel": channel,
         "sender": {"user": user, "device": device},
         "at": format_time(context.clock.wall()),
+        "thread": None if thread is None else {"id": thread.id, "user": thread.user},
         "body": dict(body),
         "ttl": ttl,
     }

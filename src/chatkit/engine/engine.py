@@ -28,6 +28,7 @@ from chatkit.ports import Alive, SessionClosed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
+    from chatkit.engine.thread import ThreadFeed
     from chatkit.ports import Session, Signal
 
 ATTACHES: Final = 10
@@ -147,13 +148,22 @@ class Engine:
         buffer: int,
         overflow: Any,
         origin: str | None = None,
+        thread: ThreadFeed | None = None,
     ) -> Subscription:
         """Register a reader; it hears from now on, or from a place in the log on.
 
-        `origin`: who numbered that place, as far as whoever named it can say.
+        `origin`: who numbered that place, as far as whoever named it can say. `thread`: the thread of the
+        channel that it hears alone.
         """
         name = None if channel is None else channel.name
-        reader = Subscription(kinds, name, buffer=buffer, overflow=overflow)
+        reader = Subscription(
+            kinds,
+            name,
+            buffer=buffer,
+            overflow=overflow,
+            thread=None if thread is None else thread.thread,
+            belongs=None if thread is None else thread.belongs,
+        )
         replays = Replays(self.context, self.channels, self.presenter, reader, viewer)
         if channel is not None:
             if since is not None or from_start:
@@ -162,6 +172,9 @@ class Engine:
             channel.want()
         for heard in self.channels.values() if channel is None else (channel,):
             heard.teller.register(reader)
+        if thread is not None:
+            thread.holders.add(reader)
+            thread.want()
         self.dispatcher.add(reader)
         return reader
 
@@ -191,8 +204,7 @@ class Engine:
 
     async def _flush(self) -> None:
         for channel in self.channels.values():
-            await channel.receiver.flush()
-            await channel.marks.save()
+            await channel.flush()
 
     async def emit(self, channel: str, data: bytes) -> bool:
         """Write an ephemeral envelope; `False`: there is no connection, or it died."""
@@ -219,7 +231,7 @@ class Engine:
         """Let out what users have read; what fails is in the store, for the next life."""
         channels = tuple(self.channels.values())
         with suppress(TransportError):
-            await bounded(lambda: asyncio.gather(*(one.marks.flush() for one in channels)), timeout)
+            await bounded(lambda: asyncio.gather(*(one.say_marks() for one in channels)), timeout)
 
     async def drain(self, timeout: float | None) -> bool:
         """Wait until nothing is queued or to be announced; `False`: time was over, or the client closed."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.telling import Teller
+    from chatkit.engine.threads import Threads
 
 KNOWN: Final = 10_000
 """Most ids remembered of what was folded last (D20)."""
@@ -27,6 +28,7 @@ class Folder:
         parts: Of the channel.
         teller: Told what there is to tell.
         keeper: Told what is to be written to the store.
+        threads: What else facts are folded into.
         on_own: Told each own envelope that came back: ident and place.
     """
 
@@ -36,11 +38,13 @@ class Folder:
         teller: Teller,
         keeper: Keeper,
         *,
+        threads: Threads,
         on_own: Callable[[Ident, OrderKey], None],
     ) -> None:
         self._parts = parts
         self._teller = teller
         self._keeper = keeper
+        self._threads = threads
         self._on_own = on_own
         self._counters = parts.context.counters
         self._users = parts.context.users
@@ -72,6 +76,7 @@ class Folder:
             self._note(applied)
             if not known:
                 self._teller.take(applied, fact, before, wanted=not quiet)
+        self._threads.fold(fact)
 
     def show(self, fact: Fact) -> None:
         """Show a fact that will come again, to be told then; a change of what is not loaded waits, too."""
@@ -82,6 +87,7 @@ class Folder:
         for applied in self._parts.timeline.apply(fact):
             self._note(applied)
             self._teller.freeze(applied, before)
+        self._threads.fold(fact)
 
     def settle_own(self, fact: Fact) -> None:
         """Take note that an own envelope came back: it is there, whatever we thought (D6, D23)."""
@@ -103,17 +109,22 @@ class Folder:
             return False
         return await self._keeper.seen(fact.ident)
 
+    def skipped(self) -> None:
+        """Take note that a range was shown and not folded."""
+        self._threads.skipped()
+
     def forget(self) -> None:
         """Facts may come anew: another log stands behind the channel (D18)."""
         self._known.clear()
+        self._threads.skipped()
 
     def _note(self, applied: Applied) -> None:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
             self._counters[applied.outcome] += 1
         self._keeper.touch(applied.fact.ident if applied.outcome == "created" else applied.target)
-        thread = applied.fact.envelope.thread
-        if thread is not None:
-            self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there
+        root = applied.fact.envelope.root
+        if root is not None:
+            self._keeper.touch(root)  # its replies are counted there
 
     def _remember(self, ident: Ident) -> bool:
         """Note that an envelope was folded; returns whether it was before."""

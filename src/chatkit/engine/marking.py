@@ -13,6 +13,7 @@ from chatkit.model.registers import DELIVERED, READ, Register, check
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
     from chatkit.engine.reading import Passing
+    from chatkit.model.order import Ident
 
 KINDS: Final = {"state.read": READ, "state.delivered": DELIVERED}
 """Which register each kind of envelope announces."""
@@ -30,7 +31,14 @@ class Announced(NamedTuple):
 
 
 def announcement(
-    context: Context, channel: str, name: str, register: Register | None, *, device: str, log_id: str | None
+    context: Context,
+    channel: str,
+    name: str,
+    register: Register | None,
+    *,
+    device: str,
+    log_id: str | None,
+    thread: Ident | None = None,
 ) -> bytes:
     """Return an envelope that announces a mark of this client's user; without one: that the log be asked."""
     body: dict[str, Any] = {"type": "mark"}
@@ -38,7 +46,8 @@ def announcement(
         body |= {"id": register.value, "epoch": register.key.epoch, "serial": register.key.serial}
         if log_id is not None:
             body["log"] = log_id
-    return passing_envelope(context, channel, f"state.{name}", body, user=context.user, device=device)
+    kind = f"state.{name}"
+    return passing_envelope(context, channel, kind, body, user=context.user, device=device, thread=thread)
 
 
 def announced(passing: Passing, channel: str) -> Announced | None:

@@ -1,4 +1,4 @@
-"""What the parts of one channel share: one value, made once by the channel."""
+"""What the parts of one channel share, and those of each of its threads: one value, made once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.presenting import Masks, Presenter
     from chatkit.engine.progress import Progress
+    from chatkit.model.order import Ident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelParts:
-    """One channel, as its parts know it."""
+    """One channel, or one thread of it, as its parts know it."""
 
     context: Context
     """The client's parts."""
@@ -36,3 +37,5 @@ class ChannelParts:
     """Where events go."""
     presenter: Presenter
     """The app's middleware."""
+    thread: Ident | None = None
+    """The message whose thread it is; `None`: the channel itself."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from chatkit.engine.system import logger
 from chatkit.errors import StateError
@@ -84,22 +85,28 @@ class Presenter:
 
 
 class Masks:
-    """What one view shows in place of messages that middleware changed or hid.
+    """What the views of one channel show in place of messages that middleware changed or hid.
 
     Args:
-        view: The view.
+        view: The channel's own; others may come and go.
         presenter: The app's middleware.
         tasks: Where what is loaded is shown to it.
     """
 
     def __init__(self, view: ViewFeed, presenter: Presenter, tasks: Tasks) -> None:
         self._view = view
+        self._others: WeakSet[ViewFeed] = WeakSet()
         self._presenter = presenter
         self._tasks = tasks
         self._turns: dict[Ident, int] = {}
         self._last = 0
         self.touched = False
         """Whether the view may look different since the owner last took note."""
+
+    def show_in(self, view: ViewFeed) -> None:
+        """Show in another view the same, as long as that is held."""
+        view.mask_as(self._view)
+        self._others.add(view)
 
     def freeze(self, ident: Ident, shown: Message | None) -> None:
         """Go on showing a message as it was until middleware has seen what became of it."""
@@ -137,6 +144,12 @@ class Masks:
         showing = [self._show(message, self.turn(message.ident)) for message in loaded]
         await asyncio.wait({self._tasks.task(_all(showing), "present")})
 
+    def review(self, message: Message, before: Message | None) -> None:
+        """Have middleware see a change that readers are not told of; till then it shows as before."""
+        if self._presenter.active:
+            self.freeze(message.ident, before)
+            self._tasks.spawn(self._show(message, self.turn(message.ident)), "present")
+
     async def _show(self, message: Message, turn: int | None) -> None:
         shown = await self._presenter.show(message, message.message_id)
         self.settle(message.ident, message, shown, turn)
@@ -144,6 +157,8 @@ class Masks:
     def _set(self, ident: Ident, mask: Mask | None) -> None:
         self.touched = True
         self._view.mask(ident, mask)
+        for view in self._others:
+            view.mask(ident, mask)
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -23,7 +23,7 @@ KNOWN: Final = 20
 
 
 class MarkSender:
-    """Puts marks of one channel into the log where it keeps registers, then announces them.
+    """Puts marks of one channel, or thread, into the log where it keeps registers, then announces them.
 
     One envelope of a user at a time: who has read has received. What is private is put and not said; that
     something changed shows from a mark that is said again.
@@ -49,6 +49,7 @@ class MarkSender:
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
+        self._thread = parts.thread
         self._progress = parts.progress
         self._book = book
         self._attached = attached
@@ -147,7 +148,7 @@ class MarkSender:
         try:
             await self.know_log(log)
             cells = [
-                cell
+                self._book.named(cell)
                 for user, names in taken.items()
                 for name in sorted(names)
                 if (cell := self._book.marks.get(user, name)) is not None
@@ -178,7 +179,13 @@ class MarkSender:
         name = DELIVERED if names == {DELIVERED} else READ
         shown = self._book.marks.get(user, name) if mine else None
         data = announcement(
-            self._context, self._channel, name, shown, device=self._device(), log_id=self._book.log_id
+            self._context,
+            self._channel,
+            name,
+            shown,
+            device=self._device(),
+            log_id=self._book.log_id,
+            thread=self._thread,
         )
         self._free[user] = self._now() + EVERY
         if not await self._emit(self._channel, data):

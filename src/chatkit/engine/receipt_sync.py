@@ -1,4 +1,4 @@
-"""`ReceiptSync`: the receipts of one channel, from the log and the other members, and to them (D25)."""
+"""`ReceiptSync`: the receipts of one channel, or thread, from log and members, and to them (D25)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from chatkit.core.receipts import PUBLIC
 from chatkit.engine.context import foreign
 from chatkit.engine.marking import KINDS, announced
 from chatkit.engine.receipt_sending import EVERY, KNOWN, MarkSender
-from chatkit.engine.receipts import Listener, Mode, ReceiptBook
+from chatkit.engine.receipts import NAMES, Listener, Mode, ReceiptBook
 from chatkit.engine.syncing import doze
 from chatkit.model.events import ReceiptAdvanced
-from chatkit.model.registers import DELIVERED, READ, UNREAD, Register
+from chatkit.model.registers import DELIVERED, Register, thread_suffix
 
 if TYPE_CHECKING:
     from chatkit.engine.parts import ChannelParts
@@ -53,6 +53,7 @@ class ReceiptSync:
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
+        self._thread = parts.thread
         self._progress = parts.progress
         self._dispatcher = parts.dispatcher
         self._book = book
@@ -64,7 +65,7 @@ class ReceiptSync:
         )
         self._log: Log | None = parts.context.log if book.logged else None
         self._wake = asyncio.Event()
-        self._running = False
+        self._running = self._retired = False
         self._lacking: dict[str, None] = {}
         """Users whose messages the log is to count."""
         self._refresh_due = _NEVER
@@ -130,6 +131,8 @@ class ReceiptSync:
         """
         if self._log is None or not self._connected() or self._book.modes.get(user, "off") == "off":
             return None
+        if self._thread is not None:
+            return None  # logs count the messages of channels
         await self._sender.settle(user)
         return self._book.turn
 
@@ -225,10 +228,19 @@ class ReceiptSync:
         if not self._running and not self._context.tasks.closing:
             self._running = True
             self._context.tasks.keep(self._run, f"receipts:{self._channel}")
+            self._retired = False
         self._wake.set()
 
+    def retire(self) -> bool:
+        """Nobody needs it any more: end its task; `False`: something is to be kept or said first."""
+        if self._book.unsaved or self._sender.due(self._now()) is not None:
+            return False
+        self._retired = True
+        self._wake.set()
+        return True
+
     async def _run(self) -> None:
-        while True:
+        while not self._retired:
             self._wake.clear()
             try:
                 await self._work()
@@ -240,6 +252,7 @@ class ReceiptSync:
                 self._not_before = self._now() + max(EVERY, pause)
                 self._failures += 1
             await doze(self._wake, self._wait())
+        self._running = False
 
     async def _work(self) -> None:
         now = self._now()
@@ -282,13 +295,10 @@ class ReceiptSync:
         everyone = self._everyone or book.marks.users <= KNOWN or self._heard()
         mine = tuple(user for user, mode in book.modes.items() if mode != "off")
         self._refresh_due, self._everyone, self._refreshed = _NEVER, False, self._now()
-        names = (READ, DELIVERED, UNREAD)
         try:
             await self._sender.know_log(log)
-            cells = await self._context.read(lambda: log.registers(self._channel, names, users=mine))
-            others = (
-                await self._context.read(lambda: log.registers(self._channel, PUBLIC)) if everyone else ()
-            )
+            cells = await self._read(log, NAMES, mine)
+            others = await self._read(log, PUBLIC) if everyone else ()
         except BaseException:
             self._refresh_due, self._everyone = self._now(), everyone
             raise
@@ -304,6 +314,13 @@ class ReceiptSync:
         if not book.synced and attached and self._attached():
             book.synced = True
             book.changed()
+
+    async def _read(
+        self, log: Log, names: Sequence[str], users: Sequence[str] | None = None
+    ) -> tuple[Register, ...]:
+        wanted = tuple(name + thread_suffix(self._thread) for name in names)
+        cells = await self._context.read(lambda: log.registers(self._channel, wanted, users=users))
+        return tuple(mark for cell in cells if (mark := self._book.unnamed(cell)) is not None)
 
     async def _count(self, user: str) -> None:
         turn, log = await self.countable(user), self._log
@@ -335,7 +352,7 @@ class ReceiptSync:
             self._start()
 
     def _lacks(self, user: str) -> None:
-        shown = self._log is not None and self._book.modes.get(user, "off") != "off"
+        shown = self._log is not None and self._thread is None and self._book.modes.get(user, "off") != "off"
         if shown and not self._book.asked(user):
             self._lacking[user] = None
             self._start()
@@ -353,7 +370,8 @@ class ReceiptSync:
 
     def _heard(self) -> bool:
         """Whether somebody asked for the events of marks by their type."""
-        return any(ReceiptAdvanced in reader.kinds for reader in self._dispatcher.readers(self._channel))
+        readers = self._dispatcher.readers(self._channel)
+        return any(ReceiptAdvanced in reader.kinds and reader.thread == self._thread for reader in readers)
 
     def _now(self) -> float:
         return self._context.clock.monotonic()

@@ -1,4 +1,4 @@
-"""`ReceiptBook`: what is known of one channel's receipts: marks, and what they leave unread (D25, I9)."""
+"""`ReceiptBook`: the receipts of one channel, or thread: marks, and what they leave unread (D25, I9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chatkit.core.receipts import PUBLIC, Marks
 from chatkit.core.unread import Faces, Tally, tally
 from chatkit.model.events import ReceiptAdvanced
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import DELIVERED, READ, UNREAD, Register, place_text
+from chatkit.model.registers import DELIVERED, READ, UNREAD, Register, place_text, thread_suffix
 from chatkit.model.views import Unread
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class First(NamedTuple):
 
 
 class ReceiptBook:
-    """Keeps marks and counts from them.
+    """Keeps marks of a channel, or of one thread, and counts from them.
 
     A mark is a place, which means something beside the numbers of one log alone: when another log stands
     behind the channel, the marks of the former one stay in the store under its name and count for nothing.
@@ -58,6 +58,8 @@ class ReceiptBook:
     def __init__(self, parts: ChannelParts, live: Callable[[], bool]) -> None:
         self._context = parts.context
         self._channel = parts.name
+        self._thread = parts.thread
+        self._suffix = thread_suffix(parts.thread)
         self._timeline = parts.timeline
         self._progress = parts.progress
         self._dispatcher = parts.dispatcher
@@ -107,8 +109,9 @@ class ReceiptBook:
             cells = ()
         for cell in cells:
             name, _, origin = cell.name.partition(" ")
-            if name in NAMES:
-                self._stored.setdefault(origin, []).append(cell._replace(name=name))
+            mark = self.unnamed(cell._replace(name=name))
+            if mark is not None:
+                self._stored.setdefault(origin, []).append(mark)
         self._restored = True
         self.settle(self._progress.log_id)
         self._take_stored()
@@ -128,7 +131,18 @@ class ReceiptBook:
 
     def stored(self, register: Register) -> Register:
         """Return a register as the store keeps it: its name says whose numbers its place is of."""
-        return register._replace(name=f"{register.name} {self._origin or self._context.origin}")
+        named = self.named(register)
+        return named._replace(name=f"{named.name} {self._origin or self._context.origin}")
+
+    def named(self, register: Register) -> Register:
+        """Return a mark as the register that a log or a store keeps: a thread has names of its own."""
+        return register._replace(name=register.name + self._suffix)
+
+    def unnamed(self, register: Register) -> Register | None:
+        """Return the mark that a register is; `None`: it is none of these."""
+        name = register.name.removesuffix(self._suffix)
+        fits = name in NAMES and register.name == name + self._suffix
+        return register._replace(name=name) if fits else None
 
     def learn(self, origin: str | None) -> None:
         """Take note of who numbered a message, where the log has not said its name yet."""
@@ -212,7 +226,8 @@ class ReceiptBook:
                 user=user,
                 kind=kind,
                 message_id=found.value,
-            )
+            ),
+            thread=self._thread,
         )
 
     # -- counts -----------------------------------------------------------------------------------------
@@ -225,7 +240,8 @@ class ReceiptBook:
     def tally(self, user: str) -> Tally:
         """Count what a user has not read of what is loaded."""
         start, again = self._start(user)
-        return tally(reversed(self._timeline.window), user, self._faces, start=start, again=again)
+        newest_first, within = reversed(self._timeline.window), self._thread is not None
+        return tally(newest_first, user, self._faces, start=start, again=again, thread=within)
 
     def first_loaded(self, user: str) -> First:
         """Return where the oldest loaded message stands that a user has not read."""
@@ -301,6 +317,8 @@ class ReceiptBook:
         """Whether all that may be unread is loaded."""
         window, floor = self._timeline.window, self._progress.floor
         start, again = self._start(user)
+        if self._thread is not None:  # its pages are of it alone: what the channel skipped is no hole here
+            return not window.has_newer and (found.reached or not window.has_older)
         if window.has_newer or any(start is None or above > start for _, above in self._progress.holes):
             return False
         if found.reached:

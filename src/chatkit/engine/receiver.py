@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.telling import Teller
+    from chatkit.engine.threads import Threads
     from chatkit.engine.typists import TypingFeed
 
 INBOX: Final = 1_000
@@ -63,6 +64,7 @@ class Receiver:
         teller: Told what there is to tell beside them.
         keeper: Writes to the store.
         typing: Told who types, and who has spoken.
+        threads: Told what passes by in them.
         wake: Called when there is something to do.
     """
 
@@ -74,6 +76,7 @@ class Receiver:
         keeper: Keeper,
         *,
         typing: TypingFeed,
+        threads: Threads,
         wake: Callable[[], None],
     ) -> None:
         self._context = parts.context
@@ -84,6 +87,7 @@ class Receiver:
         self._teller = teller
         self._keeper = keeper
         self._typing = typing
+        self._threads = threads
         self._wake = wake
         self.on_register: Callable[[Passing], None] = lambda _: None
         """Told each register that passes by (D25)."""
@@ -160,7 +164,9 @@ class Receiver:
     def wait(self) -> float | None:
         """Return the seconds until `turn` has something to do, or `None`."""
         now = self._context.clock.monotonic()
-        waits = (part.wait(now) for part in (self._teller, self._hints, self._keeper, self._typing))
+        waits = (
+            part.wait(now) for part in (self._teller, self._hints, self._keeper, self._typing, self._threads)
+        )
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def flush(self) -> None:
@@ -189,6 +195,7 @@ class Receiver:
             self._hints.clear()
             self._teller.announce("missing_predecessor", certain=False)
         self._typing.look(now)
+        self._threads.expire(now)
         if self._keeper.wait(now) == 0:
             await self.flush()
 
@@ -324,9 +331,11 @@ class Receiver:
         kind = passing.envelope.kind
         if kind.startswith("x."):
             self._teller.custom(passing)
+        elif kind != "typing" and passing.envelope.klass != "state":
+            self._context.counters["unread_kind"] += 1
+        elif passing.envelope.thread is not None:
+            self._threads.hear(passing)
         elif kind == "typing":
             self._typing.hear(passing)
-        elif passing.envelope.klass == "state":
-            self.on_register(passing)
         else:
-            self._context.counters["unread_kind"] += 1
+            self.on_register(passing)

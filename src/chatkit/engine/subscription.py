@@ -22,7 +22,7 @@ from chatkit.model.events import (
 
 if TYPE_CHECKING:
     from chatkit.model.cursor import Cursor
-    from chatkit.model.order import OrderKey
+    from chatkit.model.order import Ident, OrderKey
 
 Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
@@ -43,19 +43,29 @@ class Subscription:
         channel: The channel, or `None` for all.
         buffer: Most events waiting, 1 to 1,000,000.
         overflow: What happens when they are more.
+        thread: The message whose thread alone it hears; `None`: the whole channel.
+        belongs: Says whether an event is of that thread.
 
     Raises:
         ConfigError: `buffer` is out of bounds.
     """
 
     def __init__(
-        self, kinds: tuple[type[Event], ...], channel: str | None, *, buffer: int, overflow: Overflow
+        self,
+        kinds: tuple[type[Event], ...],
+        channel: str | None,
+        *,
+        buffer: int,
+        overflow: Overflow,
+        thread: Ident | None = None,
+        belongs: Callable[[Event], bool] | None = None,
     ) -> None:
         if not 1 <= buffer <= MAX_BUFFER:
             raise ConfigError(f"buffer must be 1 to {MAX_BUFFER:,} events")
         self.kinds = kinds
         self.channel = channel
         self.overflow: Final = overflow
+        self.thread: Final = thread
         self.gaps = 0
         self.dropped = 0
         self.closed = False
@@ -65,6 +75,7 @@ class Subscription:
         self.on_close: Callable[[], None] = lambda: None
         self.settled = True
         """Logs settle the order of their entries at once."""
+        self._belongs = belongs
         self._tracks: dict[str, Track] = {}
         self._buffer = buffer
         self._queue: deque[Event] = deque()
@@ -93,8 +104,8 @@ class Subscription:
         return max(0, self._buffer - len(self._queue))
 
     def takes(self, event: Event) -> bool:
-        """Whether it asked for events of this type."""
-        return self.hears(type(event))
+        """Whether it asked for events of this type, and of this place."""
+        return self.hears(type(event)) and (self._belongs is None or self._belongs(event))
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether it asked for this type of event."""

@@ -250,7 +250,8 @@ class Teller:
                 name=envelope.kind[2:],
                 data=cast("dict[str, Any]", data) if isinstance(data, dict) else EMPTY,
                 sender=Sender(user=passing.user, device=envelope.sender.device),
-            )
+            ),
+            thread=envelope.root,
         )
 
     def foreign(self, name: str | None, data: object, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Who is typing in one channel: heard, timed out, cleared by the message (D25)."""
+"""Who is typing in one channel, or thread: heard, timed out, cleared by the message (D25)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class TypingFeed:
     def __init__(self, parts: ChannelParts) -> None:
         self._context = parts.context
         self._channel = parts.name
+        self._thread = parts.thread
         self._dispatcher = parts.dispatcher
         self._typists = Typists()
         self.listeners: WeakSet[Listener] = WeakSet()
@@ -47,9 +48,9 @@ class TypingFeed:
         return self._typists.users
 
     def hear(self, passing: Passing) -> None:
-        """Take a word of somebody; a thread's is not the channel's."""
+        """Take a word of somebody."""
         envelope, user = passing.envelope, passing.user
-        if envelope.thread is not None or user == self._context.user:
+        if user == self._context.user:
             return
         if (envelope.body or EMPTY).get("active") is False:
             changed = self._typists.drop(user)
@@ -86,7 +87,8 @@ class TypingFeed:
                 channel=self._channel,
                 at=context.server_time.now(),
                 users=self.users,
-            )
+            ),
+            thread=self._thread,
         )
         for listener in self.listeners:
             listener.changed()

@@ -139,8 +139,9 @@ class Projection:
         self._texts[ident] = [fact.key]
         self._by_id[ident.id] = (*self._by_id.get(ident.id, ()), ident)
         threads = [self.all]
-        if fact.envelope.thread is not None:
-            root = self._roots[ident] = Ident(fact.envelope.thread.user, fact.envelope.thread.id)
+        root = fact.envelope.root
+        if root is not None:
+            self._roots[ident] = root
             threads.append(self._threads.setdefault(root, Thread([], [])))
         for thread in threads:
             thread.stamps.append(stamp)

@@ -35,6 +35,7 @@ from chatkit.model.envelope_parts import (
 )
 from chatkit.model.envelope_plain import read_plain, write_plain
 from chatkit.model.names import emoji_key
+from chatkit.model.order import Ident
 
 VERSION: Final = 1
 """The newest version that this reader understands."""
@@ -182,6 +183,11 @@ class Envelope(Part):
     def klass(self) -> Class:
         """How it is kept, told by the prefix of its kind; an unknown prefix is kept as an entry (D25)."""
         return _CLASSES.get(self.kind.partition(".")[0], "log")
+
+    @property
+    def root(self) -> Ident | None:
+        """What names the message whose thread it is in; `None`: it stands in the channel."""
+        return None if self.thread is None else Ident(self.thread.user, self.thread.id)
 
     @property
     def claim(self) -> Claim | None:

@@ -81,6 +81,8 @@ class Message(Value):
     meta: Mapping[str, Any] = field(default_factory=lambda: EMPTY, repr=False)
     flags: frozenset[Flag] = frozenset()
     """`clock_suspect` (D4), `orphaned` (D18), `provisional`: later changes may be missing (D22)."""
+    root: Ident | None = field(default=None, repr=False, metadata={"public": False})
+    """What names the message whose thread it is in: `thread` is its id alone."""
 
     @property
     def text(self) -> str:

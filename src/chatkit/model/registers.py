@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
 from chatkit.model import ijson
-from chatkit.model.order import OrderKey
+from chatkit.model.order import Ident, OrderKey
 
 READ: Final = "read"
 """How far a user has read; `greatest`. Key: the place of the newest message read, value: its id. Public."""
@@ -69,6 +70,17 @@ def merged(old: Register | None, new: Register) -> Register:
     return old if new.value <= old.value else new
 
 
+def thread_suffix(root: Ident | None) -> str:
+    """Return what the names of a thread's marks end in: `read@...` is the mark of one thread.
+
+    Of the root's user and id, since anyone may use the id again (D1); empty for the channel itself.
+    """
+    if root is None:
+        return ""
+    named = f"{root.user}\x1f{root.id}".encode()
+    return f"@{sha256(named).hexdigest()[:_DIGEST]}"
+
+
 def place_text(key: OrderKey) -> str:
     """Return a place as the text of a register's value."""
     return f"{key.epoch}:{key.serial}"
@@ -82,5 +94,7 @@ def place_of(text: str) -> OrderKey | None:
     return OrderKey(int(epoch), serial)
 
 
+_DIGEST: Final = 24
+"""Hexadecimal digits: of two threads of a channel none are alike by chance."""
 _DIGITS: Final = 16
 """Of an epoch: an integer of I-JSON."""

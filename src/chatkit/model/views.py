@@ -101,6 +101,19 @@ class Unread(Value):
 
 
 @value
+class ThreadInfo(Value):
+    """A thread as a whole."""
+
+    root: Message
+    """The message replied to."""
+    replies: int
+    participants: tuple[str, ...]
+    """Who wrote the newest 1,000 of them; who wrote last comes first."""
+    last: Message | None = None
+    """The newest that is not deleted."""
+
+
+@value
 class Health(Value):
     """How the client fares: `status` sums up `checks`."""
 
