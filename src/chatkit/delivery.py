@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from chatkit.errors import CapabilityError, ChatkitError, ConfigError, DeliveryFailed, MessageNotFound
+from chatkit.errors import ChatkitError, ConfigError, DeliveryFailed, MessageNotFound, StateError
 from chatkit.given import target_of
 from chatkit.model.values import jsonable
 from chatkit.stream import Stream, Watched, within
@@ -137,10 +137,11 @@ class Delivery:
     async def wait(
         self, until: Literal["sent", "delivered"] = "sent", *, timeout: float | None = None
     ) -> Message:
-        """Wait until it is sent.
+        """Wait until it is sent, or has arrived.
 
         Args:
-            until: `"sent"`; `"delivered"` needs receipts.
+            until: `"sent"`; `"delivered"`: a message is on a device of somebody else, as their receipts say
+                (`receipts="read+delivered"` there, else once they have read it).
             timeout: Seconds; `None` waits for ever.
 
         Returns:
@@ -150,15 +151,15 @@ class Delivery:
             DeliveryFailed: It failed, expired or was discarded; `__cause__` is why.
             WaitTimeout: Not yet; it stays queued.
             ChatkitError: The connection failed for good, with its reason; it stays queued.
-            StateError: The client was closed; a store file keeps it for the next life.
-            CapabilityError: `"delivered"` where no receipts are kept.
+            StateError: The client was closed; a store file keeps it for the next life. Or `"delivered"` in a
+                channel whose receipts are off, or that was not asked for.
             MessageNotFound: It was sent, but the message that it changes is neither loaded nor in a log.
         """
         self._owner.check_loop()
         if until not in ("sent", "delivered"):
             raise ConfigError(f"until is 'sent' or 'delivered', not {until!r}", channel=self.channel)
-        if until == "delivered":
-            raise CapabilityError("nobody keeps delivery receipts here", channel=self.channel)
+        if until == "delivered" and self.kind != "create":
+            raise ConfigError("'delivered' is for messages; a change is 'sent'", channel=self.channel)
         began = asyncio.get_running_loop().time()
         await within(
             timeout, self._finished, "it was not sent", channel=self.channel, message_id=self.message_id
@@ -166,10 +167,14 @@ class Delivery:
         if self.status != "sent":
             failed = DeliveryFailed(_ENDS[self.status], delivery=self, hint=_HINTS.get(self.status))
             raise failed from self.error
+        left = None if timeout is None else began + timeout - asyncio.get_running_loop().time()
+        if until == "delivered":
+            await within(
+                left, self._arrived, "nobody has it", channel=self.channel, message_id=self.message_id
+            )
         try:
             return self._owner.message(self._entry)
         except MessageNotFound:
-            left = None if timeout is None else began + timeout - asyncio.get_running_loop().time()
             return await self._read(left)
 
     async def discard(self) -> bool:
@@ -241,3 +246,14 @@ class Delivery:
                 self._news = asyncio.Event()
             self._news.clear()
             await self._news.wait()
+
+    async def _arrived(self) -> None:
+        receipts = self._owner.receipts_in(self.channel, self._entry.row.ident.user)
+        if receipts is None or receipts.mode == "off":
+            raise StateError(
+                "receipts are off in this channel",
+                hint="Ask for it with `chat.channel(name)` and the default `receipts=`.",
+                channel=self.channel,
+                message_id=self.message_id,
+            )
+        await receipts.arrived(self._owner.message(self._entry), self._owner.over)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from chatkit.core.timeline_view import Reader
 from chatkit.delivery import Delivery
 from chatkit.engine.receipts import Mode
-from chatkit.errors import ChatkitError, MessageNotFound, StateError
+from chatkit.errors import ChatkitError, MessageNotFound, StateError, WaitTimeout
 from chatkit.model.message import Message
 from chatkit.model.registers import DELIVERED, READ
 from chatkit.model.views import Unread
@@ -132,6 +132,28 @@ class Receipts:
 
     # -- for the library --------------------------------------------------------------------------------
 
+    async def arrived(self, message: Message, over: Callable[[], ChatkitError | None]) -> None:
+        """Wait until a device of somebody else has a message.
+
+        Args:
+            message: With its place.
+            over: Returns why nothing will be heard any more.
+
+        Raises:
+            ChatkitError: What `over` returned.
+        """
+        changes = self.watch()
+        while not self.delivered_to(message):
+            reason = over()
+            if reason is not None:
+                raise reason
+            try:
+                _ = await changes.next(timeout=self._owner.engine.context.staleness)
+            except WaitTimeout:
+                continue  # in a crowd nothing is announced: the log is asked again
+            except StopAsyncIteration:
+                continue  # the client was closed, as `over` knows by now
+
     async def known(self) -> Unread:
         """Return what is unread as far as this client can say, what its store holds included."""
         await self._channel.restored()
@@ -195,7 +217,10 @@ class Receipts:
             )
         if self.mode == "off" or found.key is None or not self._book.counts(found.origin):
             return frozenset()
-        return self._book.marks.reached(found.key, *names) - {found.sender.user}
+        reached = self._book.marks.reached(found.key, *names)
+        if DELIVERED in names and self._channel.above is not None:  # who has what the channel brought has it
+            reached |= self._channel.above.marks.reached(found.key, READ, DELIVERED)
+        return reached - {found.sender.user}
 
 
 async def count_all(engine: Engine, user: str, receipts: Mapping[str, Receipts]) -> Mapping[str, Unread]:

@@ -245,6 +245,11 @@ class Shared:
             )
         return found
 
+    def receipts_in(self, channel: str, user: str) -> Receipts | None:
+        """Return a user's receipts in a channel, if they were asked for."""
+        engine = self.engine.channels.get(channel)
+        return None if engine is None else self.receipts.get((engine, user))
+
     def delivery(self, entry: OutboxEntry) -> Delivery:
         """Return what stands for an entry; the same object each time while the entry lives."""
         if entry.public is None:
@@ -307,6 +312,8 @@ class Shared:
             engine.dispatcher.close(self._failure())
             for delivery in self._waiting():
                 delivery.changed()
+            for receipts in tuple(self.receipts.values()):
+                receipts.changed()
 
     def _channel_changed(self, channel: ChannelEngine) -> None:
         self._redraw(channel.name)

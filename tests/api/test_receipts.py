@@ -288,6 +288,42 @@ async def test_delivered_marks_follow_by_themselves(stage: Stage, profile: str) 
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+async def test_waiting_until_a_message_has_arrived(stage: Stage, profile: str) -> None:
+    """`wait("delivered")`: until a device of somebody else has it; a reply is there when the channel is."""
+    async with stage.chat("ada", **like(profile)) as ada, stage.chat("bob", **like(profile)) as bob:
+        await attach(ada)
+        delivery = await ada.channel("room").send("one")
+        with pytest.raises(chatkit.WaitTimeout, match="nobody has it within"):
+            await delivery.wait("delivered", timeout=40)
+        await attach(bob, receipts="read+delivered")
+        second = await ada.channel("room").send("two")
+        message = await second.wait("delivered", timeout=30)
+        assert room(ada).delivered_to(message) == {"bob"}
+        reply = await ada.channel("room").thread(message).send("three")
+        _ = await reply.wait("delivered", timeout=30)
+        assert ada.channel("room").thread(message).receipts.delivered_to(reply) == {"bob"}
+
+
+async def test_waiting_for_an_arrival_ends_with_the_client(stage: Stage) -> None:
+    """Closed, or failed for good: the reason is raised at once, as by every wait."""
+    async with stage.chat("ada") as ada:
+        await attach(ada)
+        waiting = asyncio.ensure_future((await ada.channel("room").send("one")).wait("delivered"))
+        await asyncio.sleep(1)
+    with pytest.raises(chatkit.StateError, match="closed"):
+        await waiting
+    async with stage.chat("ada") as ada:
+        await attach(ada)
+        waiting = asyncio.ensure_future((await ada.channel("room").send("one")).wait("delivered"))
+        await asyncio.sleep(1)
+        stage.hub.network.refuse("ada", chatkit.AuthenticationError("the account is gone"))
+        stage.hub.network.cut("ada")
+        stage.hub.network.heal("ada")
+        with pytest.raises(chatkit.AuthenticationError):
+            await waiting
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 async def test_receipts_of_other_users_are_theirs(stage: Stage, profile: str) -> None:
     """`as_user`: marks and counts of whom the backend speaks for (D25)."""
     async with stage.chat("shop", **like(profile)) as shop, stage.chat("ada", **like(profile)) as ada:

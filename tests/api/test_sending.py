@@ -273,11 +273,14 @@ async def test_a_message_withdrawn_by_hand_stays_withdrawn(stage: Stage) -> None
 
 
 async def test_delivered_needs_receipts(stage: Stage) -> None:
-    """What nobody can tell is a `CapabilityError`, not a quiet wait."""
+    """What nobody can tell is an error, not a quiet wait."""
     async with stage.chat("ada") as ada:
-        delivery = await ada.channel("support").send("Hello")
-        with pytest.raises(chatkit.CapabilityError):
+        delivery = await ada.channel("support", receipts="off").send("Hello")
+        with pytest.raises(chatkit.StateError, match="receipts are off"):
             await delivery.wait("delivered", timeout=1)
+        edit = await ada.channel("support", receipts="off").edit(delivery, "Hi")
+        with pytest.raises(chatkit.ConfigError, match="for messages"):
+            await edit.wait("delivered", timeout=1)
         assert delivery.progress is None
 
 

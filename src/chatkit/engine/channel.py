@@ -70,7 +70,8 @@ class ChannelEngine:
         self._context = context
         self.name = name
         self.thread = None
-        """Of a channel: it is none."""
+        """A channel is none, and so has none above it."""
+        self.above = None
         self._on_change = on_change
         self._wake = asyncio.Event()
         rights = context.log is not None and "fence" in context.log.capabilities

@@ -67,6 +67,8 @@ class ThreadFeed:
         self.timeline: Final = parts.timeline
         self.view: Final = parts.view
         self.overlay: Final = parts.overlay
+        self.above: Final = host.receipts
+        """The receipts of the channel."""
         self.progress: Final = parts.progress
         self.on_view: Callable[[], None] = lambda: None
         """Called when the view may look different."""
