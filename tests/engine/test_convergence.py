@@ -10,11 +10,14 @@ import pytest
 
 from chatkit.adapters.memory import Faults
 from chatkit.model.order import Ident
-from tests.engine.kit import C, Stage, counters
+from tests.engine.kit import C, Stage, counters, engine, frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import chatkit
     from chatkit.adapters.memory import Like
+    from chatkit.model.registers import Register
     from chatkit.testing.clock import VirtualClock
     from tests.engine.kit import Peer
 
@@ -43,6 +46,23 @@ def tell(peers: list[Peer], written: list[Ident], chance: Random, numbers: range
             peer.react(chance.choice(written[-400:]), chance.choice("👍👎🎉"))
 
 
+def mark(stage: Stage, peers: list[Peer], messages: Sequence[chatkit.Message], chance: Random) -> None:
+    """Have everyone tell how far they have read, or received: somewhere, not always further on."""
+    log_id = None if stage.like == "pusher" else stage.hub.log.core.log_id
+    for peer in peers:
+        message, kind = chance.choice(messages[-400:]), chance.choice(["state.read", "state.delivered"])
+        assert message.key is not None
+        body = {"type": "mark", "id": message.message_id, **message.key._asdict(), "log": log_id}
+        told = {name: value for name, value in body.items() if value is not None}
+        peer.seq -= 1  # a mark is of no lane
+        stage.deliver(frame(peer.envelope(kind, body=told), user=peer.user, unforgeable=True))
+
+
+def marks(chat: chatkit.Chat, users: list[str]) -> list[tuple[Register, ...]]:
+    """Return what a client knows of how far each user is."""
+    return [engine(chat).receipts.marks.of(user) for user in users]
+
+
 def drawn(chat: chatkit.Chat) -> list[str]:
     """Return all that a client's timeline shows, byte by byte."""
     return [message.to_json() for message in chat.channel(C, keep=WHOLE).timeline.view.messages]
@@ -55,7 +75,7 @@ def drawn(chat: chatkit.Chat) -> list[str]:
 async def test_readers_of_many_mixed_events_see_the_same(
     clock: VirtualClock, events: int, like: Like
 ) -> None:
-    """Their networks reorder and repeat, each in its own way; texts, versions, counts and order are equal."""
+    """Their networks reorder and repeat, each in its own way; texts, versions, counts, order and marks are equal."""
     stage, chance = Stage(clock, like=like), Random(20_260_101)
     peers, written = [stage.peer(user) for user in ("ada", "dora", "eve", "finn")], list[Ident]()
     async with stage.chat("bob") as bob, stage.chat("cleo") as cleo:
@@ -68,8 +88,16 @@ async def test_readers_of_many_mixed_events_see_the_same(
         for start in range(0, events, STEP):
             tell(peers, written, chance, range(start, start + STEP))
             await asyncio.sleep(1)
+            mark(stage, peers, bob.channel(C, keep=WHOLE).timeline.view.messages, chance)
         await asyncio.sleep(120)
 
         assert drawn(bob) == drawn(cleo)
+        users = [peer.user for peer in peers]
+        assert marks(bob, users) == marks(cleo, users)
+        assert all(marks(bob, users))
+        last = bob.channel(C, keep=WHOLE).timeline.view.messages[-1]
+        for chat in (bob, cleo):  # who reads on counts the same from there
+            await chat.channel(C, keep=WHOLE).receipts.mark_unread(last)
+        assert bob.channel(C, keep=WHOLE).receipts.unread == cleo.channel(C, keep=WHOLE).receipts.unread
         assert counters(bob)["duplicate"] > events / 50 < counters(cleo)["duplicate"]
         assert counters(bob)["inbox_overflow"] == counters(cleo)["inbox_overflow"] == 0
