@@ -114,7 +114,8 @@ def test_what_each_profile_supports(
     ]
     assert found.support("as_user") == "native"
     assert found.support("search") == ("native" if edit == "native" else "none")  # the hub's own log searches
-    assert {found.support(name) for name in ("durable", "presence", "direct")} == {"none"}
+    assert {found.support(name) for name in ("durable", "direct")} == {"none"}
+    assert found.support("presence") == ("emulated" if like == "pusher" else "native")
 
 
 def test_features_can_be_set(world: World) -> None:

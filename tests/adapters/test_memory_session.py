@@ -8,9 +8,9 @@ import pytest
 
 from chatkit.adapters.memory import Faults
 from chatkit.adapters.memory import session as session_module
-from chatkit.errors import CapabilityError, NotAllowed, RateLimited, StateError
+from chatkit.errors import NotAllowed, RateLimited, StateError
 from chatkit.model.order import OrderKey
-from chatkit.ports.adapter import Alive, Attachment, Foreign, Lost, Present, Received, SessionClosed, Shed
+from chatkit.ports.adapter import Alive, Attachment, Foreign, Lost, Received, SessionClosed, Shed
 from chatkit.testing.clock import VirtualClock, settle
 from tests.adapters.world import World, attached, end_of, heard, received
 from tests.logs.wishes import batch, text_of, wish
@@ -150,16 +150,6 @@ async def test_emitted_envelopes_reach_the_others(world: World) -> None:
     assert await received(bob) == [
         Received("support", b"wave", "ada", "provider", stamp=None, unforgeable=False)
     ]
-
-
-async def test_presence_is_refused_for_now(world: World) -> None:
-    """As a capability that is not there."""
-    session = await world.session("ada", "support")
-    member = Present("ada", "1", {})
-
-    for call in (session.enter("support", member), session.leave("support", member)):
-        with pytest.raises(CapabilityError):
-            await call
 
 
 # -- how it ends

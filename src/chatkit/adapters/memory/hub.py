@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 from chatkit.adapters.memory.answers import admitted, inadmissible, merged, put_off
 from chatkit.adapters.memory.network import Network
 from chatkit.adapters.memory.peer import Caller, Peer
+from chatkit.adapters.memory.rosters import Rosters
 from chatkit.adapters.memory.serials import log_serial
 from chatkit.adapters.memory.windows import Places, Repeats
 from chatkit.errors import ChatkitError, ConfigError, InvalidMessage, RateLimited, Rejected
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
-from chatkit.ports.adapter import Attachment, Received, Signal
+from chatkit.ports.adapter import Attachment, Present, Received, Signal
 from chatkit.ports.context import Clock, RandomSource
 from chatkit.ports.log import Appended
 from chatkit.ports.outgoing import Ack, Again, Batch, Outgoing
@@ -52,6 +53,7 @@ class Hub:
         self._like: str | None = None
         self._channels: dict[str, dict[Peer, None]] = {}
         self._peers: dict[Peer, None] = {}
+        self._rosters = Rosters(clock, hand=self._hand, later=self._expire)
         self._places = Places(clock)
         self._repeats = Repeats(clock)
         self._held: deque[tuple[str, Received]] | None = None
@@ -83,21 +85,30 @@ class Hub:
         with self.lock:
             self._peers[peer] = None
 
-    def drop(self, peer: Peer) -> None:
-        """Forget a session; its places are kept for resuming. Idempotent."""
+    def drop(self, peer: Peer, *, lingers: float = 0.0) -> None:
+        """Forget a session; its places are kept for resuming. Idempotent.
+
+        Args:
+            peer: The session.
+            lingers: Seconds until others are told that those who came over it have left.
+        """
         with self.lock:
             if self._peers.pop(peer, _ABSENT) is _ABSENT:
                 return
+            self._rosters.drop(peer, lingers=lingers)
             for channel in [name for name, members in self._channels.items() if peer in members]:
                 self._leave(peer, channel)
                 self._places.left(peer.client, channel, peer.caller.profile.capabilities.resume_window)
 
     def attach(
-        self, peer: Peer, channel: str, after: OrderKey | None
+        self, peer: Peer, channel: str, after: OrderKey | None, *, presence: bool = False
     ) -> tuple[Attachment, tuple[Entry, ...]]:
         """Let a session hear a channel from now on; with it comes what it missed, if it may resume.
 
+        `presence`: it hears who is there as well.
+
         Raises:
+            CapabilityError: There is no presence, or no room in it: nothing is attached.
             RateLimited: It hears as many channels as the provider allows.
         """
         capabilities = peer.caller.profile.capabilities
@@ -106,6 +117,8 @@ class Hub:
             most = capabilities.channels_per_connection
             if most is not None and peer not in members and self._count(peer) >= most:
                 raise RateLimited("too many channels on one connection", channel=channel)
+            if presence:
+                self._rosters.hear(peer, channel)
             members[peer] = None
             if capabilities.order == "clock" or peer.caller.own_log:
                 return Attachment(channel, resumed=False, start=None, may_publish=True), ()
@@ -120,7 +133,18 @@ class Hub:
     def detach(self, peer: Peer, channel: str) -> None:
         """Let a session hear it no longer."""
         with self.lock:
+            self._rosters.detach(peer, channel)
             self._leave(peer, channel)
+
+    def enter(self, peer: Peer, channel: str, member: Present) -> None:
+        """Enter a member, or change what it says. Raises as `Rosters.enter`."""
+        with self.lock:
+            self._rosters.enter(peer, channel, member)
+
+    def leave(self, peer: Peer, channel: str, member: Present) -> None:
+        """Take a member out. Raises as `Rosters.enter`."""
+        with self.lock:
+            self._rosters.leave(peer, channel, member)
 
     # ------------------------------------------------------------------ publishing
 
@@ -248,6 +272,10 @@ class Hub:
     def _hand(self, peer: Peer, signal: Signal) -> None:
         if not peer.hand(signal):
             self.drop(peer)
+
+    def _expire(self) -> None:
+        with self.lock:
+            self._rosters.expire()
 
     def _leave(self, peer: Peer, channel: str) -> None:
         members = self._channels.get(channel, {})

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
-from chatkit.ports.adapter import Alive, Received, SessionClosed, Shed, Signal
+from chatkit.ports.adapter import Alive, Moved, Received, Roster, SessionClosed, Shed, Signal
 
 
 class Inbox(AsyncIterator[Signal]):
@@ -34,7 +34,7 @@ class Inbox(AsyncIterator[Signal]):
         """Throw away what waits of a channel."""
         kept: deque[tuple[Signal, bool]] = deque()
         for signal, counted in self._queue:
-            if isinstance(signal, (Received, Shed)) and signal.channel == channel:
+            if isinstance(signal, (Received, Shed, Roster, Moved)) and signal.channel == channel:
                 self._leave(signal, counted)
             else:
                 kept.append((signal, counted))

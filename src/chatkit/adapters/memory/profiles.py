@@ -2,7 +2,7 @@
 
 A profile is its capabilities and a few manners that they do not tell. Everything the hub does differently
 follows from these, so that a test switches one capability off and meets the provider that lacks it. Declared
-only, without behaviour of their own: `ack`, `erase`, `liveness`, `presence_members`.
+only, without behaviour of their own: `ack`, `erase`, `liveness`.
 
 Source: the wire facts of each provider; the table of design.md section 4.
 """
@@ -37,6 +37,12 @@ class Profile(NamedTuple):
     sheds: bool = False
     """It says so when it drops frames; otherwise nobody says anything."""
     style: Style = "digits"
+    presence_calls: int | None = None
+    """Presence calls of a session for a channel in 30 seconds."""
+    lingers: float = 0.0
+    """Seconds that members of a connection that broke are still shown."""
+    roster: Support = "native"
+    """Presence: members enter, with data; or (`emulated`) whoever hears is in, without."""
 
     def measure(self, data: bytes) -> int:
         """Return the size of an envelope in a frame."""
@@ -78,6 +84,7 @@ _SUPABASE = Profile(
         contiguous=True,
     ),
     hints="none",  # a broadcast names nobody
+    presence_calls=5,
 )
 _ABLY = Profile(
     Capabilities(
@@ -96,6 +103,7 @@ _ABLY = Profile(
     ),
     sheds=True,  # 80020
     style="ably",
+    lingers=15.0,  # remainPresentFor
 )
 _PUSHER = Profile(
     Capabilities(
@@ -111,6 +119,8 @@ _PUSHER = Profile(
     ),
     over_http=True,
     vouches="backend",
+    lingers=75.0,  # at most
+    roster="emulated",
 )
 
 PROFILES: Final[Mapping[str, Profile]] = {
@@ -157,13 +167,13 @@ def tailor(like: str, overrides: Mapping[str, Any], *, trusted: bool, log: bool)
         )
     given = {name: item for name, item in overrides.items() if name != "features"}
     found = replace(found, **given)
-    features = {**_features(found, trusted=trusted, log=log), **overrides.get("features", {})}
+    features = {**_features(found, profile.roster, trusted=trusted, log=log), **overrides.get("features", {})}
     found = replace(found, features=features)
     _check(found, log=log)
     return profile._replace(capabilities=found)
 
 
-def _features(found: Capabilities, *, trusted: bool, log: bool) -> dict[Feature, Support]:
+def _features(found: Capabilities, roster: Support, *, trusted: bool, log: bool) -> dict[Feature, Support]:
     own: Support = "emulated" if log else "native"  # what a log of the app supplies is not the provider's
     fenced = found.order == "log"
     return {
@@ -171,7 +181,7 @@ def _features(found: Capabilities, *, trusted: bool, log: bool) -> dict[Feature,
         "history": "none" if found.history == 0 else own,
         "order": "emulated" if found.order == "clock" else own,
         "resume": "native" if found.resume_window else "none" if found.history == 0 else "emulated",
-        "presence": "none",
+        "presence": roster,
         "edit": own if fenced else "emulated",
         "react": own if fenced else "emulated",
         "receipts": own if fenced else "emulated",

@@ -12,6 +12,7 @@ from chatkit.adapters.memory.inbox import Inbox
 from chatkit.adapters.memory.network import Call, Link
 from chatkit.adapters.memory.peer import Caller
 from chatkit.adapters.memory.publishing import Act, Publishing
+from chatkit.adapters.memory.rosters import HALF_OPEN
 from chatkit.adapters.memory.wire import Exchange, Stream, call_on
 from chatkit.errors import CapabilityError, ChatkitError, RateLimited, StateError, TransportError
 from chatkit.model.entry import Entry, Stamp
@@ -112,10 +113,11 @@ class MemorySession:
 
         return await self._publishing.attempt(batch, stamps, ask)
 
-    async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:  # noqa: ARG002  # nobody is present yet
+    async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:
         """Start receiving a channel; what a resumed one missed comes first.
 
         Raises:
+            CapabilityError: `presence`, and there is none, or no room in it.
             ProviderError: Refused, or too many channels on this connection.
         """
 
@@ -124,7 +126,7 @@ class MemorySession:
             if self._end is not None or self._stalled:
                 raise TransportError("the connection was gone before it could attach")
             with self._hub.lock:
-                found = self._hub.attach(self, channel, after)
+                found = self._hub.attach(self, channel, after, presence=presence)
                 self._attaches += 1
                 self._attached[channel] = self._attaches
                 return found
@@ -166,13 +168,19 @@ class MemorySession:
         if not lost:
             self._up.send(self._link.delay(), lambda: self._hub.emit(self, channel, data))
 
-    async def enter(self, channel: str, member: Present) -> None:  # noqa: ARG002
-        """Refuse: presence comes with a later version."""
-        raise CapabilityError("memory:// has no presence yet", channel=channel)
+    async def enter(self, channel: str, member: Present) -> None:
+        """Enter a member, or change what it says; `client` is the hub's to give.
 
-    async def leave(self, channel: str, member: Present) -> None:  # noqa: ARG002
-        """Refuse: presence comes with a later version."""
-        raise CapabilityError("memory:// has no presence yet", channel=channel)
+        Raises:
+            CapabilityError: There is no presence, it carries no data, or the channel is full.
+            NotAllowed: It is another user than the credential's.
+            RateLimited: Too many calls.
+        """
+        await self._ask(lambda: self._hub.enter(self, channel, member))
+
+    async def leave(self, channel: str, member: Present) -> None:
+        """Take a member out; nothing where it is not in. Raises as `enter`."""
+        await self._ask(lambda: self._hub.leave(self, channel, member))
 
     async def probe(self) -> None:
         """Make the hub answer."""
@@ -184,7 +192,7 @@ class MemorySession:
 
     async def aclose(self) -> None:
         """End it; idempotent. The hub forgets the session, and where it was after the resume window."""
-        self._die("this side closed the connection", "never")
+        self._die("this side closed the connection", "never", clean=True)
 
     @property
     def closed(self) -> bool:
@@ -232,7 +240,7 @@ class MemorySession:
         if half_open:
             self._stalled = True
             self._down.close()
-            self._hub.drop(self)
+            self._hub.drop(self, lingers=max(HALF_OPEN, self.caller.profile.lingers))
         else:
             self._die("the connection broke", "now", None, TransportError("the network was cut"))
 
@@ -316,7 +324,13 @@ class MemorySession:
             self._shedding.discard(signal.channel)
 
     def _die(
-        self, reason: str, again: Again, after: float | None = None, cause: ChatkitError | None = None
+        self,
+        reason: str,
+        again: Again,
+        after: float | None = None,
+        cause: ChatkitError | None = None,
+        *,
+        clean: bool = False,
     ) -> None:
         if self._end is not None:
             return
@@ -329,7 +343,7 @@ class MemorySession:
         self._end = end
         self._down.close()
         self._link.quit(self)
-        self._hub.drop(self)
+        self._hub.drop(self, lingers=0.0 if clean else self.caller.profile.lingers)
         for exchange in tuple(self._pending):
             exchange.fail(end())
         self._inbox.close(end)
