@@ -58,6 +58,7 @@ from chatkit.model.events import MessageCreated as MessageCreated
 from chatkit.model.events import MessageDeleted as MessageDeleted
 from chatkit.model.events import MessageEvent as MessageEvent
 from chatkit.model.events import MessageUpdated as MessageUpdated
+from chatkit.model.events import PresenceChanged as PresenceChanged
 from chatkit.model.events import ReactionChanged as ReactionChanged
 from chatkit.model.events import ReceiptAdvanced as ReceiptAdvanced
 from chatkit.model.events import TypingChanged as TypingChanged
@@ -74,8 +75,10 @@ from chatkit.model.views import CloseReport as CloseReport
 from chatkit.model.views import ConnectionView as ConnectionView
 from chatkit.model.views import FlushReport as FlushReport
 from chatkit.model.views import Health as Health
+from chatkit.model.views import Member as Member
 from chatkit.model.views import OutboxView as OutboxView
 from chatkit.model.views import Page as Page
+from chatkit.model.views import PresenceView as PresenceView
 from chatkit.model.views import ThreadInfo as ThreadInfo
 from chatkit.model.views import TimelineChange as TimelineChange
 from chatkit.model.views import TimelineView as TimelineView
@@ -85,6 +88,7 @@ from chatkit.ports import Adapter as Adapter
 from chatkit.ports import Log as Log
 from chatkit.ports import Middleware as Middleware
 from chatkit.ports import Store as Store
+from chatkit.presence import Presence as Presence
 from chatkit.receipts import Receipts as Receipts
 from chatkit.refs import MessageRef as MessageRef
 from chatkit.refs import Position as Position
@@ -138,6 +142,7 @@ __all__ = [
     "InvalidMessage",
     "Log",
     "Media",
+    "Member",
     "MemoryConfig",
     "Message",
     "MessageCreated",
@@ -155,6 +160,9 @@ __all__ = [
     "OutboxView",
     "Page",
     "Position",
+    "Presence",
+    "PresenceChanged",
+    "PresenceView",
     "ProviderError",
     "RateLimited",
     "ReactionChanged",

@@ -31,7 +31,15 @@ class Channel(Conversation):
     """
 
     def __init__(
-        self, chat: Chat, shared: Shared, name: str, *, kind: str, keep: int, receipts: Mode
+        self,
+        chat: Chat,
+        shared: Shared,
+        name: str,
+        *,
+        kind: str,
+        keep: int,
+        presence: bool,
+        receipts: Mode,
     ) -> None:
         self._chat = chat
         self._shared = shared
@@ -40,8 +48,9 @@ class Channel(Conversation):
         self._keep = keep
         self._handlers = {}
         self._threads: WeakValueDictionary[Ident, Thread] = WeakValueDictionary()
-        self.timeline = shared.timeline(name, keep)
+        self.timeline = shared.timeline(name, keep, presence=presence)
         self.typing = shared.typing(self._channel_engine, chat.user.id)
+        self.presence = shared.presence(self._channel_engine, chat.user.id)
         self.receipts = shared.receipt(self._channel_engine, chat.user.id, receipts, self.get)
 
     @property

@@ -14,7 +14,14 @@ from chatkit.channel import Channel
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
-from chatkit.model.events import Event, MessageEvent, MessageUpdated, ReceiptAdvanced, TypingChanged
+from chatkit.model.events import (
+    Event,
+    MessageEvent,
+    MessageUpdated,
+    PresenceChanged,
+    ReceiptAdvanced,
+    TypingChanged,
+)
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
 from chatkit.model.options import Draft
@@ -168,6 +175,7 @@ class Chat(Source):
         name: str,
         *,
         kind: Literal["group"] = "group",
+        presence: bool = True,
         receipts: Mode = "read",
         keep: int = 1000,
     ) -> Channel:
@@ -176,6 +184,7 @@ class Chat(Source):
         Args:
             name: 1 to 64 characters, not starting ``dm.`` or ``u.``.
             kind: What kind of channel it is.
+            presence: Whether it tells who is there, where the provider can.
             receipts: What others are told of this user: `"read"`, up to where they have read;
                 `"read+delivered"`, also what has arrived; `"off"`, nothing: what is read stays on this
                 device, and nobody else's marks are shown.
@@ -195,9 +204,13 @@ class Chat(Source):
             raise ConfigError(
                 f"receipts is one of {', '.join(sorted(MODES))}, not {receipts!r}", channel=name
             )
-        found = self._channels.get(name)
+        found, known = self._channels.get(name), self.engine.channels.get(name)
+        if known is not None and known.presence.wanted != presence:
+            raise StateError("the channel was asked for with other options before", channel=name)
         if found is None:
-            found = Channel(self, self._shared, name, kind=kind, keep=keep, receipts=receipts)
+            found = Channel(
+                self, self._shared, name, kind=kind, keep=keep, presence=presence, receipts=receipts
+            )
             self._channels[name] = found
         elif found.keep != keep or found.receipts.mode != receipts:
             raise StateError("the channel was asked for with other options before", channel=name)
@@ -294,6 +307,8 @@ class Chat(Source):
             return replace(event, users=event.users - {self._user.id})
         if isinstance(event, ReceiptAdvanced):
             return replace(event, own=event.user == self._user.id)
+        if isinstance(event, PresenceChanged):
+            return replace(event, own=event.member.user == self._user.id)
         if not isinstance(event, MessageEvent):
             return event
         mine = event.message.sender.user == self._user.id

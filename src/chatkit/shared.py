@@ -20,6 +20,7 @@ from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChan
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
+from chatkit.presence import Presence
 from chatkit.receipts import Receipts
 from chatkit.source import running_loop
 from chatkit.timeline import Timeline, message_of, read_message
@@ -66,9 +67,10 @@ class Shared:
         self.middleware: list[Middleware] = []
         self.timelines: dict[str, Timeline] = {}
         self.threads: WeakValueDictionary[ThreadFeed, Timeline] = WeakValueDictionary()
-        # Both by place and user, and weak: a backend speaks for very many users, each for a moment.
+        # By place and user, and weak: a backend speaks for very many users, each for a moment.
         self.receipts: WeakValueDictionary[tuple[Feed, str], Receipts] = WeakValueDictionary()
         self.typings: WeakValueDictionary[tuple[Feed, str], Typing] = WeakValueDictionary()
+        self.presences: WeakValueDictionary[tuple[ChannelEngine, str], Presence] = WeakValueDictionary()
         self.connection = Connection(lambda: self.engine.link, self)
         self.outbox = Outbox(self)
         self.report: CloseReport | None = None
@@ -101,6 +103,7 @@ class Shared:
         self.check_open()
         if self._closing is not None:
             raise _closed()
+        self.engine.context.activity.touch()
 
     def check_open(self) -> None:
         """As `check_use`, but a client that is still closing will do.
@@ -199,6 +202,8 @@ class Shared:
             typing.close()
         for receipts in tuple(self.receipts.values()):
             receipts.close()
+        for presence in tuple(self.presences.values()):
+            presence.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
         for delivery in self._waiting():
@@ -206,11 +211,11 @@ class Shared:
         self.closed.set()
         return self.report
 
-    def timeline(self, name: str, keep: int) -> Timeline:
+    def timeline(self, name: str, keep: int, *, presence: bool) -> Timeline:
         """Return the timeline of a channel, with what is queued for it."""
         found = self.timelines.get(name)
         if found is None:
-            self.engine.channel(name, keep)
+            self.engine.channel(name, keep, presence=presence)
             found = self.timelines[name] = Timeline(self.engine, self.engine.channels[name], self)
             for entry in self.engine.outbox.of_channel(name):
                 self.show(entry)
@@ -228,6 +233,13 @@ class Shared:
         found = self.typings.get((feed, user))
         if found is None:
             self.typings[feed, user] = found = Typing(self, feed, user)
+        return found
+
+    def presence(self, channel: ChannelEngine, user: str) -> Presence:
+        """Return who is in a channel, for a user who may enter."""
+        found = self.presences.get((channel, user))
+        if found is None:
+            self.presences[channel, user] = found = Presence(self, channel, user)
         return found
 
     def receipt(self, feed: Feed, user: str, mode: Mode, get: Callable[[MessageRef], Any]) -> Receipts:
@@ -308,6 +320,8 @@ class Shared:
         )
         for timeline in self._drawn():
             timeline.changed()
+        for channel in engine.channels.values():
+            channel.presence.changed()
         if engine.link.state is State.FAILED:
             engine.dispatcher.close(self._failure())
             for delivery in self._waiting():
@@ -317,6 +331,7 @@ class Shared:
 
     def _channel_changed(self, channel: ChannelEngine) -> None:
         self._redraw(channel.name)
+        channel.presence.changed()
         told = (channel.state, channel.error)
         if self._told.get(channel.name) == told:
             return

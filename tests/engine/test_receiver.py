@@ -11,7 +11,7 @@ import pytest
 import chatkit
 from chatkit.adapters.memory import Like
 from chatkit.engine.receiver import INBOX
-from chatkit.ports import Foreign, Received, Roster, Shed
+from chatkit.ports import Foreign, Received, Shed
 from tests.engine.kit import (
     NUMBERED,
     PROFILES,
@@ -272,16 +272,6 @@ async def test_what_a_provider_calls_foreign_is_told_as_it_is(stage: Stage) -> N
         (event,) = await taken(stream)
 
         assert (event.name, event.data, event.reason) == ("their-event", {"a": 1}, "not_ours")
-
-
-async def test_signals_that_have_no_reader_yet_are_counted(stage: Stage) -> None:
-    """Presence comes with a later version."""
-    async with stage.chat("ada") as ada:
-        await ready(ada)
-        stage.hub.inject(C, Roster(C, ()))
-        await asyncio.sleep(0.1)
-
-        assert counters(ada)["unread_signal"] == 1
 
 
 async def test_kinds_that_nobody_reads_yet_are_counted_and_move_the_mark(stage: Stage) -> None:

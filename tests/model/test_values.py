@@ -33,6 +33,7 @@ from chatkit.model.events import (
     MessageDeleted,
     MessageEvent,
     MessageUpdated,
+    PresenceChanged,
     ReactionChanged,
     ReceiptAdvanced,
     TypingChanged,
@@ -46,8 +47,10 @@ from chatkit.model.views import (
     ConnectionView,
     FlushReport,
     Health,
+    Member,
     OutboxView,
     Page,
+    PresenceView,
     ThreadInfo,
     TimelineChange,
     TimelineView,
@@ -89,6 +92,7 @@ MESSAGE = Message(
 )
 EVENT: dict[str, Any] = {"event_id": "e1", "channel": "support", "at": AT, "cursor": Cursor(SECRET)}
 VIEW = ConnectionView(state="failed", reason=ConfigError("no such cluster"), since=AT, retry_in=1.5)
+MEMBER = Member(user="bob", status="online", data={"note": SECRET}, last_seen=AT, devices=1)
 SAMPLES: list[Value] = [
     SENDER,
     User(id="ada", name="Ada", avatar=SECRET),
@@ -110,6 +114,9 @@ SAMPLES: list[Value] = [
     MessageDeleted(**EVENT, message=MESSAGE),
     ReactionChanged(**EVENT, message_id="m1", user="bob", emoji="👋", added=True),
     ReceiptAdvanced(**EVENT, user="bob", kind="read", message_id="m1"),
+    MEMBER,
+    PresenceView(members={"bob": MEMBER}, synced=True),
+    PresenceChanged(**EVENT, member=MEMBER, change="enter"),
     TypingChanged(**EVENT, users=frozenset({"bob"})),
     DeliveryChanged(**EVENT, delivery=FATE, status="sent", reason="refused"),
     Discontinuity(**EVENT, reason="retention", after=Cursor("c1.a"), until=Cursor("c1.b")),

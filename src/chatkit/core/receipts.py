@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from chatkit.model.order import OrderKey
@@ -58,6 +58,10 @@ class Marks:
         """Return from where on all is unread again, for a user who marked it so."""
         found = self.get(user, UNREAD)
         return None if found is None else place_of(found.value)
+
+    def read(self) -> Iterator[Register]:
+        """Give how far each user has read."""
+        return (cells[READ] for cells in self._cells.values() if READ in cells)
 
     def reached(self, key: OrderKey, *names: str) -> frozenset[str]:
         """Return whose mark, of one of these names, stands at a place or above it."""

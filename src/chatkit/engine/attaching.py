@@ -12,10 +12,18 @@ from chatkit.core.connection import PROOF
 from chatkit.core.table import step
 from chatkit.engine.context import Context, bounded, foreign
 from chatkit.engine.syncing import HAIR
-from chatkit.errors import AuthenticationError, ChatkitError, RateLimited, StateError, WaitTimeout
+from chatkit.errors import (
+    AuthenticationError,
+    CapabilityError,
+    ChatkitError,
+    RateLimited,
+    StateError,
+    WaitTimeout,
+)
 from chatkit.ports import SessionClosed
 
 if TYPE_CHECKING:
+    from chatkit.engine.presence import PresenceFeed
     from chatkit.model.order import OrderKey
     from chatkit.ports import Again, Attachment, Session
 
@@ -35,6 +43,7 @@ class Attacher:
         on_attached: Told each verdict on continuity.
         on_change: Told each change of state, with the state before.
         wake: Called when `work` has something to do.
+        presence: Who is there, if anybody wants to know.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class Attacher:
         on_attached: Callable[[Attachment], None],
         on_change: Callable[[State], None],
         wake: Callable[[], None],
+        presence: PresenceFeed,
     ) -> None:
         self._context = context
         self._name = name
@@ -57,6 +67,7 @@ class Attacher:
         self._on_attached = on_attached
         self._on_change = on_change
         self._wake = wake
+        self._presence = presence
         self.state = State.DETACHED
         self.error: ChatkitError | None = None
         """Why it is not attached."""
@@ -172,9 +183,7 @@ class Attacher:
             try:
                 if refresh:
                     await bounded(session.reauthenticate, ATTACH_TIMEOUT)
-                found = await bounded(
-                    lambda: session.attach(self._name, self._after(), presence=False), ATTACH_TIMEOUT
-                )
+                found = await self._ask(session)
             except SessionClosed:
                 return  # the link hears of it too, and says when there is another
             except Exception as raised:  # noqa: BLE001  # whatever an adapter raises, the channel goes on trying
@@ -184,6 +193,20 @@ class Attacher:
                 return
         if self._session() is session:
             self.attached(found)
+
+    async def _ask(self, session: Session) -> Attachment:
+        """Ask for the channel, with who is there where that can be had."""
+        self._presence.attaching()
+        if self._presence.asks:
+            try:
+                return await bounded(
+                    lambda: session.attach(self._name, self._after(), presence=True), ATTACH_TIMEOUT
+                )
+            except CapabilityError as error:
+                self._presence.refuse(error)
+        return await bounded(
+            lambda: session.attach(self._name, self._after(), presence=False), ATTACH_TIMEOUT
+        )
 
     async def _detach(self, session: Session) -> None:
         try:

@@ -16,6 +16,7 @@ from chatkit.engine.folding import Folder
 from chatkit.engine.keeping import Keeper
 from chatkit.engine.loading import Loader
 from chatkit.engine.parts import ChannelParts
+from chatkit.engine.presence import PresenceFeed
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
 from chatkit.engine.receipt_sync import ReceiptSync
@@ -26,11 +27,12 @@ from chatkit.engine.telling import Teller
 from chatkit.engine.threads import Threads
 from chatkit.engine.typists import TypingFeed
 from chatkit.errors import ChatkitError
-from chatkit.ports import Attachment, Foreign, Lost, Received, Shed
+from chatkit.ports import Alive, Attachment, Foreign, Lost, Moved, Received, Roster, Shed
 
 if TYPE_CHECKING:
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.progress import Hole
+    from chatkit.engine.reading import Passing
     from chatkit.model.order import Ident, OrderKey, Place
     from chatkit.ports import Session, Signal
 
@@ -50,6 +52,7 @@ class ChannelEngine:
         on_own: Told each own envelope that came back.
         device: Returns this device's name.
         emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        presence: The app wants to know who is there.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class ChannelEngine:
         on_own: Callable[[str, Ident, OrderKey], None],
         device: Callable[[], str],
         emit: Callable[[str, bytes], Awaitable[bool]],
+        presence: bool,
     ) -> None:
         self._context = context
         self.name = name
@@ -105,16 +109,20 @@ class ChannelEngine:
             on_own=lambda ident, key: on_own(name, ident, key),
         )
         self.typing = TypingFeed(parts)
+        self.receipts = ReceiptBook(parts, lambda: self.attached and self.caught_up)
+        self.presence = PresenceFeed(
+            parts, self.receipts, wanted=presence, session=session, device=device, emit=emit
+        )
         self.receiver = Receiver(
             parts,
             self._folder,
             self.teller,
             keeper,
             typing=self.typing,
+            presence=self.presence,
             threads=self.threads,
             wake=self._wake.set,
         )
-        self.receipts = ReceiptBook(parts, lambda: self.attached and self.caught_up)
         self.marks = ReceiptSync(
             parts,
             self.receipts,
@@ -123,7 +131,7 @@ class ChannelEngine:
             device=device,
             emit=emit,
         )
-        self.receiver.on_register = self.marks.take_in
+        self.receiver.on_register = self._take_register
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
             parts,
@@ -144,6 +152,7 @@ class ChannelEngine:
             on_attached=self._attached,
             on_change=self._changed,
             wake=self._wake.set,
+            presence=self.presence,
         )
         self.ever_attached = False
         self._began_at: OrderKey | None = None
@@ -272,8 +281,10 @@ class ChannelEngine:
                 self._attacher.attached(signal)
             case Foreign() | Shed():
                 self.receiver.push(signal)
-            case _:
-                self._context.counters["unread_signal"] += 1  # presence has no reader yet
+            case Roster() | Moved():
+                self.presence.signal(signal)
+            case Alive():
+                pass  # it is the link's
 
     def prove(self, item: Proven) -> None:
         """Fold what an acknowledgement proved: in its turn where anybody listens or filters, else at once."""
@@ -296,6 +307,10 @@ class ChannelEngine:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
         if not self.ever_attached and (self._began_at is None or key < self._began_at):
             self._began_at = key
+
+    def _take_register(self, passing: Passing) -> None:
+        self.marks.take_in(passing)
+        self.presence.marked(passing)
 
     # -- the task ---------------------------------------------------------------------------------------
 
@@ -358,6 +373,7 @@ class ChannelEngine:
             self._sync.stop()
             self.typing.left()
             self.threads.left()
+            self.presence.left(detached=self.state is State.DETACHED)
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
         self._on_change(self)
@@ -365,6 +381,7 @@ class ChannelEngine:
 
     def _attached(self, found: Attachment) -> None:
         """Begin where the provider says that live begins; what lies between is read (D15, D17)."""
+        self.presence.attached()
         first, self.ever_attached = not self.ever_attached, True
         fresh = first and self.progress.complete is None and not self._loader.restored
         if first:

@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from chatkit.core import backoff
 from chatkit.core.hlc import HybridClock
+from chatkit.engine.activity import Activity
 from chatkit.engine.servertime import ServerTime
 from chatkit.engine.tasks import Tasks
 from chatkit.errors import CapabilityError, ChatkitError, RateLimited, TransportError
@@ -44,6 +45,7 @@ class Context:
     """A log that was opened for this client alone, and is closed with it."""
     server_time: ServerTime = field(init=False)
     hlc: HybridClock = field(init=False)
+    activity: Activity = field(init=False)
     tasks: Tasks = field(init=False)
     users: set[str] = field(default_factory=set[str])
     """Everyone this client speaks for."""
@@ -56,6 +58,7 @@ class Context:
         self.users.add(self.user)
         self.server_time = ServerTime(self.clock)
         self.hlc = HybridClock()
+        self.activity = Activity(self.clock)
         self.tasks = Tasks(lambda name, _: self.defects.update((name,)))
 
     @property

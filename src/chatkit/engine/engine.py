@@ -117,8 +117,8 @@ class Engine:
         context.observer.point("client.opened", entries=len(entries))
         return entries
 
-    def channel(self, name: str, keep: int) -> ChannelEngine:
-        """Return a channel's engine, made on first use."""
+    def channel(self, name: str, keep: int, *, presence: bool = False) -> ChannelEngine:
+        """Return a channel's engine, made on first use; `presence`: with who is there."""
         channel = self.channels.get(name)
         if channel is None:
             link = self._link_of[name] = self._link_with_room()
@@ -134,6 +134,7 @@ class Engine:
                 on_own=self.outbox.seen,
                 device=lambda: self.outbox.device,
                 emit=self.emit,
+                presence=presence,
             )
         return channel
 
@@ -303,6 +304,7 @@ class Engine:
         for channel in self.channels.values():
             channel.receiver.continuity.broken()
             channel.receiver.prompt_read(0.0)
+            channel.presence.renew()
 
     def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:  # noqa: FBT001  # a callback's shape
         self._on_delivery(entry, late, reason)

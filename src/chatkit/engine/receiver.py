@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatkit.engine.folding import Folder
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
+    from chatkit.engine.presence import PresenceFeed
     from chatkit.engine.telling import Teller
     from chatkit.engine.threads import Threads
     from chatkit.engine.typists import TypingFeed
@@ -64,6 +65,7 @@ class Receiver:
         teller: Told what there is to tell beside them.
         keeper: Writes to the store.
         typing: Told who types, and who has spoken.
+        presence: Told what devices say of themselves.
         threads: Told what passes by in them.
         wake: Called when there is something to do.
     """
@@ -76,6 +78,7 @@ class Receiver:
         keeper: Keeper,
         *,
         typing: TypingFeed,
+        presence: PresenceFeed,
         threads: Threads,
         wake: Callable[[], None],
     ) -> None:
@@ -87,6 +90,7 @@ class Receiver:
         self._teller = teller
         self._keeper = keeper
         self._typing = typing
+        self._presence = presence
         self._threads = threads
         self._wake = wake
         self.on_register: Callable[[Passing], None] = lambda _: None
@@ -331,6 +335,8 @@ class Receiver:
         kind = passing.envelope.kind
         if kind.startswith("x."):
             self._teller.custom(passing)
+        elif kind.startswith("presence."):
+            self._presence.hear(passing)
         elif kind != "typing" and passing.envelope.klass != "state":
             self._context.counters["unread_kind"] += 1
         elif passing.envelope.thread is not None:

@@ -16,6 +16,7 @@ from chatkit.model.events import (
     Discontinuity,
     Event,
     ForeignFrame,
+    PresenceChanged,
     ReceiptAdvanced,
     TypingChanged,
 )
@@ -28,7 +29,7 @@ Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 """What a full queue does: end the stream with an error, go on behind a `Discontinuity`, or read the log."""
 
 MAX_BUFFER: Final = 1_000_000
-PASSING: Final = (CustomEvent, ForeignFrame, ReceiptAdvanced, TypingChanged)
+PASSING: Final = (CustomEvent, ForeignFrame, PresenceChanged, ReceiptAdvanced, TypingChanged)
 """Events that may be dropped where a reader is slow, counted; all others are facts (D21).
 
 A mark that was missed is made good by the next one, and by `read_by`.

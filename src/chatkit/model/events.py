@@ -11,7 +11,7 @@ from chatkit.errors import ChatkitError
 from chatkit.model.cursor import Cursor
 from chatkit.model.message import Message, Sender, Status
 from chatkit.model.values import EMPTY, Value, value
-from chatkit.model.views import ConnectionView
+from chatkit.model.views import ConnectionView, Member
 
 if TYPE_CHECKING:
     from chatkit.delivery import Delivery
@@ -79,6 +79,14 @@ class TypingChanged(Event):
     """Somebody began to type or ended; `users`: all who type now, without the one who listens."""
 
     users: frozenset[str]
+
+
+@value
+class PresenceChanged(Event):
+    """Somebody came, went, or is there in another way; `member`: as it is now."""
+
+    member: Member
+    change: Literal["enter", "update", "leave"]
 
 
 @value

@@ -28,6 +28,30 @@ class ConnectionView(Value):
 
 
 @value
+class Member(Value):
+    """One user in a channel, the devices merged: online before away; of equal keys of `data` the newest.
+
+    `last_seen`: the newest of what this client has seen: the user's presence, the newest message of theirs
+    that somebody vouches for, their read mark; `None` when none is known. As of when the value was made.
+    """
+
+    user: str
+    status: Literal["online", "away", "offline"]
+    data: Mapping[str, Any] = field(default_factory=lambda: EMPTY, repr=False)
+    last_seen: datetime | None = None
+    devices: int = 0
+
+
+@value
+class PresenceView(Value):
+    """Who is there, by user. `synced`: the whole set is in; `error`: why it cannot be, or I cannot enter."""
+
+    members: Mapping[str, Member]
+    synced: bool = False
+    error: ChatkitError | None = None
+
+
+@value
 class OutboxView(Value):
     """What is queued: entries, bytes, the oldest, and how many are kept as failed."""
 
