@@ -29,7 +29,7 @@ class Receipts:
 
     Marks are last-value registers beside the messages. They work offline, survive restarts and never go back;
     the user's other devices follow. They are announced at most every 2 seconds a user, and not at all where
-    more than 20 users have marks: then the log is asked.
+    more than 20 users are there or have marks: then the log is asked.
 
     Args:
         owner: The life of the client.

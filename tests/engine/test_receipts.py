@@ -17,6 +17,7 @@ from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import READ, UNREAD, Register
 from chatkit.model.views import Unread
+from chatkit.ports import Present, Roster
 from chatkit.testing.clock import settle
 from tests.engine.kit import C, Down, Stage, counters, engine, frame, odd_log, ready, taken
 
@@ -119,6 +120,20 @@ async def test_in_a_crowd_nothing_is_announced(stage: Stage) -> None:
         _ = room(bob).read_by(first)
         await asyncio.sleep(35)
         assert room(bob).read_by(first) >= {"ada"}
+
+
+async def test_a_crowd_is_also_who_is_there(stage: Stage) -> None:
+    """D25: the roster counts before anybody has read anything."""
+    async with stage.chat("ada") as ada:
+        await ready(ada)
+        stage.peer("cleo").say("one")
+        stage.hub.inject(C, Roster(C, tuple(Present(f"u{n}", "c", {}) for n in range(21))))
+        await asyncio.sleep(1)
+        with heard(stage) as found:
+            await room(ada).mark_read()
+            await asyncio.sleep(5)
+        assert found == []
+        assert [mark.user for mark in stage.hub.log.core.registers(C, [READ])] == ["ada"]
 
 
 async def test_in_a_crowd_without_a_log_marks_stay_here(clock: Any) -> None:

@@ -18,10 +18,14 @@ from chatkit import (
     Discontinuity,
     Event,
     FlushReport,
+    Member,
     Message,
     MessageCreated,
     MessageEvent,
     Page,
+    Presence,
+    PresenceChanged,
+    PresenceView,
     ReactionChanged,
     ReceiptAdvanced,
     Receipts,
@@ -63,6 +67,11 @@ async def uses() -> None:
         assert_type(await chat.unread(), Mapping[str, Unread])
         assert_type(quiet.events(ReceiptAdvanced), Stream[ReceiptAdvanced])
         await quiet.timeline.jump("first_unread")
+        assert_type(channel.presence, Presence)
+        await channel.presence.enter(status="away", data={"desk": 4})
+        assert_type(await channel.presence.wait_synced(timeout=10), Mapping[str, Member])
+        assert_type(channel.presence.watch(), Stream[PresenceView])
+        assert_type(await channel.wait_for(PresenceChanged), PresenceChanged)
         async for event in channel.events(CustomEvent, MessageCreated):
             match event:
                 case CustomEvent(name=name, data=data):

@@ -113,6 +113,7 @@ class ChannelEngine:
         self.presence = PresenceFeed(
             parts, self.receipts, wanted=presence, session=session, device=device, emit=emit
         )
+        self.receipts.present = lambda: self.presence.present
         self.receiver = Receiver(
             parts,
             self._folder,

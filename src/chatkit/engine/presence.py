@@ -87,6 +87,11 @@ class PresenceFeed:
         return self._known.synced
 
     @property
+    def present(self) -> int:
+        """How many users are there."""
+        return self._known.present
+
+    @property
     def members(self) -> dict[str, Member]:
         """Everybody known, by user: who is there, who was, and of whom there is another sign."""
         return self._known.members if self.asks else {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EVERY: Final = 2.0
 """Least seconds between two announcements of a user, two reads of the log, two writes to the store."""
 KNOWN: Final = 20
-"""Users with a mark above whose number nothing is announced: the log is asked instead."""
+"""Known users above whose number nothing is announced: the log is asked instead."""
 
 
 class MarkSender:
@@ -171,7 +171,7 @@ class MarkSender:
         if not names:
             return
         mine = user == self._context.user
-        if self._book.marks.users > KNOWN or (self._log is None and not mine):
+        if self._book.crowd > KNOWN or (self._log is None and not mine):
             # A session speaks for its own user: nobody would believe it of another. The log would be asked.
             self._tell(user, names)
             return

@@ -116,7 +116,7 @@ class ReceiptSync:
         Args:
             everyone: They ask for the marks of others.
         """
-        stale = not self._book.synced or (everyone and self._book.marks.users > KNOWN)
+        stale = not self._book.synced or (everyone and self._book.crowd > KNOWN)
         if self._now() >= self._refreshed + (EVERY if stale else self._context.staleness):
             self._look_now(everyone=everyone)
 

@@ -81,11 +81,18 @@ class ReceiptBook:
         """Counts what may change a count."""
         self.lacking: Callable[[str], None] = lambda _: None
         """Told whose messages cannot be counted from what is loaded."""
+        self.present: Callable[[], int] = lambda: 0
+        """Returns how many users are there."""
         self._origin: str | None = None if parts.context.log is not None else parts.context.origin
         self._stored: dict[str, list[Register]] = {}
         self._answers: dict[str, tuple[int, Unread]] = {}
         self._restored = False
         self._faces = Faces()
+
+    @property
+    def crowd(self) -> int:
+        """How many users are known to whom a mark may be news: who is there, or has a mark."""
+        return max(self.present(), self.marks.users)
 
     @property
     def watched(self) -> bool:
