@@ -13,16 +13,21 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+def environment(folder: Path, url: str | None) -> dict[str, str]:
+    """Return the environment of an example that has a folder to itself."""
+    found = {k: v for k, v in os.environ.items() if not k.startswith("CHATKIT_")}
+    found |= {"HOME": str(folder), "PYTHONWARNINGS": "error"}
+    if url is not None:
+        found["CHATKIT_URL"] = url
+    return found
+
+
 def run(name: str, *args: str, folder: Path, url: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run an example in an empty folder, which is its home too."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATKIT_")}
-    environment |= {"HOME": str(folder), "PYTHONWARNINGS": "error"}
-    if url is not None:
-        environment["CHATKIT_URL"] = url
     return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *args],
         cwd=folder,
-        env=environment,
+        env=environment(folder, url),
         capture_output=True,
         text=True,
         timeout=60,
@@ -32,7 +37,8 @@ def run(name: str, *args: str, folder: Path, url: str | None = None) -> subproce
 
 def test_every_example_is_run_here() -> None:
     """An example that no test runs is not an example."""
-    tested = set(re.findall(r'"(\w+\.py)"', Path(__file__).read_text(encoding="utf-8")))
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tested = set(re.findall(r'"(\w+\.py)"', tests))
     assert tested == {path.name for path in EXAMPLES.glob("*.py")}
 
 
