@@ -535,6 +535,38 @@ async def test_a_leave_without_an_answer_is_made_again(
         assert (len(refused), presence.error) == (1, None)
 
 
+async def test_a_change_of_mind_on_the_way_counts(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leave while the provider is still being told of the enter; offline nothing is kept of it (I10)."""
+    stage = Stage(clock)
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        await entered(bob)
+        await ada.channel(C).attach(timeout=10)
+        presence, session = ada.channel(C).presence, ada.engine.session
+        assert session is not None
+        enter = session.enter
+
+        async def slow(channel: str, member: Present) -> None:
+            await enter(channel, member)
+            await asyncio.sleep(5)
+
+        monkeypatch.setattr(session, "enter", slow)
+        await presence.enter()
+        await asyncio.sleep(1)
+        await presence.leave()
+        await asyncio.sleep(5)
+        assert shown(bob)["ada"][0] == "offline"
+        stage.cut("ada")
+        await presence.enter()
+        await presence.leave()
+        stage.heal("ada")
+        ada.connection.retry_now()
+        await asyncio.sleep(5)
+        assert presence.synced
+        assert set(shown(ada)) == {"bob", "ada"}
+
+
 async def test_words_that_cannot_be_written_are_said_later(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,10 @@ class Entering:
 
     def look_at(self, user: str) -> None:
         """A user may be to be shown otherwise."""
-        self._due[user] = None
+        if self._shown.get(user) == self._wishes.target(user):
+            _ = self._due.pop(user, None)
+        else:
+            self._due[user] = None
 
     def leave(self, user: str) -> None:
         """Have a user be there no longer."""
@@ -77,14 +80,11 @@ class Entering:
         wait = self._again_at - self._context.clock.monotonic()
         if wait > 0:
             return wait
-        for user in tuple(self._due):
-            del self._due[user]
-            target = self._wishes.target(user)
-            if self._shown.get(user) == target:
-                continue
-            pause = await self._show(session, user, target)
+        while self._due:
+            user = next(iter(self._due))
+            pause = await self._show(session, user, self._wishes.target(user))
+            self.look_at(user)  # they may wish something else by now
             if pause is not None:
-                self._due[user] = None
                 self._again_at = self._context.clock.monotonic() + pause
                 return pause
         return None
