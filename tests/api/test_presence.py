@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports import Moved, Present, Roster
 from chatkit.testing.clock import settle
-from tests.engine.kit import C, Stage, counters, frame
+from tests.engine.kit import C, Stage, counters, frame, taken
+from tests.test_data import DATA
 
 if TYPE_CHECKING:
     from chatkit.adapters.memory import Like
@@ -240,7 +243,7 @@ async def test_while_we_are_away_nobody_is_seen(clock: VirtualClock) -> None:
 
 
 async def test_a_thousand_members(clock: VirtualClock) -> None:
-    """One by one and as a whole set; each is told, and a reader may look after each."""
+    """As a whole set, one by one and all at once; each is told, and a reader may look after each."""
     stage = Stage(clock)
     many = tuple(Present(f"u{n}", f"c{n}", {"status": "away", "data": {"n": n}}) for n in range(1000))
     async with stage.chat("ada") as ada:
@@ -251,32 +254,56 @@ async def test_a_thousand_members(clock: VirtualClock) -> None:
         await settle()
         assert len((await views.next()).members) == 1000
         assert shown(ada)["u7"] == ("away", {"n": 7})
-        for number, one in enumerate(many):
+        for one in many[:100]:
             stage.hub.inject(C, Moved(C, "leave", one))
             await settle()
             view = await views.next()
             assert view.members[one.user].status == "offline"
-            assert number or view.members["u999"].status == "away"
+            assert view.members["u999"].status == "away"
+        for one in many[100:]:
+            stage.hub.inject(C, Moved(C, "leave", one))
         told = [await events.next(timeout=1) for _ in range(2000)]
         assert [one.change for one in told] == ["enter"] * 1000 + ["leave"] * 1000
 
 
-async def test_a_thousand_users_of_one_backend(clock: VirtualClock) -> None:
-    """All of them are there again after a reconnect."""
+async def test_who_came_and_went_on_a_busy_channel(clock: VirtualClock) -> None:
+    """22 days of IRC over one connection: thousands of users, who are all there again after a reconnect."""
     stage = Stage(clock)
-    async with stage.chat("backend", config={"trusted": True}) as backend, stage.chat("bob") as bob:
-        await entered(bob)
-        for number in range(1000):
-            await backend.as_user(f"u{number}").channel(C).presence.enter()
-        await asyncio.sleep(60)
-        assert len(shown(bob)) == 1001
-        stage.cut("backend")
+    with gzip.open(DATA / "ubuntu-irc.jsonl.gz", "rt", encoding="utf-8") as lines:
+        moves = [row for row in map(json.loads, lines) if row["kind"] in {"join", "leave", "rename"}]
+    there: set[str] = set()
+    async with stage.chat("irc", config={"trusted": True}) as irc, stage.chat("bob") as bob:
+        events = bob.channel(C).events(chatkit.PresenceChanged, buffer=10_000)
+        await bob.channel(C).attach(timeout=10)
+        for number, row in enumerate(moves):
+            if row["kind"] != "join":
+                await irc.as_user(row["user"]).channel(C).presence.leave()
+                there.discard(row["user"])
+            if row["kind"] != "leave":
+                user = row["user"] if row["kind"] == "join" else row["text"]
+                await irc.as_user(user).channel(C).presence.enter()
+                there.add(user)
+            if number % 100 == 0:
+                await asyncio.sleep(1)
         await asyncio.sleep(1)
-        assert {status for status, _ in shown(bob).values()} == {"online", "offline"}
-        stage.heal("backend")
-        backend.connection.retry_now()
+
+        def seen_there() -> set[str]:
+            members = bob.channel(C).presence.members.values()
+            return {one.user for one in members if one.status == "online"}
+
+        assert len(there) > 1_500
+        assert seen_there() == there
+        told: set[str] = set()
+        for event in await taken(events):
+            (told.discard if event.change == "leave" else told.add)(event.member.user)
+        assert told == there
+        stage.cut("irc")
+        await asyncio.sleep(1)
+        assert seen_there() == set()
+        stage.heal("irc")
+        irc.connection.retry_now()
         await asyncio.sleep(60)
-        assert {status for status, _ in shown(bob).values()} == {"online"}
+        assert seen_there() == there
 
 
 async def test_where_there_is_none_it_is_said(clock: VirtualClock) -> None:

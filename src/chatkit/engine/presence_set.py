@@ -140,9 +140,12 @@ class PresenceSet:
             change = _change(old, new)
             if new is not None and change is not None and not quiet:
                 self._tell(new, change)
+                self._changed()
 
     def _tell(self, member: Member, change: Change) -> None:
         context = self._context
+        if not self._dispatcher.hears(self._channel, PresenceChanged):
+            return  # in a crowd that comes at once each event costs more than the change
         self._dispatcher.tell(
             PresenceChanged(
                 event_id=new_message_id(context.server_time.now_ms(), context.random),
@@ -153,7 +156,6 @@ class PresenceSet:
                 change=change,
             )
         )
-        self._changed()
 
     @property
     def _shows_marks(self) -> bool:

@@ -76,6 +76,7 @@ class ThreadFeed:
         """Who needs it; without any it may go."""
         self.typing = TypingFeed(parts)
         self.receipts = ReceiptBook(parts, lambda: self.caught_up)
+        self.receipts.present = lambda: host.presence.present
         self.marks = ReceiptSync(
             parts,
             self.receipts,

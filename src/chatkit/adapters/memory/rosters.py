@@ -54,6 +54,8 @@ class Rosters:
         self._hand = hand
         self._later = later
         self._held: dict[str, dict[_Key, _Held]] = {}
+        self._next = inf
+        """When the first ghost goes."""
         self._hearing: dict[str, dict[Peer, None]] = {}
         self._calls: dict[tuple[Peer, str], deque[float]] = {}
 
@@ -101,6 +103,7 @@ class Rosters:
         for channel in tuple(self._hearing):
             self._deaf(peer, channel)
         until = self._clock.monotonic() + lingers
+        self._next = min(self._next, until)
         for channel in tuple(self._held):
             for key in self._keys(peer, channel):
                 if lingers:
@@ -112,8 +115,17 @@ class Rosters:
     def expire(self) -> None:
         """Let the ghosts go whose time is over."""
         now = self._clock.monotonic()
-        for channel in tuple(self._held):
-            for key in [key for key, held in self._held.get(channel, {}).items() if held.until <= now]:
+        if now < self._next:
+            return
+        ghosts = [
+            (channel, key, held.until)
+            for channel, found in self._held.items()
+            for key, held in found.items()
+            if held.until < inf
+        ]
+        self._next = min((until for _, _, until in ghosts if until > now), default=inf)
+        for channel, key, until in ghosts:
+            if until <= now:
                 self._out(channel, key)
 
     # -- inside -----------------------------------------------------------------------------------------
