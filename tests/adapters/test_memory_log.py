@@ -9,8 +9,9 @@ import pytest
 
 from chatkit.adapters.memory import Faults
 from chatkit.errors import NotAllowed, RateLimited, TransportError
+from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import READ, ROLE, UNREAD, Register
+from chatkit.model.registers import KIND, PINS, READ, ROLE, UNREAD, Register
 from chatkit.ports.log import Log
 from tests.adapters.world import World, attached, received
 from tests.logs.wishes import wish
@@ -45,10 +46,54 @@ async def test_a_user_sets_their_own_registers_only(world: World) -> None:
     assert list(await log.registers("support", [READ])) == [mark("ada")]
 
 
-async def test_a_user_gives_no_roles(world: World) -> None:
-    """Not even to themselves: a role is the app's to give (D2)."""
+async def test_a_channel_belongs_to_whoever_claims_it_first(world: World) -> None:
+    """Where nobody else has written, and nobody ever had a role (D2)."""
+    ada, bob = (log_of(world, user, trusted=False) for user in ("ada", "bob"))
+    await log_of(world).append("sales", [wish(1, channel="sales")])
     with pytest.raises(NotAllowed, match="roles"):
-        await log_of(world, trusted=False).put([mark("ada", ROLE, "owner")])
+        await ada.put([mark("ada", ROLE, "moderator")])
+    await ada.put([mark("ada", ROLE, "owner")])
+
+    for mine in (mark("bob", ROLE, "owner"), mark("bob", ROLE, "member"), mark("ada", ROLE, "")):
+        with pytest.raises(NotAllowed, match="owner"):
+            await bob.put([mine])
+    with pytest.raises(NotAllowed, match="claimed"):
+        await bob.put([mark("bob", ROLE, "owner")._replace(channel="sales")])
+    await ada.put([mark("ada", ROLE, "owner")._replace(channel="sales")])
+
+
+async def test_an_owner_gives_and_takes_roles(world: World) -> None:
+    """Each row of a call sees those before it; what is no role is given to nobody (D2)."""
+    ada, bob = (log_of(world, user, trusted=False) for user in ("ada", "bob"))
+    roles = [mark("ada", ROLE, "owner"), mark("bob", ROLE, "moderator"), mark("eve", ROLE, "member")]
+    await ada.put([*roles, mark(EVERYONE, KIND, "broadcast")])
+    for wrong in (mark("eve", ROLE, "moderator"), mark("eve", ROLE, ""), mark(EVERYONE, KIND, "group")):
+        with pytest.raises(NotAllowed, match="owner"):
+            await bob.put([wrong])
+    with pytest.raises(NotAllowed, match="role"):
+        await ada.put([mark("eve", ROLE, "king")])
+    with pytest.raises(NotAllowed, match="last owner"):
+        await ada.put([mark("ada", ROLE, "")])
+
+    await bob.put([mark("bob", ROLE, "")])
+    await ada.put([mark("bob", ROLE, "owner"), mark("ada", ROLE, "")])
+
+    found = await ada.registers("support", [ROLE])
+    assert [(cell.user, cell.value) for cell in found] == [("ada", ""), ("bob", "owner"), ("eve", "member")]
+
+
+async def test_moderators_pin_where_somebody_owns(world: World) -> None:
+    """Else everyone does (D25); no other register of everyone is a member's to set."""
+    ada, bob = (log_of(world, user, trusted=False) for user in ("ada", "bob"))
+    await bob.put([mark(EVERYONE, PINS[0])])
+    with pytest.raises(NotAllowed, match="own"):
+        await bob.put([mark(EVERYONE, "topic")])
+    await ada.put([mark("ada", ROLE, "owner"), mark("eve", ROLE, "moderator")])
+
+    with pytest.raises(NotAllowed, match="pins"):
+        await bob.put([mark(EVERYONE, PINS[1])])
+
+    await log_of(world, "eve", trusted=False).put([mark(EVERYONE, PINS[1])])
 
 
 async def test_private_marks_are_shown_to_their_owner_alone(world: World) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from chatkit.errors import ChatkitError
 from chatkit.model.entry import Folded
+from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import READ, ROLE, UNREAD, Register, place_text
+from chatkit.model.registers import BROADCAST, KIND, READ, ROLE, UNREAD, Register, place_text
 from chatkit.model.search import SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.log import Entries, Log, LogState, Messages
@@ -146,6 +147,10 @@ async def unread(log: Log, user: str = "ada", channel: str = SUPPORT) -> Unread:
 
 def role(user: str, value: str = "moderator", channel: str = SUPPORT) -> Register:
     return Register(channel, user, ROLE, value, "newest", None)
+
+
+def kind(value: str = BROADCAST) -> Register:
+    return Register(SUPPORT, EVERYONE, KIND, value, "newest", None)
 
 
 def read(number: int, user: str = "ada", channel: str = SUPPORT) -> Register:

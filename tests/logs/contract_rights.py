@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatkit.errors import MessageNotFound, NotAllowed, VersionConflict
-from tests.logs.contract import SUPPORT, Kit, append, outcomes, refusal, role
+from tests.logs.contract import SUPPORT, Kit, append, kind, outcomes, refusal, role
 from tests.logs.wishes import change, wish
 
 
@@ -174,3 +174,43 @@ class RightsContract:
 
             assert await outcomes(log, created, newer) == ["new", "new"]
             assert [item.version for item in (await log.messages(SUPPORT, limit=10)).items] == [1]
+
+    async def test_owners_alone_publish_in_a_broadcast_channel(self, kit: Kit) -> None:
+        """A register of everyone says what kind of channel it is (D2); the others react all the same."""
+        async with kit.opened() as log:
+            await log.put([kind(), role("ada", "owner"), role("mona"), role("eve", "member")])
+
+            assert await outcomes(log, wish(1)) == ["new"]
+            for number, user in enumerate(("mona", "eve", "bob"), 2):
+                error = await refusal(log, wish(number, user=user))
+                assert isinstance(error, NotAllowed)
+                assert error.message_id == wish(number).ident.id
+                assert isinstance(await refusal(log, wish(number, user=user)), NotAllowed)
+            assert await outcomes(
+                log,
+                change(9, "reaction.add", wish(1), user="bob"),
+                change(10, "message.delete", wish(1), user="mona"),
+            ) == ["new", "new"]
+
+    async def test_what_was_published_before_it_was_a_broadcast_stays(self, kit: Kit) -> None:
+        """Its author edits it still; who becomes an owner publishes, who was one does no more (D2)."""
+        async with kit.opened() as log:
+            early = wish(1, user="bob")
+            await append(log, early)
+            await log.put([kind(), role("ada", "owner")])
+            assert await outcomes(log, early, change(2, "message.update", early, user="bob")) == [
+                "duplicate",
+                "new",
+            ]
+            await log.put([role("bob", "owner"), role("ada", "")])
+            assert await outcomes(log, wish(3, user="bob")) == ["new"]
+            assert isinstance(await refusal(log, wish(4)), NotAllowed)
+            await log.put([kind("")])
+            assert await outcomes(log, wish(5)) == ["new"]
+
+    async def test_the_kind_of_a_channel_is_said_of_everyone(self, kit: Kit) -> None:
+        """A register of a user, or of another channel, makes none a broadcast (D25)."""
+        async with kit.opened() as log:
+            await log.put([kind()._replace(user="ada"), kind()._replace(channel="sales"), kind("group")])
+
+            assert await outcomes(log, wish(1, user="bob")) == ["new"]

@@ -11,7 +11,7 @@ from chatkit.logs.admission import digest, mismatch
 from chatkit.logs.fence import Fence, Known
 from chatkit.logs.projection import Projection
 from chatkit.logs.record import Record
-from chatkit.logs.rights import CHANGES, objection
+from chatkit.logs.rights import CHANGES, objection, unpublished
 from chatkit.model.entry import Entry
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, Place
@@ -26,18 +26,27 @@ class ChannelLog:
         log_id: Of its log.
         secret: Of its log: bodies are compared by digests that say nothing of erased ones.
         keep: Most entries kept.
-        moderator: Says whether a user moderates this channel.
+        moderates: Says whether a user moderates this channel.
+        publishes: Says whether a user may make messages in it.
     """
 
     def __init__(
-        self, name: str, log_id: str, secret: bytes, keep: int, moderator: Callable[[str], bool]
+        self,
+        name: str,
+        log_id: str,
+        secret: bytes,
+        keep: int,
+        *,
+        moderates: Callable[[str], bool],
+        publishes: Callable[[str], bool],
     ) -> None:
         self.record = Record(log_id, keep)
         self.fence = Fence()
         self.projection = Projection(log_id)
         self._name = name
         self._secret = secret
-        self._moderator = moderator
+        self._moderates = moderates
+        self._publishes = publishes
 
     def append(self, entry: Outgoing, now: datetime) -> tuple[Ack, Entry | None]:
         """Take in one entry, or say why not; the second is what was appended."""
@@ -90,7 +99,10 @@ class ChannelLog:
         return Ack(entry.ident, "new", stamp.key, stamp.at, prev=stamp.prev), item.entry
 
     def _objection(self, envelope: Envelope) -> ChatkitError | None:
+        user = envelope.sender.user
+        if envelope.kind == "message.create" and not self._publishes(user):
+            return unpublished(envelope)
         if envelope.kind not in CHANGES or not envelope.readable:
             return None  # what this version cannot interpret is kept all the same
         target = self.projection.target(envelope)
-        return objection(envelope, target, moderator=self._moderator(envelope.sender.user))
+        return objection(envelope, target, moderator=self._moderates(user))

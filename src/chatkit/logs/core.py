@@ -23,7 +23,7 @@ from chatkit.logs.search import Question, search
 from chatkit.logs.unread import unread
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
-from chatkit.model.registers import Register
+from chatkit.model.registers import ROLE, Register
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.context import Clock, RandomSource
@@ -167,6 +167,13 @@ class LogCore:
         with self.lock:
             return self._registers.named(channel, names, users)
 
+    def unclaimed(self, channel: str, user: str) -> bool:
+        """Say whether nobody but a user has ever had a role in a channel or written to it."""
+        with self.lock:
+            record = self._seen(channel).record
+            others = any(item.ident.user != user for item in record.items)
+            return not (others or record.floor or self._registers.named(channel, [ROLE], None))
+
     def unread(self, user: str, channels: Sequence[str]) -> Mapping[str, Unread]:
         """Count what a user has not read, message by message."""
         with self.lock:
@@ -214,7 +221,8 @@ class LogCore:
             self.log_id,
             self._secret,
             self._keep,
-            lambda user: self._registers.moderates(channel, user),
+            moderates=lambda user: self._registers.moderates(channel, user),
+            publishes=lambda user: self._registers.publishes(channel, user),
         )
 
     def _state(self, record: Record, now: datetime) -> LogState:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chatkit.core.roles import may_publish
+from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, check, merged, place_of
+from chatkit.model.registers import KIND, MODERATORS, READ, ROLE, UNREAD, Register, check, merged, place_of
 
 
 class Registers:
@@ -42,6 +44,11 @@ class Registers:
         """Say whether a user moderates a channel (D2)."""
         role = self.get(channel, ROLE, user)
         return role is not None and role.value in MODERATORS
+
+    def publishes(self, channel: str, user: str) -> bool:
+        """Say whether a user may make messages in a channel."""
+        kind, role = self.get(channel, KIND, EVERYONE), self.get(channel, ROLE, user)
+        return may_publish(kind and kind.value, role and role.value)
 
     def marks(self, channel: str, user: str) -> tuple[OrderKey | None, OrderKey | None]:
         """Return up to where a user has read, and from where on that is unread again."""

@@ -15,6 +15,13 @@ CHANGES: Final = frozenset(
 """Kinds that need a target."""
 
 
+def unpublished(envelope: Envelope) -> ChatkitError:
+    """Return why a message is refused that its sender may not publish."""
+    return NotAllowed(
+        "only an owner may publish in a broadcast channel", channel=envelope.channel, message_id=envelope.id
+    )
+
+
 class Target(Protocol):
     """What is asked of a message that is to be changed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chatkit.model import ijson
 from chatkit.model.order import Ident, OrderKey
@@ -16,9 +16,18 @@ UNREAD: Final = "unread"
 """What a user marked as unread, private; `newest`, keyed by the hybrid clock. Value: `place_text` of the
 oldest message that counts as unread again; empty once it was read after all."""
 ROLE: Final = "role"
-"""What a user may do in a channel; `newest`. Value: `owner`, `moderator` or `member`."""
-MODERATORS: Final = frozenset({"owner", "moderator"})
+"""What a user may do in a channel; `newest`. Value: `owner`, `moderator` or `member`; empty: nothing more."""
+Role: TypeAlias = Literal["owner", "moderator", "member"]
+"""What a user is in a channel; each may do what the ones after it may."""
+OWNER: Final = "owner"
+MODERATORS: Final = frozenset({OWNER, "moderator"})
 """Roles that may delete and restore messages of others (D2)."""
+KIND: Final = "kind"
+"""What kind of channel it is; `newest`, of `EVERYONE`. Value: `BROADCAST`, else everyone publishes."""
+BROADCAST: Final = "broadcast"
+"""A kind of channel in which owners alone publish."""
+PINS: Final = tuple(f"pin.{number:02d}" for number in range(50))
+"""Places for pinned messages; `newest`, of `EVERYONE`. Value: as `chatkit.model.pins` says; empty: free."""
 MAX_NAME: Final = 64
 """Characters of a register's name."""
 MAX_VALUE: Final = 4_096

@@ -26,8 +26,8 @@ T = TypeVar("T")
 class RemoteLog:
     """A log behind a network. Any call: `TransportError` if unanswered, or what the hub refuses it with.
 
-    A caller that is not trusted has its own registers and counts, gives no roles and trims nothing:
-    `NotAllowed`.
+    A caller that is not trusted has its own registers and counts, gives roles as an owner alone and trims
+    nothing: `NotAllowed`.
     """
 
     def __init__(self, hub: Hub, link: Link, caller: Caller) -> None:
@@ -95,8 +95,9 @@ class RemoteLog:
         """Merge registers."""
 
         def act() -> None:
-            check_put(self._caller, registers)
-            self._core.put(registers)
+            with self._core.lock:  # roles stand between the look and the deed
+                check_put(self._caller, self._core, registers)
+                self._core.put(registers)
 
         await self._ask("write", act)
 

@@ -9,9 +9,9 @@ from typing import Final
 from chatkit import errors
 from chatkit.errors import ChatkitError, InvalidMessage, ProviderError
 from chatkit.logs.admission import digest, mismatch
-from chatkit.logs.rights import CHANGES, objection
+from chatkit.logs.rights import CHANGES, objection, unpublished
 from chatkit.logs.sqlite import projection
-from chatkit.logs.sqlite.registers import moderates
+from chatkit.logs.sqlite.registers import moderates, publishes
 from chatkit.logs.sqlite.rows import Channel, channel_of, key_of, packed, serial_text, state_of
 from chatkit.model.envelope import Envelope
 from chatkit.ports.log import Appended
@@ -138,9 +138,11 @@ class _Append:
         return self._name, entry.ident.id, entry.ident.user, entry.device, entry.seq or 0
 
     def _objection(self, envelope: Envelope, target: projection.Target | None) -> ChatkitError | None:
+        user = envelope.sender.user
+        if envelope.kind == "message.create" and not publishes(self._connection, self._name, user):
+            return unpublished(envelope)
         if envelope.kind not in CHANGES or not envelope.readable:
             return None  # what this version cannot interpret is kept all the same
-        user = envelope.sender.user
         own = target is not None and target.user == user
         return objection(
             envelope, target, moderator=not own and moderates(self._connection, self._name, user)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from chatkit.core.roles import may_publish
 from chatkit.logs.sqlite.rows import Channel, batches, below, channel_of, is_text, marks, unpacked, up_to
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
-from chatkit.model.registers import MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
+from chatkit.model.registers import KIND, MODERATORS, READ, ROLE, UNREAD, Register, merged, place_of
 from chatkit.model.views import Unread
 from chatkit.sqlite.connection import Connection, one, run
 
@@ -58,6 +59,15 @@ def moderates(connection: Connection, channel: str, user: str) -> bool:
     """Say whether a user moderates a channel (D2)."""
     role = _one(connection, channel, ROLE, user)
     return role is not None and role.value in MODERATORS
+
+
+def publishes(connection: Connection, channel: str, user: str) -> bool:
+    """Say whether a user may make messages in a channel."""
+    kind = _one(connection, channel, KIND, EVERYONE)
+    if kind is None:  # as in most
+        return True
+    role = _one(connection, channel, ROLE, user)
+    return may_publish(kind.value, role and role.value)
 
 
 def unread(connection: Connection, user: str, channels: Sequence[str]) -> Mapping[str, Unread]:
