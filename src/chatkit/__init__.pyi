@@ -1,6 +1,7 @@
 # What type checkers see; `__init__.py` loads the same names when they are first used.
 
 from chatkit.adapters.memory.config import MemoryConfig as MemoryConfig
+from chatkit.changes import Change as Change
 from chatkit.channel import Channel as Channel
 from chatkit.client import Chat as Chat
 from chatkit.connecting import connect as connect
@@ -59,8 +60,10 @@ from chatkit.model.events import MessageDeleted as MessageDeleted
 from chatkit.model.events import MessageEvent as MessageEvent
 from chatkit.model.events import MessageUpdated as MessageUpdated
 from chatkit.model.events import PresenceChanged as PresenceChanged
+from chatkit.model.events import PinChanged as PinChanged
 from chatkit.model.events import ReactionChanged as ReactionChanged
 from chatkit.model.events import ReceiptAdvanced as ReceiptAdvanced
+from chatkit.model.events import RoleChanged as RoleChanged
 from chatkit.model.events import TypingChanged as TypingChanged
 from chatkit.model.message import Message as Message
 from chatkit.model.message import Sender as Sender
@@ -70,6 +73,7 @@ from chatkit.model.options import AuthRequest as AuthRequest
 from chatkit.model.options import Draft as Draft
 from chatkit.model.options import OutboxLimits as OutboxLimits
 from chatkit.model.options import Token as Token
+from chatkit.model.registers import Role as Role
 from chatkit.model.values import Value as Value
 from chatkit.model.views import CloseReport as CloseReport
 from chatkit.model.views import ConnectionView as ConnectionView
@@ -79,6 +83,7 @@ from chatkit.model.views import Member as Member
 from chatkit.model.views import OutboxView as OutboxView
 from chatkit.model.views import Page as Page
 from chatkit.model.views import PresenceView as PresenceView
+from chatkit.model.views import Pin as Pin
 from chatkit.model.views import ThreadInfo as ThreadInfo
 from chatkit.model.views import TimelineChange as TimelineChange
 from chatkit.model.views import TimelineView as TimelineView
@@ -107,6 +112,7 @@ __all__ = [
     "Capabilities",
     "CapabilityError",
     "Card",
+    "Change",
     "Channel",
     "ChannelChanged",
     "Chat",
@@ -159,6 +165,8 @@ __all__ = [
     "OutboxLimits",
     "OutboxView",
     "Page",
+    "Pin",
+    "PinChanged",
     "Position",
     "Presence",
     "PresenceChanged",
@@ -169,6 +177,8 @@ __all__ = [
     "ReceiptAdvanced",
     "Receipts",
     "Rejected",
+    "Role",
+    "RoleChanged",
     "Sender",
     "Source",
     "StateError",

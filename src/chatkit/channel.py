@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from chatkit.conversation import Conversation
 from chatkit.delivery import Delivery
 from chatkit.errors import MessageNotFound
+from chatkit.governing import Governed
 from chatkit.model.message import Message
 from chatkit.thread import Thread
 
@@ -24,7 +25,7 @@ ChannelState = Literal["detached", "attaching", "attached", "suspended", "failed
 STATES = frozenset(get_args(ChannelState))
 
 
-class Channel(Conversation):
+class Channel(Governed, Conversation):
     """One channel of a client; the same object for the same name.
 
     Made by `chat.channel(name)`, without I/O. Listening attaches it; sending does not.

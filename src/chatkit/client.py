@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast, get_args
 
 from chatkit.channel import Channel
+from chatkit.engine.roles import ChannelKind
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
@@ -20,6 +21,8 @@ from chatkit.model.events import (
     MessageUpdated,
     PresenceChanged,
     ReceiptAdvanced,
+    PinChanged,
+    RoleChanged,
     TypingChanged,
 )
 from chatkit.model.message import User
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from chatkit.refs import Position
 
 LARGEST_KEEP = 1_000_000
+MOST_OWNERS = 1_000
+KINDS: Final[tuple[ChannelKind, ...]] = get_args(ChannelKind)
 
 
 class Chat(Source):
@@ -174,7 +179,8 @@ class Chat(Source):
         self,
         name: str,
         *,
-        kind: Literal["group"] = "group",
+        kind: ChannelKind = "group",
+        owners: Iterable[str] = (),
         presence: bool = True,
         receipts: Mode = "read",
         keep: int = 1000,
@@ -183,7 +189,9 @@ class Chat(Source):
 
         Args:
             name: 1 to 64 characters, not starting ``dm.`` or ``u.``.
-            kind: What kind of channel it is.
+            kind: `"group"`: whoever hears it speaks in it; `"broadcast"`: owners alone make messages, others
+                react; `"topic"`: each message has a `topic`.
+            owners: User ids of who owns it, at most 1,000: what counts until somebody has a role in its log.
             presence: Whether it tells who is there, where the provider can.
             receipts: What others are told of this user: `"read"`, up to where they have read;
                 `"read+delivered"`, also what has arrived; `"off"`, nothing: what is read stays on this
@@ -196,10 +204,12 @@ class Chat(Source):
         """
         self._shared.check_use()
         name = check_channel(name)
-        if kind != "group" or not 1 <= keep <= LARGEST_KEEP:
+        if kind not in KINDS or not 1 <= keep <= LARGEST_KEEP:
             raise ConfigError(
-                f"channel() takes kind='group' and keep from 1 to {LARGEST_KEEP:,}", channel=name
+                f"channel() takes a kind of {', '.join(KINDS)} and keep from 1 to {LARGEST_KEEP:,}",
+                channel=name,
             )
+        named = checked_owners(owners, name)
         if receipts not in MODES:
             raise ConfigError(
                 f"receipts is one of {', '.join(sorted(MODES))}, not {receipts!r}", channel=name
@@ -208,12 +218,15 @@ class Chat(Source):
         if known is not None and known.presence.wanted != presence:
             raise StateError("the channel was asked for with other options before", channel=name)
         if found is None:
+            self.engine.channel(name, keep, presence=presence).roles.open(kind, named)
             found = Channel(
                 self, self._shared, name, kind=kind, keep=keep, presence=presence, receipts=receipts
             )
             self._channels[name] = found
         elif found.keep != keep or found.receipts.mode != receipts:
             raise StateError("the channel was asked for with other options before", channel=name)
+        else:
+            self.engine.channels[name].roles.open(kind, named)
         return found
 
     async def unread(self) -> Mapping[str, Unread]:
@@ -262,6 +275,11 @@ class Chat(Source):
         """The machinery; for the library itself."""
         return self._shared.engine
 
+    @property
+    def owner(self) -> Shared:
+        """The life of the client; for the library itself."""
+        return self._shared
+
     def check_use(self) -> None:
         """Refuse a client that is not open here."""
         self._shared.check_use()
@@ -305,7 +323,7 @@ class Chat(Source):
             return event
         if isinstance(event, TypingChanged):
             return replace(event, users=event.users - {self._user.id})
-        if isinstance(event, ReceiptAdvanced):
+        if isinstance(event, ReceiptAdvanced | RoleChanged | PinChanged):
             return replace(event, own=event.user == self._user.id)
         if isinstance(event, PresenceChanged):
             return replace(event, own=event.member.user == self._user.id)
@@ -340,6 +358,23 @@ class Chat(Source):
         return self.engine.subscribe(
             kinds, None, viewer=self._user.id, since=None, from_start=False, buffer=buffer, overflow=overflow
         )
+
+
+def checked_owners(owners: Iterable[str], channel: str) -> tuple[str, ...]:
+    """Return the user ids of a channel's owners, sorted.
+
+    Raises:
+        ConfigError: There are too many, or it is no list.
+        InvalidMessage: One cannot be an id.
+    """
+    named = () if isinstance(owners, str) else tuple(owners)
+    if isinstance(owners, str) or len(named) > MOST_OWNERS:
+        raise ConfigError(
+            f"owners is a list of at most {MOST_OWNERS:,} user ids",
+            channel=channel,
+            hint='Write owners=["ada"]; give more of them roles in a log.',
+        )
+    return tuple(sorted({check_user(one) for one in named}))
 
 
 def checked_user(user: str | User) -> User:

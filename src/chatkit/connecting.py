@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from chatkit.model.events import HandlerError
     from chatkit.model.message import User
+    from chatkit.model.registers import Role
     from chatkit.ports import Adapter, AdapterFactory, Clock, Log, Observer, RandomSource, Store
 
+    RoleProvider = Callable[[str, str], Awaitable[Role | None]]
     TokenProvider = Callable[[AuthRequest], Awaitable[str | Token | Mapping[str, Any]]]
 
 GROUP: Final = "chatkit.adapters"
@@ -71,6 +73,7 @@ def connect(
     rebind: bool = False,
     limits: OutboxLimits | None = None,
     index: bool = True,
+    roles: RoleProvider | None = None,
     on_error: Callable[[HandlerError], object] | None = None,
     clock: Clock | None = None,
     seed: int | None = None,
@@ -100,6 +103,9 @@ def connect(
             ends failed and uncertain (D27).
         limits: How much may wait.
         index: Keep the words of cached messages in the store, so that search works offline.
+        roles: Asked who is what in a channel, where nobody has a role in its log: an async function of
+            channel and user id that returns ``"owner"``, ``"moderator"``, ``"member"`` or `None`. Its answer
+            holds for 60 seconds; one that does not come within 5, or raises, counts as `None`.
         on_error: Told what handlers and middleware raise; by default it is logged.
         clock: The source of time, for tests.
         seed: Makes every random choice repeatable, for tests.
@@ -111,7 +117,7 @@ def connect(
     """
     who = checked_user(user)
     wanted = _features(require)
-    _check_parts(limits, auth, on_error)
+    _check_parts(limits, auth, on_error, roles)
     if not 0 <= drain <= 3_600 or not 1 <= staleness <= 3_600:
         raise ConfigError("drain is 0 to 3,600 seconds and staleness 1 to 3,600")
     if durability not in ("power", "process") or order not in ("strict", "pipelined"):
@@ -137,7 +143,7 @@ def connect(
         index=index,
     )
     opened = memory if isinstance(log, str) else None
-    context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness, opened)
+    context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness, opened, roles)
     return Chat(
         Setup(
             context=context,
@@ -259,13 +265,17 @@ def _log(log: str | Log | None, clock: Clock, random: RandomSource, *, inline: b
     return open_log(log, clock=clock, random=random, inline=inline)
 
 
-def _check_parts(limits: object, auth: object, on_error: object) -> None:
+def _check_parts(limits: object, auth: object, on_error: object, roles: object) -> None:
     if limits is not None and not isinstance(limits, OutboxLimits):
         raise ConfigError("limits= is an OutboxLimits", hint="Write limits=OutboxLimits(entries=1_000).")
     if auth is not None and not callable(auth):
         raise ConfigError(
             "auth= is a token provider, not a token",
             hint="Give an async function that returns a fresh token.",
+        )
+    if roles is not None and not callable(roles):
+        raise ConfigError(
+            "roles= is no function", hint="Give an async function of channel and user that returns a role."
         )
     if on_error is not None and not callable(on_error):
         raise ConfigError("on_error= is not callable", hint="Give a function that takes a HandlerError.")

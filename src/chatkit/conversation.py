@@ -72,7 +72,7 @@ class Conversation(Reading):
                 second process and a second life: the first Delivery comes back. A call that was cancelled and
                 its message withdrawn does not count as the first.
             reply_to: The message quoted.
-            topic: A label of 1 to 64 characters.
+            topic: A label of 1 to 64 characters; in a channel of `kind="topic"` each message has one.
             mentions: At most 50 user ids; ``*`` means everyone.
             meta: Text to text, at most 1 kB.
             expires_in: Seconds after which it is not to be sent any more; at most the outbox's age.
@@ -82,7 +82,7 @@ class Conversation(Reading):
         Raises:
             InvalidMessage: It cannot be sent as it is; the field is named.
             MessageTooLarge: It does not fit a frame of the provider.
-            NotAllowed: A middleware refused it.
+            NotAllowed: A middleware refused it; or owners alone publish here, and its user is none.
             OutboxFull: The outbox holds as much as its limits allow.
             StoreError: The store could not keep it.
         """
@@ -95,6 +95,7 @@ class Conversation(Reading):
                 channel=self._name,
             )
         users = self._named(list_of_users, mentions)
+        await self._channel_engine.roles.check_send(chat.user.id, topic)
         if not is_mapping(meta):
             raise InvalidMessage(
                 "meta: is no mapping of text to text", hint='Write meta={"name": "text"}.', channel=self._name
@@ -129,6 +130,7 @@ class Conversation(Reading):
         every: float = 0.5,
         key: str | None = None,
         reply_to: MessageRef | None = None,
+        topic: str | None = None,
     ) -> Delivery:
         """Send one message that grows while its text is being made, as an answer of a language model is.
 
@@ -141,6 +143,7 @@ class Conversation(Reading):
             every: Seconds between two edits, above 0.
             key: As of `send`: repeated under the same key it grows the same message anew, from its start.
             reply_to: The message quoted.
+            topic: As of `send`.
 
         Returns:
             The delivery of the message, when the last edit is safe.
@@ -153,6 +156,7 @@ class Conversation(Reading):
         """
         chat = self._chat
         chat.check_use()
+        await self._channel_engine.roles.check_send(chat.user.id, topic)
         ref = None if reply_to is None else _ref(await self.ident_of(reply_to))
 
         async def write(text: str, delivery: Delivery | None, /, *, incomplete: bool) -> Delivery:
@@ -162,8 +166,8 @@ class Conversation(Reading):
                 body["incomplete"] = True
             about: dict[str, Any] = {"user": chat.user.id, "channel": self._name, "meta": shown.meta}
             if delivery is None:
-                made = Wish(kind="message.create", body=body, ref=ref, thread=self._root, key=key, **about)
-                return await chat.queue(made)
+                about |= {"thread": self._root, "topic": topic, "key": key}
+                return await chat.queue(Wish(kind="message.create", body=body, ref=ref, **about))
             target = delivery.target
             change = await chat.queue(Wish(kind="message.update", body=body, ref=_ref(target), **about))
             await chat.replace_older_edits(change, target)
@@ -212,7 +216,7 @@ class Conversation(Reading):
         """Delete a message of mine, or as a moderator anyone's; its text is erased where that can be done.
 
         Raises:
-            NotAllowed: It is not mine and no log is there to know moderators.
+            NotAllowed: It is not mine, and I moderate nothing here as far as known; or no log checks that.
             MessageNotFound: There is no such message.
         """
         return await self._show("message.delete", "delete", message)
@@ -221,12 +225,14 @@ class Conversation(Reading):
         """Bring back a deleted message of mine, or as a moderator anyone's; a text that was erased stays so.
 
         Raises:
-            NotAllowed: It is not mine and no log is there to know moderators.
+            NotAllowed: It is not mine, and I moderate nothing here as far as known; or no log checks that.
             MessageNotFound: There is no such message.
         """
         return await self._show("message.restore", "restore", message)
 
-    async def forward(self, message: MessageRef, /, *, key: str | None = None) -> Delivery:
+    async def forward(
+        self, message: MessageRef, /, *, key: str | None = None, topic: str | None = None
+    ) -> Delivery:
         """Send what a message of this or another channel says, as a new message of mine.
 
         Whose it was stands in `meta`, under `forwarded.user`, `forwarded.channel` and `forwarded.id`: for
@@ -236,6 +242,7 @@ class Conversation(Reading):
         Args:
             message: By itself or its delivery; of this channel by its id, too.
             key: As of `send`.
+            topic: As of `send`; `None`: that of the message.
 
         Raises:
             InvalidMessage: It was deleted, or says something that this program does not know.
@@ -258,7 +265,8 @@ class Conversation(Reading):
             "forwarded.id": source.message_id,
         }
         before = {name: text for name, text in source.meta.items() if name in origin}
-        return await self.send(source.body, key=key, meta={**origin, **before})
+        topic = source.topic if topic is None else topic
+        return await self.send(source.body, key=key, topic=topic, meta={**origin, **before})
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
         """Give a reaction; giving it twice is giving it once.
@@ -309,11 +317,11 @@ class Conversation(Reading):
         return None if self._thread is None else self._thread.thread
 
     async def _show(self, kind: str, verb: str, message: MessageRef) -> Delivery:
-        """Delete a message or bring it back; without a log, which knows moderators, its author alone."""
+        """Delete a message or bring it back; that of another as a moderator alone."""
         self._chat.check_use()
-        target = await self.ident_of(message)
-        if self._chat.engine.context.log is None:
-            self._check_author(target, verb)
+        target, user = await self.ident_of(message), self._chat.user.id
+        if target.user != user:
+            await self._channel_engine.roles.check_moderation(user, verb, target.id)
         return await self._change(kind, target, _about(message))
 
     async def _change(

@@ -70,6 +70,7 @@ class CatchUp:
         self._timeline = parts.timeline
         self._progress = parts.progress
         self._overlay = parts.overlay
+        self._roles = parts.roles
         self._folder = folder
         self._receiver = receiver
         self._loader = loader
@@ -115,6 +116,9 @@ class CatchUp:
                 fact = from_log(self._context, self._channel, entry)
                 if isinstance(fact, Refused):
                     self._context.counters[f"refused_entry:{fact.reason}"] += 1
+                    continue
+                if not await self._roles.admits(fact):
+                    self._teller.foreign(fact.envelope.kind, None, "not_owner")
                     continue
                 self._folder.fold(fact)
                 messages += fact.envelope.kind == "message.create"

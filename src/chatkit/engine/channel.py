@@ -22,6 +22,10 @@ from chatkit.engine.progress import Progress
 from chatkit.engine.receipt_sync import ReceiptSync
 from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
+from chatkit.engine.register_sync import KINDS as CHANGED
+from chatkit.engine.register_sync import RegisterSync
+from chatkit.engine.registers import RegisterBook
+from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
 from chatkit.engine.threads import Threads
@@ -95,7 +99,9 @@ class ChannelEngine:
             progress=self.progress,
             dispatcher=dispatcher,
             presenter=presenter,
+            roles=Roles(context, name),
         )
+        self.roles = parts.roles
         keeper = Keeper(parts, keep=keep)
         self.threads = Threads(
             self, parts, keep=keep, connected=lambda: session() is not None, device=device, emit=emit
@@ -132,6 +138,17 @@ class ChannelEngine:
             device=device,
             emit=emit,
         )
+        self.book = RegisterBook(parts)
+        self.registers = RegisterSync(
+            parts,
+            self.book,
+            attached=lambda: self.attached,
+            connected=lambda: session() is not None,
+            device=device,
+            emit=emit,
+        )
+        self.registers.on_known = self._wake.set
+        self.roles.serve(self.book, self.registers)
         self.receiver.on_register = self._take_register
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
@@ -246,14 +263,16 @@ class ChannelEngine:
         self._loaded()
 
     async def say_marks(self) -> None:
-        """Let out what its users have read, before the client ends."""
-        _ = await asyncio.gather(*(marks.flush() for marks in self._all_marks()))
+        """Let out what its users have read and wished, before the client ends."""
+        flushes = (marks.flush() for marks in self._all_marks())
+        _ = await asyncio.gather(*flushes, self.registers.flush())
 
     async def flush(self) -> None:
         """Write what the store does not have."""
         await self.receiver.flush()
         for marks in self._all_marks():
             await marks.save()
+        await self.book.save()
 
     def _all_marks(self) -> list[ReceiptSync]:
         return [self.marks, *(feed.marks for feed in self.threads.all())]
@@ -264,6 +283,7 @@ class ChannelEngine:
         """The link is up."""
         self._attacher.connected()
         self.marks.connected()
+        self.registers.connected()
         self.threads.connected()
 
     def disconnected(self, *, overdue: bool) -> None:
@@ -309,10 +329,6 @@ class ChannelEngine:
         if not self.ever_attached and (self._began_at is None or key < self._began_at):
             self._began_at = key
 
-    def _take_register(self, passing: Passing) -> None:
-        self.marks.take_in(passing)
-        self.presence.marked(passing)
-
     # -- the task ---------------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -341,16 +357,19 @@ class ChannelEngine:
             while True:
                 self._wake.clear()
                 await self._attacher.work()
-                async with self._folding:
-                    if await self._sync.work():
-                        self._on_change(self)
-                        self.marks.moved()
-                        self.threads.look()
-                    await self.receiver.turn()
+                ready = self.roles.ready
+                if ready:
+                    async with self._folding:
+                        if await self._sync.work():
+                            self._on_change(self)
+                            self.marks.moved()
+                            self.threads.look()
+                        await self.receiver.turn()
                 now = self._context.clock.monotonic()
                 self.progress.follow()
                 self._show()
-                waits = (self._attacher.wait(now), self._sync.wait(now), self.receiver.wait())
+                waits = [self._attacher.wait(now)]
+                waits += (self._sync.wait(now), self.receiver.wait()) if ready else ()
                 await doze(self._wake, min((wait for wait in waits if wait is not None), default=None))
         except asyncio.CancelledError:
             self._attacher.end()
@@ -397,7 +416,16 @@ class ChannelEngine:
                 self.receiver.gap_announced()
                 self.teller.announce("reconnected")
         self.marks.began()
+        self.registers.began()
         self.threads.attached()
+
+    def _take_register(self, passing: Passing) -> None:
+        """Hand on a register that passes by: a mark says all, of others the log is asked."""
+        if passing.envelope.kind in CHANGED:
+            self.registers.take_in()
+        else:
+            self.marks.take_in(passing)
+            self.presence.marked(passing)
 
     def _begin(self, start: OrderKey | None) -> None:
         complete = self.progress.complete

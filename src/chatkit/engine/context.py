@@ -19,6 +19,7 @@ from chatkit.errors import CapabilityError, ChatkitError, RateLimited, Transport
 
 if TYPE_CHECKING:
     from chatkit.model.options import OutboxLimits
+    from chatkit.model.registers import Role
     from chatkit.ports import Adapter, Clock, Log, Observer, RandomSource, Store
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ class Context:
     staleness: float
     opened: Log | None = None
     """A log that was opened for this client alone, and is closed with it."""
+    roles: Callable[[str, str], Awaitable[Role | None]] | None = None
+    """The app's word on who is what in a channel, where no log says so: channel, user (D2)."""
     server_time: ServerTime = field(init=False)
     hlc: HybridClock = field(init=False)
     activity: Activity = field(init=False)

@@ -28,6 +28,7 @@ from chatkit.ports import Alive, SessionClosed
 
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
+    from chatkit.engine.roles import Roles
     from chatkit.engine.thread import ThreadFeed
     from chatkit.ports import Session, Signal
 
@@ -65,6 +66,7 @@ class Engine:
     ) -> None:
         self.context = context
         self.presenter = presenter
+        presenter.judges = self._judges
         self.dispatcher = Dispatcher()
         self._on_delivery = on_delivery
         self._on_connection = on_connection
@@ -177,6 +179,8 @@ class Engine:
             thread.holders.add(reader)
             thread.want()
         self.dispatcher.add(reader)
+        for heard in self.channels.values() if channel is None else (channel,):
+            heard.registers.listened()
         return reader
 
     async def aclose(self) -> tuple[str, ...]:
@@ -326,6 +330,10 @@ class Engine:
         if session is None:
             raise unreachable(self.link.reason)  # nothing was refreshed: no entry may fail for it (D12)
         await bounded(session.reauthenticate, CLOSING)
+
+    def _judges(self, channel: str) -> Roles | None:
+        known = self.channels.get(channel)
+        return known.roles if known is not None and known.roles.judges else None
 
     def _origin_of(self, channel: str) -> str:
         known = self.channels.get(channel)

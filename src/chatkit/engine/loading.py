@@ -34,6 +34,7 @@ class Loader:
         self._timeline = parts.timeline
         self._progress = parts.progress
         self._masks = parts.masks
+        self._roles = parts.roles
         self._keeper = keeper
         self._teller = teller
         self.restored = False
@@ -61,6 +62,7 @@ class Loader:
             replace: Show it alone, in place of what is loaded.
             extend: It lies above or below what is loaded; only `page.before` says something of the window.
         """
+        page = await self._roles.admitted(page)
         if replace:
             self._timeline.unload()
         loaded = self._timeline.load(
@@ -89,6 +91,7 @@ class Loader:
         oldest = next(iter(window), None)
         before = None if oldest is None else oldest.key
         page = await self._context.read(lambda: log.messages(self._channel, before=before, limit=limit))
+        page = await self._roles.admitted(page)
         if next(iter(window), None) is not oldest:
             return None
         count = await self.put(page, extend=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.presenting import Masks, Presenter
     from chatkit.engine.progress import Progress
+    from chatkit.engine.roles import Roles
     from chatkit.model.order import Ident
 
 
@@ -37,5 +38,7 @@ class ChannelParts:
     """Where events go."""
     presenter: Presenter
     """The app's middleware."""
+    roles: Roles
+    """Who may do what."""
     thread: Ident | None = None
     """The message whose thread it is; `None`: the channel itself."""

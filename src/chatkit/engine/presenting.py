@@ -15,6 +15,7 @@ from chatkit.model.message import Message
 
 if TYPE_CHECKING:
     from chatkit.core.timeline_view import Mask, ViewFeed
+    from chatkit.engine.roles import Roles
     from chatkit.engine.tasks import Tasks
     from chatkit.model.order import Ident
     from chatkit.ports import Middleware
@@ -34,6 +35,8 @@ class Presenter:
     def __init__(self, middleware: Sequence[Middleware], on_error: Callable[[HandlerError], object]) -> None:
         self._middleware = middleware
         self._on_error = on_error
+        self.judges: Callable[[str], Roles | None] = lambda _: None
+        """Returns who decides whose messages are believed in a channel, where not everybody's are."""
 
     @property
     def active(self) -> bool:
@@ -65,6 +68,9 @@ class Presenter:
 
     async def show(self, message: Message, event_id: str) -> Message | None:
         """Return a message that came with a page as readers get it, or `None` where it is hidden."""
+        roles = self.judges(message.channel)
+        if roles is not None and not await roles.admits_author(message.sender.user):
+            return None
         if not self._middleware:
             return message
         at = message.sent_at or message.at

@@ -92,6 +92,7 @@ class Receiver:
         self._typing = typing
         self._presence = presence
         self._threads = threads
+        self._roles = parts.roles
         self._wake = wake
         self.on_register: Callable[[Passing], None] = lambda _: None
         """Told each register that passes by (D25)."""
@@ -272,7 +273,11 @@ class Receiver:
             for found in believed:
                 folded += 1
                 if isinstance(found, Fact):
-                    if self._admit(found, now):
+                    if not self._admit(found, now):
+                        continue
+                    if self._roles.judges and not await self._roles.admits(found):
+                        self._teller.foreign(found.envelope.kind, None, "not_owner")
+                    else:
                         quiet = not self._folder.logged and await self._folder.seen_before(found)
                         self._folder.fold(found, quiet=quiet)
                         self._typing.spoke(found.ident[0])

@@ -64,6 +64,7 @@ class Replay:
         self._name = channel.name
         self._progress = channel.progress
         self._teller = channel.teller
+        self._roles = channel.roles
         self._presenter = presenter
         self._reader = reader
         self._viewer = viewer
@@ -192,7 +193,7 @@ class Replay:
             fact = from_log(self._context, self._name, entry)
             if isinstance(fact, Refused):
                 self._context.counters[f"refused_entry:{fact.reason}"] += 1
-            else:
+            elif await self._roles.admits(fact):
                 await self._give(fact)
 
     async def _give(self, fact: Fact) -> None:

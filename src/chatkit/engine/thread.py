@@ -269,9 +269,10 @@ class ThreadFeed:
     async def _page(
         self, *, before: Place | None = None, around: Place | None = None, limit: int
     ) -> Messages:
-        return await thread_page(
+        page = await thread_page(
             self._context, self.name, self.thread, before=before, around=around, limit=limit
         )
+        return await self._parts.roles.admitted(page)
 
     async def _replace(self, page: Messages) -> None:
         """Show a page in place of what is loaded, with what came after it was read."""

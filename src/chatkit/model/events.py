@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from chatkit.errors import ChatkitError
 from chatkit.model.cursor import Cursor
 from chatkit.model.message import Message, Sender, Status
+from chatkit.model.registers import Role
 from chatkit.model.values import EMPTY, Value, value
 from chatkit.model.views import ConnectionView, Member
 
@@ -72,6 +73,24 @@ class ReceiptAdvanced(Event):
     user: str
     kind: Literal["read", "delivered"]
     message_id: str
+
+
+@value
+class RoleChanged(Event):
+    """A user got or lost a role, as the channel's log says. `own`: it is the user who listens."""
+
+    user: str
+    role: Role | None
+    previous: Role | None = None
+
+
+@value
+class PinChanged(Event):
+    """A message was pinned, or is pinned no more. `user`: who had pinned it."""
+
+    message_id: str
+    user: str
+    added: bool
 
 
 @value

@@ -115,6 +115,19 @@ class CloseReport(FlushReport):
 
 
 @value
+class Pin(Value):
+    """A pinned message. `message` is `None` where it is not loaded here and the log cannot be asked."""
+
+    message_id: str
+    author: str
+    by: str
+    """Who pinned it."""
+    at: datetime
+    """When, by the clock of whoever did."""
+    message: Message | None = None
+
+
+@value
 class Unread(Value):
     """What a user has not read in a channel; `exact=False`: at least so many."""
 
