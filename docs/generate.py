@@ -90,6 +90,8 @@ FEATURES: Final[dict[Feature, str]] = {
     "receipts": "who has read what",
     "search": "full text",
     "direct": "channels of two people",
+    "roles": "who owns and moderates a channel, broadcasts; `connect(roles=)` makes it emulated",
+    "pins": "messages kept in sight for everybody",
     "as_user": "one client speaks for several users",
 }
 

@@ -112,6 +112,7 @@ _HOMES: Final = {
     "stream": ("Stream",),
     "thread": ("Thread",),
     "timeline": ("Timeline",),
+    "topic": ("Topic",),
     "typists": ("Typing",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -207,6 +208,7 @@ __all__ = [
     "TimelineChange",
     "TimelineView",
     "Token",
+    "Topic",
     "TransportError",
     "Typing",
     "TypingChanged",

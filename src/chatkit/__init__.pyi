@@ -59,8 +59,8 @@ from chatkit.model.events import MessageCreated as MessageCreated
 from chatkit.model.events import MessageDeleted as MessageDeleted
 from chatkit.model.events import MessageEvent as MessageEvent
 from chatkit.model.events import MessageUpdated as MessageUpdated
-from chatkit.model.events import PresenceChanged as PresenceChanged
 from chatkit.model.events import PinChanged as PinChanged
+from chatkit.model.events import PresenceChanged as PresenceChanged
 from chatkit.model.events import ReactionChanged as ReactionChanged
 from chatkit.model.events import ReceiptAdvanced as ReceiptAdvanced
 from chatkit.model.events import RoleChanged as RoleChanged
@@ -82,8 +82,8 @@ from chatkit.model.views import Health as Health
 from chatkit.model.views import Member as Member
 from chatkit.model.views import OutboxView as OutboxView
 from chatkit.model.views import Page as Page
-from chatkit.model.views import PresenceView as PresenceView
 from chatkit.model.views import Pin as Pin
+from chatkit.model.views import PresenceView as PresenceView
 from chatkit.model.views import ThreadInfo as ThreadInfo
 from chatkit.model.views import TimelineChange as TimelineChange
 from chatkit.model.views import TimelineView as TimelineView
@@ -101,6 +101,7 @@ from chatkit.source import Source as Source
 from chatkit.stream import Stream as Stream
 from chatkit.thread import Thread as Thread
 from chatkit.timeline import Timeline as Timeline
+from chatkit.topic import Topic as Topic
 from chatkit.typists import Typing as Typing
 
 __all__ = [
@@ -194,6 +195,7 @@ __all__ = [
     "TimelineChange",
     "TimelineView",
     "Token",
+    "Topic",
     "TransportError",
     "Typing",
     "TypingChanged",

@@ -12,6 +12,7 @@ from chatkit.errors import MessageNotFound
 from chatkit.governing import Governed
 from chatkit.model.message import Message
 from chatkit.thread import Thread
+from chatkit.topic import Topic
 
 if TYPE_CHECKING:
     from chatkit.client import Chat
@@ -95,6 +96,18 @@ class Channel(Governed, Conversation):
         if found is None:
             found = self._threads[root] = Thread(self._chat, self._shared, self._channel_engine, root, self)
         return found
+
+    def topic(self, name: str) -> Topic:
+        """Return what is said of one topic: a conversation in this channel; no I/O.
+
+        Args:
+            name: 1 to 64 characters.
+
+        Raises:
+            InvalidMessage: It cannot be a topic.
+        """
+        self._chat.check_use()
+        return Topic(self._chat, self, name)
 
     async def attach(self, *, timeout: float | None = None) -> None:
         """Start receiving, and wait until it is so.

@@ -19,9 +19,9 @@ from chatkit.model.events import (
     Event,
     MessageEvent,
     MessageUpdated,
+    PinChanged,
     PresenceChanged,
     ReceiptAdvanced,
-    PinChanged,
     RoleChanged,
     TypingChanged,
 )

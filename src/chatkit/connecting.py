@@ -51,6 +51,8 @@ _FEATURES: Final[frozenset[str]] = frozenset(
         "receipts",
         "search",
         "direct",
+        "roles",
+        "pins",
         "as_user",
     }
 )
@@ -153,6 +155,7 @@ def connect(
                 pipelined=order == "pipelined",
                 trusted=adapter.trusted,
                 index=index,
+                roles=roles is not None,
             ),
             require=wanted,
             rebind=rebind,
@@ -292,7 +295,7 @@ def _features(require: Iterable[Feature]) -> tuple[Feature, ...]:
 
 
 def _capabilities(
-    own: Capabilities, store: Store, *, pipelined: bool, trusted: bool, index: bool
+    own: Capabilities, store: Store, *, pipelined: bool, trusted: bool, index: bool, roles: bool
 ) -> Capabilities:
     """Return what the provider, the store and the options can do together."""
     features: dict[Feature, Support] = dict(own.features)
@@ -301,6 +304,8 @@ def _capabilities(
         features["search"] = "emulated"  # of what was cached
     if pipelined:
         features["order"] = "none"
+    if roles and own.support("roles") == "none":
+        features["roles"] = "emulated"  # as the app says
     if not trusted:
         features["as_user"] = "none"
     return replace(own, features=features)

@@ -95,7 +95,7 @@ class Conversation(Reading):
                 channel=self._name,
             )
         users = self._named(list_of_users, mentions)
-        await self._channel_engine.roles.check_send(chat.user.id, topic)
+        topic = await self._labelled(topic)
         if not is_mapping(meta):
             raise InvalidMessage(
                 "meta: is no mapping of text to text", hint='Write meta={"name": "text"}.', channel=self._name
@@ -156,7 +156,7 @@ class Conversation(Reading):
         """
         chat = self._chat
         chat.check_use()
-        await self._channel_engine.roles.check_send(chat.user.id, topic)
+        topic = await self._labelled(topic)
         ref = None if reply_to is None else _ref(await self.ident_of(reply_to))
 
         async def write(text: str, delivery: Delivery | None, /, *, incomplete: bool) -> Delivery:
@@ -242,7 +242,7 @@ class Conversation(Reading):
         Args:
             message: By itself or its delivery; of this channel by its id, too.
             key: As of `send`.
-            topic: As of `send`; `None`: that of the message.
+            topic: As of `send`; `None`: that of this conversation, else that of the message.
 
         Raises:
             InvalidMessage: It was deleted, or says something that this program does not know.
@@ -265,7 +265,7 @@ class Conversation(Reading):
             "forwarded.id": source.message_id,
         }
         before = {name: text for name, text in source.meta.items() if name in origin}
-        topic = source.topic if topic is None else topic
+        topic = topic or self._topic or source.topic
         return await self.send(source.body, key=key, topic=topic, meta={**origin, **before})
 
     async def react(self, message: MessageRef, emoji: str, /) -> Delivery:
@@ -315,6 +315,18 @@ class Conversation(Reading):
     @property
     def _root(self) -> Ident | None:
         return None if self._thread is None else self._thread.thread
+
+    @property
+    def _topic(self) -> str | None:
+        """The topic of what is sent here, if nothing else is said."""
+        return None
+
+    async def _labelled(self, topic: str | None) -> str | None:
+        """Return the topic of a message to be sent here, if it may be."""
+        topic = self._topic if topic is None else topic
+        labelled = topic is not None or self._thread is not None  # a reply belongs to what it is under
+        await self._channel_engine.roles.check_send(self._chat.user.id, labelled=labelled)
+        return topic
 
     async def _show(self, kind: str, verb: str, message: MessageRef) -> Delivery:
         """Delete a message or bring it back; that of another as a moderator alone."""

@@ -236,6 +236,11 @@ class Reading(Source):
         message = as_own(message, self._chat.user.id)
         return await self._engine_now().presenter.show(message, message.message_id)
 
+    @property
+    def _belongs(self) -> Callable[[Event], bool] | None:
+        """Says which events of the channel are heard here; `None`: all."""
+        return None if self._thread is None else self._thread.belongs
+
     # -- as a source ------------------------------------------------------------------------------------
 
     @property
@@ -260,4 +265,5 @@ class Reading(Source):
             buffer=buffer,
             overflow=overflow,
             thread=self._thread,
+            belongs=self._belongs,
         )

@@ -15,11 +15,15 @@ from chatkit.model.views import Page
 from chatkit.timeline import told
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from chatkit.engine.engine import Engine
     from chatkit.model.entry import Folded
     from chatkit.model.message import Message
 
 LARGEST_PAGE: Final = 1_000
+SEARCHES: Final = 10
+"""Pages of hits in which those of a thread or topic are looked for."""
 _ORIGIN: Final = "search"
 """Cursors of searches name it, so that no reading takes them for a place of a log."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,6 +85,27 @@ async def search(
         next=None if found.next is None else _cursor(found.next),
         provisional=provisional,
     )
+
+
+async def pick(
+    search: Callable[[Cursor | None], Awaitable[Page[Message]]],
+    picks: Callable[[Message], bool],
+    after: Cursor | None,
+) -> Page[Message]:
+    """Search on until a page holds some of the hits that are wanted, or there are no more, or for long.
+
+    Args:
+        search: Returns the page of hits after a mark.
+        picks: Whether a hit is wanted.
+        after: Where to begin.
+    """
+    searches = 0
+    while True:
+        page = await search(after)
+        found = tuple(message for message in page.items if picks(message))
+        after, searches = page.next, searches + 1
+        if found or after is None or searches == SEARCHES:
+            return replace(page, items=found)
 
 
 async def _cached(

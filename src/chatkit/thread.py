@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +9,7 @@ from chatkit.conversation import Conversation
 from chatkit.engine.thread_pages import thread_page
 from chatkit.errors import CapabilityError, TransportError
 from chatkit.model.views import Page, ThreadInfo
+from chatkit.searching import pick
 from chatkit.timeline import as_own
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 NEWEST: Final = 1_000
 """Replies among which participants are looked for."""
-SEARCHES: Final = 10
-"""Pages of hits of the channel in which those of a thread are looked for."""
 PENDING: Final = frozenset({"queued", "sending", "sent"})
 """What becomes of a reply that may still come true."""
 
@@ -100,20 +98,22 @@ class Thread(Conversation):
 
         They are picked from the hits of the channel, so that a page that has a `next` may hold few or none.
         """
-        searches = 0
-        while True:
-            page = await super().search(
-                text, sender=sender, since=since, until=until, limit=limit, after=after
-            )
-            found = tuple(message for message in page.items if message.root == self._ident)
-            after, searches = page.next, searches + 1
-            if found or after is None or searches == SEARCHES:
-                return replace(page, items=found)
+        whole = super().search
+        return await pick(
+            lambda mark: whole(text, sender=sender, since=since, until=until, limit=limit, after=mark),
+            lambda message: message.root == self._ident,
+            after,
+        )
 
     def __repr__(self) -> str:
         return f"Thread({self._name!r}, {self.root!r})"
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    @property
+    def _topic(self) -> str | None:
+        root = self._channel_engine.view.get(self._ident)
+        return None if root is None else root.topic
 
     async def ident_of(self, message: MessageRef) -> Ident:
         """Return who wrote a message of the channel, and its id (D1)."""

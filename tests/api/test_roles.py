@@ -61,7 +61,8 @@ async def test_owners_publish_and_others_react(stage: Stage, profile: str) -> No
         await mine.attach(timeout=10)
         await theirs.attach(timeout=10)
         message = await (await mine.send("Hello")).wait(timeout=10)
-        for refused in (theirs.send("me too"), theirs.send_stream(_chunks())):
+        answers = theirs.thread(message)
+        for refused in (theirs.send("me too"), theirs.send_stream(_chunks()), answers.send("so?")):
             with pytest.raises(chatkit.NotAllowed, match="owner") as error:
                 await refused
             assert error.value.channel == "news"
@@ -209,6 +210,24 @@ async def test_the_app_says_who_owns_where_no_log_does(stage: Stage) -> None:
         with pytest.raises(chatkit.CapabilityError, match="roles"):
             await mine.grant("bob", "owner")
         assert await mine.roles() == {}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_capabilities_say_who_keeps_roles_and_pins(stage: Stage, profile: str, tmp_path: Path) -> None:
+    """The log, the app or nobody: `require=` refuses a set-up that lacks them."""
+
+    async def roles(channel: str, user: str) -> chatkit.Role | None:
+        return None
+
+    kept = "native" if profile in LOGGED else "none"
+    bare, told = stage.chat("ada", **like(profile)), stage.chat("ada", roles=roles, **like(profile))
+    logged = stage.chat("ada", log=f"sqlite:///{tmp_path / 'log.db'}", **like(profile))
+    assert [chat.capabilities.support("roles") for chat in (bare, told, logged)] == [
+        kept,
+        "emulated" if kept == "none" else kept,
+        "emulated",
+    ]
+    assert [chat.capabilities.support("pins") for chat in (bare, told, logged)] == [kept, kept, "emulated"]
 
 
 async def test_a_callback_that_breaks_has_said_nothing(stage: Stage) -> None:

@@ -255,6 +255,72 @@ async def test_an_announcement_that_was_not_written_is_made_later(
         assert answers == []
 
 
+async def test_a_reading_that_is_cancelled_is_made_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for it is gone; the next one asks (D25)."""
+    put(stage, role("ada", "owner"))
+    async with stage.chat("ada") as chat:
+        room, log = chat.channel(C), chat.engine.context.log
+
+        async def hang(*_: object, **__: object) -> None:
+            await asyncio.sleep(60)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "registers", hang)
+            assert await room.role() is None  # asked for 2 seconds at most
+        await asyncio.sleep(31)
+        assert await room.role() == "owner"
+
+
+async def test_a_put_without_an_answer_is_repeated(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been carried out: the same again changes nothing (D25)."""
+    put(stage, role("ada", "owner"))
+    async with stage.chat("ada") as chat:
+        room, log = chat.channel(C), chat.engine.context.log
+        await room.roles()
+        await (await room.send("one")).wait(timeout=10)
+
+        async def lost(*_: object) -> None:
+            raise chatkit.TransportError("no answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "put", lost)
+            change = await room.grant("bob", "member")
+            (message,) = (await room.history()).items
+            pin = await room.pin(message)
+            assert len(await room.pins()) == 1
+            newer = await room.grant("bob", "moderator")
+            await asyncio.sleep(20)
+            assert (change.status, newer.status, pin.status) == ("discarded", "queued", "queued")
+        await newer.wait(timeout=120)
+        await pin.wait(timeout=120)
+
+
+async def test_a_newer_wish_counts_while_an_older_one_is_on_its_way(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was discarded stays so, whatever the log says of it; both come into the log in order (D25)."""
+    put(stage, role("ada", "owner"))
+    async with stage.chat("ada") as chat:
+        room, log = chat.channel(C), chat.engine.context.log
+        await room.roles()
+        gate, real = asyncio.Event(), log.put  # type: ignore[union-attr]
+
+        async def slow(registers: Sequence[Register]) -> None:
+            await gate.wait()
+            await real(registers)
+
+        monkeypatch.setattr(log, "put", slow)
+        older = await room.grant("bob", "member")
+        await asyncio.sleep(1)
+        newer = await room.grant("bob", "moderator")
+        gate.set()
+        await newer.wait(timeout=60)
+        assert (older.status, newer.status) == ("discarded", "sent")
+        assert await room.roles() == {"ada": "owner", "bob": "moderator"}
+
+
 async def test_members_beyond_the_bound_are_left_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """I10: owners and moderators never are."""
     monkeypatch.setattr("chatkit.engine.registers.MEMBERS", 2)

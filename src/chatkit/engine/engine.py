@@ -152,11 +152,12 @@ class Engine:
         overflow: Any,
         origin: str | None = None,
         thread: ThreadFeed | None = None,
+        belongs: Callable[[Event], bool] | None = None,
     ) -> Subscription:
         """Register a reader; it hears from now on, or from a place in the log on.
 
         `origin`: who numbered that place, as far as whoever named it can say. `thread`: the thread of the
-        channel that it hears alone.
+        channel that it hears alone. `belongs`: says which events of the channel it hears.
         """
         name = None if channel is None else channel.name
         reader = Subscription(
@@ -165,7 +166,7 @@ class Engine:
             buffer=buffer,
             overflow=overflow,
             thread=None if thread is None else thread.thread,
-            belongs=None if thread is None else thread.belongs,
+            belongs=belongs,
         )
         replays = Replays(self.context, self.channels, self.presenter, reader, viewer)
         if channel is not None:

@@ -197,12 +197,13 @@ class RegisterBook:
                 self.end(wish, "failed", pins_full(self._channel))
 
     def end(self, wish: Wish, status: WishStatus, error: ChatkitError | None = None) -> None:
-        """Show what the log says in place of a wish."""
+        """Show what the log says in place of a wish, unless a newer one took its place."""
+        if self.wishes.get(wish.cell) is not wish:
+            return
         wish.end(status, error)
         self._roles = None
-        if self.wishes.get(wish.cell) is wish:
-            del self.wishes[wish.cell]
-            self._unsaved[wish.cell] = _wished(wish.register)._replace(value="")
+        del self.wishes[wish.cell]
+        self._unsaved[wish.cell] = _wished(wish.register)._replace(value="")
         if status == "failed":
             self._context.counters["refused_register"] += 1
 

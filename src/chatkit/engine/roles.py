@@ -111,14 +111,14 @@ class Roles:
 
     # -- who may do what --------------------------------------------------------------------------------
 
-    async def check_send(self, user: str, topic: str | None) -> None:
-        """Refuse a message that somebody may not make here.
+    async def check_send(self, user: str, *, labelled: bool) -> None:
+        """Refuse a message that somebody may not make here; `labelled`: it has a topic, or needs none.
 
         Raises:
             InvalidMessage: It has no topic, where each has one.
             NotAllowed: Owners alone publish.
         """
-        if self.kind == "topic" and topic is None:
+        if self.kind == "topic" and not labelled:
             raise InvalidMessage(
                 "topic: is missing in a channel of topics",
                 channel=self._channel,

@@ -16,8 +16,10 @@ from chatkit.model.events import (
     Discontinuity,
     Event,
     ForeignFrame,
+    PinChanged,
     PresenceChanged,
     ReceiptAdvanced,
+    RoleChanged,
     TypingChanged,
 )
 
@@ -30,10 +32,12 @@ Overflow: TypeAlias = Literal["raise", "gap", "reread"]
 
 MAX_BUFFER: Final = 1_000_000
 PASSING: Final = (CustomEvent, ForeignFrame, PresenceChanged, ReceiptAdvanced, TypingChanged)
-"""Events that may be dropped where a reader is slow, counted; all others are facts (D21).
+"""Events of a channel or one of its threads that may be dropped where a reader is slow, counted (D21).
 
 A mark that was missed is made good by the next one, and by `read_by`.
 """
+STATES: Final = (PinChanged, RoleChanged)
+"""Events that may be dropped likewise: what is so now can be asked for. All others are facts."""
 
 
 class Subscription:
@@ -45,7 +49,7 @@ class Subscription:
         buffer: Most events waiting, 1 to 1,000,000.
         overflow: What happens when they are more.
         thread: The message whose thread alone it hears; `None`: the whole channel.
-        belongs: Says whether an event is of that thread.
+        belongs: Says whether it hears an event, by what that is about; `None`: it does.
 
     Raises:
         ConfigError: `buffer` is out of bounds.
@@ -124,7 +128,7 @@ class Subscription:
             return False
         if len(self._queue) < self._buffer:
             self._push(event)
-        elif isinstance(event, PASSING):
+        elif isinstance(event, (*PASSING, *STATES)):
             self.dropped += 1
         else:
             self._overrun(event, None)

@@ -1,8 +1,8 @@
-"""Pages of one thread: from a log that knows threads, else picked from those of its channel (D24)."""
+"""Pages of one thread or topic: from a log that knows threads, else picked from the channel's (D24)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,32 @@ async def thread_page(
         return await context.read(
             lambda: log.messages(channel, before=before, after=after, around=around, limit=limit, thread=root)
         )
+    return await picked_page(
+        context,
+        channel,
+        lambda folded: in_thread(folded.data, root),
+        before=before,
+        after=after,
+        around=around,
+        limit=limit,
+    )
+
+
+async def picked_page(
+    context: Context,
+    channel: str,
+    picks: Callable[[Folded], bool],
+    *,
+    before: Place | None = None,
+    after: Place | None = None,
+    around: Place | None = None,
+    limit: int,
+) -> Messages:
+    """Return messages of a channel that are picked from its pages, ascending; arguments as for `thread_page`.
+
+    A page that ends before the channel does may hold fewer than wanted, or none.
+    """
+    log = context.need_log(channel)
     ascending = after is not None
     pages: list[Messages] = []
     found: list[Folded] = []
@@ -50,7 +76,7 @@ async def thread_page(
             partial(log.messages, channel, before=before, after=after, around=around, limit=PAGE)
         )
         pages.append(page)
-        picked = [folded for folded in page.items if in_thread(folded.data, root)]
+        picked = [folded for folded in page.items if picks(folded)]
         found = [*found, *picked] if ascending else [*picked, *found]
         edge = page.after if ascending else page.before
         if around is not None or edge is None or len(found) >= limit:
@@ -66,6 +92,11 @@ async def thread_page(
 def in_thread(data: bytes, root: Ident) -> bool:
     """Whether a message is a reply in a thread."""
     return b'"thread":' in data and reparse(data).root == root
+
+
+def in_topic(data: bytes, topic: str) -> bool:
+    """Whether a message has a topic."""
+    return b'"topic":' in data and reparse(data).topic == topic
 
 
 def below(stamp: Stamp, place: Place) -> bool:

@@ -19,6 +19,8 @@ Feature: TypeAlias = Literal[
     "receipts",
     "search",
     "direct",
+    "roles",
+    "pins",
     "as_user",
 ]
 Support: TypeAlias = Literal["native", "emulated", "none"]

@@ -187,6 +187,8 @@ def _features(found: Capabilities, roster: Support, *, trusted: bool, log: bool)
         "receipts": own if fenced else "emulated",
         "search": own if fenced else "none",
         "direct": "none",
+        "roles": own if fenced else "none",
+        "pins": own if fenced else "none",
         "as_user": "native" if trusted else "none",
     }
 
