@@ -107,10 +107,10 @@ class Governed(Reading):
         """
         self._chat.check_use()
         engine = self._channel_engine
-        if not await engine.registers.ask(None, patience=READ_TIMEOUT) and not engine.book.wishes:
+        if not await engine.registers.ask(None, patience=READ_TIMEOUT) and not engine.registers.book.wishes:
             raise TransportError("nobody has said yet what is pinned", channel=self._name)
         await engine.restored()
-        pinned = engine.book.pins()
+        pinned = engine.registers.book.pins()
         found = await self._found([one.ident for one in pinned])
         return tuple(
             Pin(message_id=id, author=user, by=one.by, at=one.at, message=found[one.ident])

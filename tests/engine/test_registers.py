@@ -9,7 +9,7 @@ import pytest
 
 import chatkit
 from chatkit.core.roles import objection_to_role, roles_in
-from chatkit.engine.register_wishes import Wish, outcome, pin_name, registers_for
+from chatkit.engine.register_wishes import Wish, outcome, pin_name, registers_for, stored
 from chatkit.errors import NotAllowed, StoreError
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import Ident, OrderKey
@@ -43,7 +43,7 @@ def wish(number: int, user: str, clock: VirtualClock, *, at: int, pinned: bool =
     """Return the wish to pin a message."""
     ident = Ident(user, f"{ID}{number}")
     text = pin_text(Pinned(ident, "ada", clock.wall())) if pinned else ""
-    return Wish(Register(C, user, pin_name(ident), text, "newest", key(at)))
+    return Wish(Register(C, user, pin_name(ident), text, "newest", key(at)), 0)
 
 
 def only(found: list[Register] | None) -> Register:
@@ -130,7 +130,7 @@ async def test_a_write_that_is_cancelled_is_made_again(stage: Stage, monkeypatch
     """Nobody knows whether it happened (D14)."""
     put(stage, role("ada", "owner"))
     async with stage.chat("ada") as chat:
-        book, store = engine_of(chat).book, chat.engine.context.store
+        book, store = engine_of(chat).registers.book, chat.engine.context.store
         await chat.channel(C).roles()
 
         async def hang(_: object) -> None:
@@ -319,6 +319,40 @@ async def test_a_newer_wish_counts_while_an_older_one_is_on_its_way(
         await newer.wait(timeout=60)
         assert (older.status, newer.status) == ("discarded", "sent")
         assert await room.roles() == {"ada": "owner", "bob": "moderator"}
+
+
+async def test_of_two_wishes_in_the_store_the_newer_counts(stage: Stage) -> None:
+    """A life that ended between the writing of one and the forgetting of the other (D25)."""
+    put(stage, role("ada", "owner"))
+    async with stage.chat("ada") as chat:
+        wanted = [
+            Register(C, "bob", ROLE, value, "newest", key(at)) for value, at in (("member", 9), ("owner", 8))
+        ]
+        cells = [stored(C, slot, register) for slot, register in enumerate(wanted)]
+        await chat.engine.context.store.put(cells)
+        assert await chat.channel(C).roles() == {"ada": "owner", "bob": "member"}
+        await asyncio.sleep(5)
+        held = await chat.engine.context.store.registers(C)
+        assert [cell.value for cell in held if cell.name.startswith("wish.")] == ["", ""]
+
+
+async def test_a_place_that_is_taken_again_is_not_emptied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting an old wish comes late; the one that lies in its place by then stays (I3)."""
+    put(stage, role("ada", "owner"))
+    async with stage.chat("ada") as chat:
+        room, book = chat.channel(C), engine_of(chat).registers.book
+        await room.roles()
+        stage.cut("ada")
+        await settle()
+        older = await room.grant("bob", "member")
+        book.end(next(iter(book.wishes.values())), "discarded")
+        await room.grant("eve", "member")
+        await book.save()
+        assert older.status == "discarded"
+        held = await chat.engine.context.store.registers(C)
+        assert ["eve" in cell.value for cell in held if cell.name.startswith("wish.")] == [True]
 
 
 async def test_members_beyond_the_bound_are_left_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from typing import Any, assert_type
 
 import chatkit
 from chatkit import (
+    Change,
+    Channel,
     Chat,
     CloseReport,
     Connection,
@@ -23,12 +25,16 @@ from chatkit import (
     MessageCreated,
     MessageEvent,
     Page,
+    Pin,
+    PinChanged,
     Presence,
     PresenceChanged,
     PresenceView,
     ReactionChanged,
     ReceiptAdvanced,
     Receipts,
+    Role,
+    RoleChanged,
     Stream,
     Thread,
     TimelineView,
@@ -72,6 +78,15 @@ async def uses() -> None:
         assert_type(await channel.presence.wait_synced(timeout=10), Mapping[str, Member])
         assert_type(channel.presence.watch(), Stream[PresenceView])
         assert_type(await channel.wait_for(PresenceChanged), PresenceChanged)
+        assert_type(await channel.grant("bob", "moderator"), Change)
+        assert_type(await (await channel.pin(message)).wait(timeout=5), None)
+        assert_type(await channel.roles(), Mapping[str, Role])
+        assert_type(await channel.role(), Role | None)
+        assert_type(await channel.pins(), tuple[Pin, ...])
+        assert_type(chat.channel("news", kind="broadcast", owners=["ada"]), Channel)
+        assert_type(
+            channel.topic("billing").events(RoleChanged, PinChanged), Stream[RoleChanged | PinChanged]
+        )
         async for event in channel.events(CustomEvent, MessageCreated):
             match event:
                 case CustomEvent(name=name, data=data):

@@ -24,7 +24,6 @@ from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
 from chatkit.engine.register_sync import KINDS as CHANGED
 from chatkit.engine.register_sync import RegisterSync
-from chatkit.engine.registers import RegisterBook
 from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
@@ -138,17 +137,14 @@ class ChannelEngine:
             device=device,
             emit=emit,
         )
-        self.book = RegisterBook(parts)
         self.registers = RegisterSync(
             parts,
-            self.book,
             attached=lambda: self.attached,
             connected=lambda: session() is not None,
             device=device,
             emit=emit,
+            on_known=self._wake.set,
         )
-        self.registers.on_known = self._wake.set
-        self.roles.serve(self.book, self.registers)
         self.receiver.on_register = self._take_register
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
@@ -272,7 +268,7 @@ class ChannelEngine:
         await self.receiver.flush()
         for marks in self._all_marks():
             await marks.save()
-        await self.book.save()
+        await self.registers.book.save()
 
     def _all_marks(self) -> list[ReceiptSync]:
         return [self.marks, *(feed.marks for feed in self.threads.all())]

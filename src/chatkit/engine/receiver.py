@@ -276,11 +276,12 @@ class Receiver:
                     if not self._admit(found, now):
                         continue
                     if self._roles.judges and not await self._roles.admits(found):
+                        await self._teller.release()
                         self._teller.foreign(found.envelope.kind, None, "not_owner")
-                    else:
-                        quiet = not self._folder.logged and await self._folder.seen_before(found)
-                        self._folder.fold(found, quiet=quiet)
-                        self._typing.spoke(found.ident[0])
+                        continue
+                    quiet = not self._folder.logged and await self._folder.seen_before(found)
+                    self._folder.fold(found, quiet=quiet)
+                    self._typing.spoke(found.ident[0])
                 else:
                     await self._teller.release()
                     self._receive_other(found)

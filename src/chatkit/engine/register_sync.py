@@ -39,33 +39,34 @@ class RegisterSync:
 
     Args:
         parts: Of the channel.
-        book: What is known.
         attached: Whether the channel is attached.
         connected: Whether there is a connection.
         device: Returns this device's name.
         emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        on_known: Called when it is known what the log has.
     """
 
     def __init__(
         self,
         parts: ChannelParts,
-        book: RegisterBook,
         *,
         attached: Callable[[], bool],
         connected: Callable[[], bool],
         device: Callable[[], str],
         emit: Callable[[str, bytes], Awaitable[bool]],
+        on_known: Callable[[], None],
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
         self._progress = parts.progress
         self._dispatcher = parts.dispatcher
-        self._book = book
+        self.book: Final = RegisterBook(parts)
+        """What is known."""
         self._attached = attached
         self._connected = connected
         self._device = device
         self._emit = emit
-        self._log: Log | None = parts.context.log if book.logged else None
+        self._log: Log | None = parts.context.log if self.book.logged else None
         self._one_by_one = asyncio.Lock()
         """Held while the log is asked, so that of many who want to know one asks."""
         self._wake = asyncio.Event()
@@ -78,8 +79,8 @@ class RegisterSync:
         self._refresh_due = _NEVER
         self._refreshed = self._said = self._saved = self._not_before = -_NEVER
         self._failures = 0
-        self.on_known: Callable[[], None] = lambda: None
-        """Called when the log has said what there is."""
+        self._on_known = on_known
+        parts.roles.serve(self.book, self)
 
     # -- what others of this client want ----------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class RegisterSync:
                 await bounded(lambda: self._ask(log, age), patience)
             except ChatkitError as error:
                 self._context.observer.point("registers.failed", error=type(error).__name__)
-        return self._book.known
+        return self.book.known
 
     async def wish(self, registers: Sequence[Register]) -> list[Wish]:
         """Take note of changes; safe on return.
@@ -130,14 +131,14 @@ class RegisterSync:
             StoreError: The store could not keep them; nothing changed.
         """
         _ = await self.restored()
-        wishes = await self._book.wish(registers)
+        wishes = await self.book.wish(registers)
         self._wake.set()
         return wishes
 
     async def flush(self) -> None:
         """Put into the log what waits, before the client ends; what fails is in the store."""
         try:
-            if self._log is not None and self._book.wishes and self._connected():
+            if self._log is not None and self.book.wishes and self._connected():
                 await self._send(self._log)
             if self._unsaid and self._connected():
                 await self._say()
@@ -171,9 +172,11 @@ class RegisterSync:
     # -- the task ---------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        await self._book.restore()
-        self._restored.set()
-        self.on_known()
+        try:
+            await self.book.restore()
+        finally:  # nobody waits for a client that ended meanwhile
+            self._restored.set()
+        self._on_known()
         while True:
             self._wake.clear()
             try:
@@ -190,13 +193,13 @@ class RegisterSync:
     async def _work(self) -> None:
         if self._now() >= self._saved + EVERY:
             self._saved = self._now()
-            await self._book.save()
+            await self.book.save()
         if not self._connected() or self._now() < self._not_before or self._log is None:
             return
         if self._refresh_at() <= self._now():
             async with self._one_by_one:
                 await self._refresh(self._log)
-        if self._book.wishes:
+        if self.book.wishes:
             await self._send(self._log)
         if self._unsaid and self._now() >= self._said + EVERY:
             await self._say()
@@ -204,11 +207,11 @@ class RegisterSync:
     def _wait(self) -> float | None:
         """Return the seconds until there is something to do, or `None`."""
         now = self._now()
-        due = self._saved + EVERY if self._book.dirty else _NEVER
+        due = self._saved + EVERY if self.book.dirty else _NEVER
         if self._connected():
             later = min(
                 self._refresh_at(),
-                now if self._book.wishes else _NEVER,
+                now if self.book.wishes else _NEVER,
                 self._said + EVERY if self._unsaid else _NEVER,
                 now + self._context.staleness,  # who listens by then?
             )
@@ -230,7 +233,7 @@ class RegisterSync:
         Raises:
             ChatkitError: It gave no answer; whoever asks knows whether to ask again.
         """
-        book = self._book
+        book = self.book
         self._refresh_due, self._refreshed = _NEVER, self._now()
         try:
             log_id = self._progress.log_id
@@ -246,7 +249,7 @@ class RegisterSync:
         book.settle(log_id)
         book.replace(cells, tell=self._taken)
         self._taken = True
-        self.on_known()
+        self._on_known()
         self._wake.set()
 
     async def _send(self, log: Log) -> None:
@@ -257,13 +260,13 @@ class RegisterSync:
         """
         async with self._one_by_one:
             await self._refresh(log)
-            waiting = sorted(self._book.wishes.values(), key=lambda wish: _RANK.get(wish.cell[0], 2))
-            put = await self._put(log, self._book.plan(waiting[:BATCH]))
+            waiting = sorted(self.book.wishes.values(), key=lambda wish: _RANK.get(wish.cell[0], 2))
+            put = await self._put(log, self.book.plan(waiting[:BATCH]))
             if put:
                 self._unsaid |= {"state.pin" if wish.pin else "state.role" for wish in put}
                 await self._refresh(log)
-                self._book.judge(put)
-                await self._book.save()  # a wish that came true must not be repeated in the next life
+                self.book.judge(put)
+                await self.book.save()  # a wish that came true must not be repeated in the next life
 
     async def _put(self, log: Log, planned: dict[Wish, list[Register]]) -> list[Wish]:
         """Put what was planned into the log, all at once, or where that is refused one by one."""
@@ -276,7 +279,7 @@ class RegisterSync:
             if error.retryable:
                 raise
             if len(planned) == 1:
-                self._book.end(next(iter(planned)), "failed", error)
+                self.book.end(next(iter(planned)), "failed", error)
                 return []
         return [
             done for wish, registers in planned.items() for done in await self._put(log, {wish: registers})
@@ -308,7 +311,7 @@ class RegisterSync:
     def _is_stale(self, age: float | None) -> bool:
         if age is None:
             age = self._context.staleness if self._attached() else EVERY
-        return not self._book.known or self._now() >= self._refreshed + age
+        return not self.book.known or self._now() >= self._refreshed + age
 
     def _heard(self) -> bool:
         """Whether somebody asked for the events of changes by their type."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 from chatkit.errors import ChatkitError
 from chatkit.model.names import EVERYONE
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, OrderKey
 from chatkit.model.pins import Pinned, pin_of
 from chatkit.model.registers import PINS, Register
 
@@ -18,6 +19,7 @@ Cells: TypeAlias = "Mapping[tuple[str, str], Register]"
 WishStatus: TypeAlias = Literal["queued", "sent", "failed", "discarded"]
 
 _PIN: Final = "pin:"
+_STORED: Final = "wish."
 
 
 class Wish:
@@ -25,10 +27,13 @@ class Wish:
 
     Args:
         register: What is to be. A pin has no place yet: its name and user are those of the message.
+        slot: A number of its own among those that wait.
     """
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: Register, slot: int) -> None:
         self.register = register
+        self.slot = slot
+        """Where it lies in the store."""
         self.status: WishStatus = "queued"
         self.error: ChatkitError | None = None
         self.ended = asyncio.Event()
@@ -101,3 +106,27 @@ def outcome(wish: Wish, cells: Cells) -> WishStatus:
 
 def _newer(cell: Register, wanted: Register) -> bool:
     return cell.key is not None and wanted.key is not None and cell.key > wanted.key
+
+
+# -- in the store -----------------------------------------------------------------------------------------
+
+
+def slot_name(slot: int) -> str:
+    """Return what a place for a wish is called."""
+    return f"{_STORED}{slot:04d}"
+
+
+def stored(channel: str, slot: int, wanted: Register | None) -> Register:
+    """Return a wish as the store keeps it, in one of so many places; `None`: the place is free."""
+    fields = wanted and [wanted.name, wanted.user, wanted.value, wanted.key]
+    value = "" if fields is None else json.dumps(fields, ensure_ascii=False)
+    return Register(channel, EVERYONE, slot_name(slot), value, "newest", None)
+
+
+def recalled(cell: Register) -> Wish | None:
+    """Read `stored`; `None`: it is no wish, or its place is free."""
+    if not cell.name.startswith(_STORED) or not cell.value:
+        return None
+    name, user, value, key = json.loads(cell.value)
+    register = Register(cell.channel, user, name, value, "newest", key and OrderKey(*key))
+    return Wish(register, int(cell.name.removeprefix(_STORED)))

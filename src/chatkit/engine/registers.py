@@ -14,7 +14,10 @@ from chatkit.engine.register_wishes import (
     outcome,
     pin_name,
     pinned_in,
+    recalled,
     registers_for,
+    slot_name,
+    stored,
 )
 from chatkit.errors import ChatkitError, OutboxFull, StateError
 from chatkit.model.events import PinChanged, RoleChanged
@@ -35,9 +38,6 @@ WISHES: Final = 1_000
 TRIES: Final = 5
 """Places that a pin is tried in where others take them at the same moment."""
 
-_WISHED: Final = "wished"
-"""Stands in the store behind the name of what is wished, where else the log's id stands."""
-
 
 class RegisterBook:
     """What the log said last, and on top of it what is wished and not there yet.
@@ -57,6 +57,8 @@ class RegisterBook:
         self.known = False
         """The log has said what there is, in this life or an earlier one."""
         self.wishes: dict[tuple[str, str], Wish] = {}
+        self._slots: set[int] = set()
+        """Where in the store wishes lie."""
         self._cells: dict[tuple[str, str], Register] = {}
         self._log_id: str | None = None
         self._stored: dict[str, list[Register]] = {}
@@ -156,20 +158,24 @@ class RegisterBook:
             OutboxFull: Too many wait for the log.
             StoreError: The store could not keep them; nothing changed.
         """
-        if len(self.wishes) + len(registers) > WISHES:
+        if len(self._slots) + len(registers) > WISHES:
             raise OutboxFull(
                 f"{WISHES:,} changes of this channel wait for its log",
                 channel=self._channel,
                 hint="Wait until the log can be reached.",
             )
-        await self._context.store.put([_wished(register) for register in registers])
-        wishes = [Wish(register) for register in registers]
+        free = (slot for slot in range(WISHES) if slot not in self._slots)
+        wishes = [Wish(register, slot) for register, slot in zip(registers, free, strict=False)]
+        slots = {wish.slot for wish in wishes}
+        self._slots |= slots
+        try:
+            cells = [stored(self._channel, wish.slot, wish.register) for wish in wishes]
+            await self._context.store.put(cells)
+        except BaseException:
+            self._slots -= slots
+            raise
         for wish in wishes:
-            older = self.wishes.pop(wish.cell, None)
-            if older is not None:
-                older.end("discarded")
-            self.wishes[wish.cell] = wish
-        self._roles = None
+            self._wait_for(wish)
         return wishes
 
     def plan(self, wishes: Iterable[Wish]) -> dict[Wish, list[Register]]:
@@ -203,7 +209,9 @@ class RegisterBook:
         wish.end(status, error)
         self._roles = None
         del self.wishes[wish.cell]
-        self._unsaved[wish.cell] = _wished(wish.register)._replace(value="")
+        self._slots.discard(wish.slot)
+        cell = stored(self._channel, wish.slot, None)
+        self._unsaved[cell.name, cell.user] = cell
         if status == "failed":
             self._context.counters["refused_register"] += 1
 
@@ -216,14 +224,16 @@ class RegisterBook:
         except Exception as error:  # noqa: BLE001  # whatever a store raises, the channel goes on
             self._failed(error)
             return
+        wishes: list[Wish] = []
         for cell in cells:
             name, _, origin = cell.name.partition(" ")
-            place = name, cell.user
-            if origin == _WISHED and cell.value and place not in self.wishes:
-                self.wishes[place] = Wish(cell._replace(name=name, value=cell.value[1:]))
-            elif name in NAMES and origin != _WISHED:
+            wish = recalled(cell)
+            if wish is not None:
+                wishes.append(wish)
+            elif name in NAMES:
                 self._stored.setdefault(origin, []).append(cell._replace(name=name))
-        self._roles = None
+        for wish in sorted(wishes, key=lambda one: _age(one.register)):
+            self._wait_for(wish)
         former = [self._progress.log_id, *(self._stored if len(self._stored) == 1 else ())]
         log_id = next((one for one in former if one in self._stored), None)
         if self._log_id is None and log_id is not None:
@@ -232,6 +242,8 @@ class RegisterBook:
     async def save(self) -> None:
         """Write what the store does not have; what it cannot write is written with the next."""
         unsaved, self._unsaved = self._unsaved, {}
+        for slot in self._slots:  # another wish lies there by now
+            _ = unsaved.pop((slot_name(slot), EVERYONE), None)
         if not unsaved:
             return
         try:
@@ -243,6 +255,15 @@ class RegisterBook:
             self._failed(error)
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _wait_for(self, wish: Wish) -> None:
+        """Show a wish, in place of an older one about the same."""
+        older = self.wishes.get(wish.cell)
+        if older is not None:
+            self.end(older, "discarded")
+        self.wishes[wish.cell] = wish
+        self._slots.add(wish.slot)
+        self._roles = None
 
     def _register(self, user: str, name: str, value: str) -> Register:
         key = OrderKey(1, self._context.hlc.tick(self._context.server_time.now_ms()))
@@ -321,7 +342,3 @@ def _is_sound(cell: Register) -> bool:
         return user_problem(cell.user) is None and (not cell.value or role_of(cell.value) is not None)
     free = not cell.value or cell.name not in PINS
     return cell.user == EVERYONE and (free or pin_of(cell.value) is not None)
-
-
-def _wished(register: Register) -> Register:
-    return register._replace(name=f"{register.name} {_WISHED}", value=f"={register.value}")
