@@ -298,6 +298,22 @@ async def test_roles_are_told_and_survive(stage: Stage, profile: str, tmp_path: 
             assert await bob.channel("room").roles() == {"ada": "owner"}
 
 
+async def test_what_was_missed_while_away_is_told(stage: Stage) -> None:
+    """Live begins anew with a look into the log: announcements do not wait for anybody (D25)."""
+    async with stage.chat("ada") as ada, stage.chat("bob") as bob:
+        changes = bob.channel("room").events(chatkit.RoleChanged, chatkit.PinChanged)
+        await bob.channel("room").attach(timeout=10)
+        await asyncio.sleep(3)
+        stage.hub.network.cut("bob")
+        await asyncio.sleep(1)
+        message = await (await ada.channel("room").send("one")).wait(timeout=10)
+        await done(await ada.channel("room").grant("ada", "owner"))
+        await done(await ada.channel("room").pin(message))
+        stage.hub.network.heal("bob")
+        found = {type(await changes.next(timeout=60)) for _ in range(2)}
+        assert found == {chatkit.RoleChanged, chatkit.PinChanged}
+
+
 async def test_roles_are_wished_offline(stage: Stage, tmp_path: Path) -> None:
     """Safe on return; the newest about a user counts, over a restart; it shows meanwhile (D25)."""
     store: dict[str, Any] = {"store": str(tmp_path / "ada.db")}

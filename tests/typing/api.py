@@ -65,28 +65,6 @@ async def uses() -> None:
         assert_type(await channel.wait_for(ReactionChanged, where=lambda e: e.added), ReactionChanged)
         assert_type(channel.timeline.watch(), Stream[TimelineView])
         assert_type(await chat.outbox.flush(), FlushReport)
-        quiet = chat.channel("quiet", receipts="read+delivered")
-        assert_type(quiet.receipts, Receipts)
-        assert_type(quiet.receipts.unread, Unread)
-        assert_type(quiet.receipts.watch(), Stream[Unread])
-        assert_type(quiet.receipts.read_by(message), frozenset[str])
-        assert_type(await chat.unread(), Mapping[str, Unread])
-        assert_type(quiet.events(ReceiptAdvanced), Stream[ReceiptAdvanced])
-        await quiet.timeline.jump("first_unread")
-        assert_type(channel.presence, Presence)
-        await channel.presence.enter(status="away", data={"desk": 4})
-        assert_type(await channel.presence.wait_synced(timeout=10), Mapping[str, Member])
-        assert_type(channel.presence.watch(), Stream[PresenceView])
-        assert_type(await channel.wait_for(PresenceChanged), PresenceChanged)
-        assert_type(await channel.grant("bob", "moderator"), Change)
-        assert_type(await (await channel.pin(message)).wait(timeout=5), None)
-        assert_type(await channel.roles(), Mapping[str, Role])
-        assert_type(await channel.role(), Role | None)
-        assert_type(await channel.pins(), tuple[Pin, ...])
-        assert_type(chat.channel("news", kind="broadcast", owners=["ada"]), Channel)
-        assert_type(
-            channel.topic("billing").events(RoleChanged, PinChanged), Stream[RoleChanged | PinChanged]
-        )
         async for event in channel.events(CustomEvent, MessageCreated):
             match event:
                 case CustomEvent(name=name, data=data):
@@ -102,6 +80,31 @@ async def uses() -> None:
         assert_type(await chat.aclose(), CloseReport)
     opened = await chatkit.connect(user=chatkit.User(id="ada"))
     _ = assert_type(opened, Chat)
+
+
+async def members(chat: Chat, message: Message) -> None:
+    """Who is there, who has read, who may what."""
+    channel = chat.channel("support")
+    quiet = chat.channel("quiet", receipts="read+delivered")
+    assert_type(quiet.receipts, Receipts)
+    assert_type(quiet.receipts.unread, Unread)
+    assert_type(quiet.receipts.watch(), Stream[Unread])
+    assert_type(quiet.receipts.read_by(message), frozenset[str])
+    assert_type(await chat.unread(), Mapping[str, Unread])
+    assert_type(quiet.events(ReceiptAdvanced), Stream[ReceiptAdvanced])
+    await quiet.timeline.jump("first_unread")
+    assert_type(channel.presence, Presence)
+    await channel.presence.enter(status="away", data={"desk": 4})
+    assert_type(await channel.presence.wait_synced(timeout=10), Mapping[str, Member])
+    assert_type(channel.presence.watch(), Stream[PresenceView])
+    assert_type(await channel.wait_for(PresenceChanged), PresenceChanged)
+    assert_type(await channel.grant("bob", "moderator"), Change)
+    assert_type(await (await channel.pin(message)).wait(timeout=5), None)
+    assert_type(await channel.roles(), Mapping[str, Role])
+    assert_type(await channel.role(), Role | None)
+    assert_type(await channel.pins(), tuple[Pin, ...])
+    assert_type(chat.channel("news", kind="broadcast", owners=["ada"]), Channel)
+    assert_type(channel.topic("billing").events(RoleChanged, PinChanged), Stream[RoleChanged | PinChanged])
 
 
 async def misuses(chat: Chat, message: Message) -> None:

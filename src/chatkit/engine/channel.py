@@ -19,10 +19,10 @@ from chatkit.engine.parts import ChannelParts
 from chatkit.engine.presence import PresenceFeed
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
+from chatkit.engine.reach import Reach
 from chatkit.engine.receipt_sync import ReceiptSync
 from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
-from chatkit.engine.register_sync import KINDS as CHANGED
 from chatkit.engine.register_sync import RegisterSync
 from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
@@ -102,9 +102,8 @@ class ChannelEngine:
         )
         self.roles = parts.roles
         keeper = Keeper(parts, keep=keep)
-        self.threads = Threads(
-            self, parts, keep=keep, connected=lambda: session() is not None, device=device, emit=emit
-        )
+        reach = Reach(lambda: session() is not None, device, emit)
+        self.threads = Threads(self, parts, keep=keep, reach=reach)
         self.teller = Teller(parts)
         self._folder = Folder(
             parts,
@@ -129,23 +128,12 @@ class ChannelEngine:
             threads=self.threads,
             wake=self._wake.set,
         )
-        self.marks = ReceiptSync(
-            parts,
-            self.receipts,
-            attached=lambda: self.attached,
-            connected=lambda: session() is not None,
-            device=device,
-            emit=emit,
-        )
+        self.marks = ReceiptSync(parts, self.receipts, attached=lambda: self.attached, reach=reach)
         self.registers = RegisterSync(
-            parts,
-            attached=lambda: self.attached,
-            connected=lambda: session() is not None,
-            device=device,
-            emit=emit,
-            on_known=self._wake.set,
+            parts, attached=lambda: self.attached, reach=reach, on_known=self._wake.set
         )
         self.receiver.on_register = self._take_register
+        self.receiver.on_hint = self.registers.take_in
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
             parts,
@@ -416,12 +404,8 @@ class ChannelEngine:
         self.threads.attached()
 
     def _take_register(self, passing: Passing) -> None:
-        """Hand on a register that passes by: a mark says all, of others the log is asked."""
-        if passing.envelope.kind in CHANGED:
-            self.registers.take_in()
-        else:
-            self.marks.take_in(passing)
-            self.presence.marked(passing)
+        self.marks.take_in(passing)
+        self.presence.marked(passing)
 
     def _begin(self, start: OrderKey | None) -> None:
         complete = self.progress.complete

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core.receipts import PUBLIC
 from chatkit.engine.marking import announcement
+from chatkit.engine.reach import Reach
 from chatkit.engine.receipts import ReceiptBook
 from chatkit.errors import ChatkitError
 from chatkit.model.registers import DELIVERED, READ
@@ -32,9 +33,7 @@ class MarkSender:
         parts: Of the channel.
         book: What is known.
         attached: Whether the channel is attached.
-        connected: Whether there is a connection.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
     """
 
     def __init__(
@@ -43,9 +42,7 @@ class MarkSender:
         book: ReceiptBook,
         *,
         attached: Callable[[], bool],
-        connected: Callable[[], bool],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
@@ -53,9 +50,9 @@ class MarkSender:
         self._progress = parts.progress
         self._book = book
         self._attached = attached
-        self._connected = connected
-        self._device = device
-        self._emit = emit
+        self._connected = reach.connected
+        self._device = reach.device
+        self._emit = reach.emit
         self._log: Log | None = parts.context.log if book.logged else None
         self._one_by_one = asyncio.Lock()
         """Held while marks go out, so that what is counted afterwards counts with them."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core import backoff
 from chatkit.core.receipts import PUBLIC
 from chatkit.engine.context import foreign
 from chatkit.engine.marking import KINDS, announced
+from chatkit.engine.reach import Reach
 from chatkit.engine.receipt_sending import EVERY, KNOWN, MarkSender
 from chatkit.engine.receipts import NAMES, Listener, Mode, ReceiptBook
 from chatkit.engine.syncing import doze
@@ -36,9 +37,7 @@ class ReceiptSync:
         parts: Of the channel.
         book: What is known.
         attached: Whether the channel is attached.
-        connected: Whether there is a connection.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
     """
 
     def __init__(
@@ -47,9 +46,7 @@ class ReceiptSync:
         book: ReceiptBook,
         *,
         attached: Callable[[], bool],
-        connected: Callable[[], bool],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
     ) -> None:
         self._context = parts.context
         self._channel = parts.name
@@ -58,11 +55,9 @@ class ReceiptSync:
         self._dispatcher = parts.dispatcher
         self._book = book
         self._attached = attached
-        self._connected = connected
-        self._device = device
-        self._sender = MarkSender(
-            parts, book, attached=attached, connected=connected, device=device, emit=emit
-        )
+        self._connected = reach.connected
+        self._device = reach.device
+        self._sender = MarkSender(parts, book, attached=attached, reach=reach)
         self._log: Log | None = parts.context.log if book.logged else None
         self._wake = asyncio.Event()
         self._running = self._retired = False

@@ -34,6 +34,8 @@ PATIENCE: Final = 0.3
 """Seconds for which an open range may close by itself before the log is read (D17)."""
 RUN: Final = 32
 """Most frames dealt with in one go."""
+HINTS: Final = frozenset({"state.role", "state.pin"})
+"""Kinds of envelopes that say: what the log has of these is different."""
 JITTER: Final = 1.7
 """Most seconds by which that read is put off, so that many clients do not ask at once."""
 
@@ -96,6 +98,8 @@ class Receiver:
         self._wake = wake
         self.on_register: Callable[[Passing], None] = lambda _: None
         """Told each register that passes by (D25)."""
+        self.on_hint: Callable[[], None] = lambda: None
+        """Told that somebody says that the channel's own registers changed."""
         self.heard = parts.context.clock.monotonic()
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
         self._inbox: deque[Item] = deque()
@@ -349,5 +353,7 @@ class Receiver:
             self._threads.hear(passing)
         elif kind == "typing":
             self._typing.hear(passing)
+        elif kind in HINTS:
+            self.on_hint()
         else:
             self.on_register(passing)

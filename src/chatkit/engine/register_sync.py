@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core import backoff
 from chatkit.engine.context import READ_TIMEOUT, bounded, foreign
 from chatkit.engine.emitting import passing_envelope
+from chatkit.engine.reach import Reach
 from chatkit.engine.receipt_sending import EVERY
 from chatkit.engine.register_wishes import Wish
 from chatkit.engine.registers import NAMES, RegisterBook
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from chatkit.engine.parts import ChannelParts
     from chatkit.ports import Log
 
-KINDS: Final = frozenset({"state.role", "state.pin"})
-"""Kinds of envelopes that say: what the log has of these is different."""
 BATCH: Final = 100
 """Wishes in one call of the log."""
 _RANK: Final = {ROLE: 0, KIND: 1}
@@ -40,9 +39,7 @@ class RegisterSync:
     Args:
         parts: Of the channel.
         attached: Whether the channel is attached.
-        connected: Whether there is a connection.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
         on_known: Called when it is known what the log has.
     """
 
@@ -51,9 +48,7 @@ class RegisterSync:
         parts: ChannelParts,
         *,
         attached: Callable[[], bool],
-        connected: Callable[[], bool],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
         on_known: Callable[[], None],
     ) -> None:
         self._context = parts.context
@@ -63,9 +58,9 @@ class RegisterSync:
         self.book: Final = RegisterBook(parts)
         """What is known."""
         self._attached = attached
-        self._connected = connected
-        self._device = device
-        self._emit = emit
+        self._connected = reach.connected
+        self._device = reach.device
+        self._emit = reach.emit
         self._log: Log | None = parts.context.log if self.book.logged else None
         self._one_by_one = asyncio.Lock()
         """Held while the log is asked, so that of many who want to know one asks."""

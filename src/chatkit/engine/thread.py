@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from chatkit.core import backoff
 from chatkit.core.timeline_changes import target_of
 from chatkit.engine.catchup import AGAIN, CAP
+from chatkit.engine.reach import Reach
 from chatkit.engine.receipt_sync import ReceiptSync
 from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.thread_pages import in_thread, thread_page
@@ -44,9 +45,7 @@ class ThreadFeed:
         host: The channel.
         parts: The channel's, with the timeline, the view and the root of the thread.
         root: The message whose thread it is.
-        connected: Whether there is a connection.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
     """
 
     def __init__(
@@ -55,9 +54,7 @@ class ThreadFeed:
         parts: ChannelParts,
         root: Ident,
         *,
-        connected: Callable[[], bool],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
     ) -> None:
         self._host = host
         self._parts = parts
@@ -81,9 +78,7 @@ class ThreadFeed:
             parts,
             self.receipts,
             attached=lambda: host.attached,
-            connected=connected,
-            device=device,
-            emit=emit,
+            reach=reach,
         )
         self._wanted = self._fresh = self._loading = self._restored = False
         self._restoring = asyncio.Lock()

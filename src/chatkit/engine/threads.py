@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core.timeline import Timeline
 from chatkit.core.timeline_view import ViewFeed
+from chatkit.engine.reach import Reach
 from chatkit.engine.thread import ThreadFeed
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ class Threads:
         host: The channel.
         parts: Of the channel.
         keep: Messages kept of a thread.
-        connected: Whether there is a connection.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
     """
 
     def __init__(
@@ -39,16 +37,12 @@ class Threads:
         parts: ChannelParts,
         *,
         keep: int,
-        connected: Callable[[], bool],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
     ) -> None:
         self._host = host
         self._parts = parts
         self._keep = keep
-        self._connected = connected
-        self._device = device
-        self._emit = emit
+        self._reach = reach
         self._feeds: dict[Ident, ThreadFeed] = {}
 
     def open(self, root: Ident, holder: object) -> ThreadFeed:
@@ -65,9 +59,7 @@ class Threads:
                 self._host,
                 replace(self._parts, timeline=timeline, view=view, thread=root),
                 root,
-                connected=self._connected,
-                device=self._device,
-                emit=self._emit,
+                reach=self._reach,
             )
         feed.holders.add(holder)
         return feed
