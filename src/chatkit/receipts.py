@@ -220,7 +220,7 @@ class Receipts:
         reached = self._book.marks.reached(found.key, *names)
         if DELIVERED in names and self._channel.above is not None:  # who has what the channel brought has it
             reached |= self._channel.above.marks.reached(found.key, READ, DELIVERED)
-        return reached - {found.sender.user}
+        return self._book.seen(reached - {found.sender.user})
 
 
 async def count_all(engine: Engine, user: str, receipts: Mapping[str, Receipts]) -> Mapping[str, Unread]:
@@ -230,7 +230,9 @@ async def count_all(engine: Engine, user: str, receipts: Mapping[str, Receipts])
     try:
         turns: dict[str, int] = {}
         for name, known in found.items():
-            turn = None if known.exact else await engine.channels[name].marks.countable(user)
+            channel = engine.channels[name]
+            alone = known.exact or channel.receipts.moderated
+            turn = None if alone else await channel.marks.countable(user)
             if turn is not None:
                 turns[name] = turn
         if turns and log is not None:

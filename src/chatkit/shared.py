@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
@@ -14,12 +14,14 @@ from chatkit.core.connection import State
 from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
 from chatkit.engine.presenting import Presenter
+from chatkit.engine.screening import Screen
 from chatkit.errors import CapabilityError, StateError
 from chatkit.given import target_of
 from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChanged
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
+from chatkit.ports import Middleware, Moderator
 from chatkit.presence import Presence
 from chatkit.receipts import Receipts
 from chatkit.source import running_loop
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
     from chatkit.model.message import Message
-    from chatkit.ports import Middleware
     from chatkit.refs import MessageRef
 
     Feed: TypeAlias = ChannelEngine | ThreadFeed
@@ -65,6 +66,7 @@ class Shared:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.middleware: list[Middleware] = []
+        self._moderators: list[Moderator] = []
         self.timelines: dict[str, Timeline] = {}
         self.threads: WeakValueDictionary[ThreadFeed, Timeline] = WeakValueDictionary()
         # By place and user, and weak: a backend speaks for very many users, each for a moment.
@@ -153,7 +155,7 @@ class Shared:
         self._loop = running_loop()
         self._engine = Engine(
             setup.context,
-            Presenter(self.middleware, setup.on_error),
+            Presenter(self.middleware, setup.on_error, Screen(self._moderators, setup.context.user)),
             pipelined=setup.pipelined,
             on_delivery=self._delivery_changed,
             on_connection=self._connection_changed,
@@ -168,6 +170,20 @@ class Shared:
             if setup.context.opened is not None:
                 await setup.context.opened.aclose()
             raise
+
+    def use(self, middleware: Sequence[Middleware]) -> None:
+        """Add middleware; what moderators among it hide is hidden at once."""
+        self.middleware.extend(middleware)
+        moderators = [one for one in middleware if isinstance(one, Moderator)]
+        for one in moderators:
+            one.follow(self._moderated)
+        self._moderators.extend(moderators)
+        if moderators:
+            self._moderated()
+
+    def _moderated(self) -> None:
+        if self._engine is not None and self.report is None:
+            self._engine.moderated()
 
     async def close(self, drain: float | None) -> CloseReport:
         """Send what can be sent, then end everything; idempotent. Cancelling cuts the wait short."""

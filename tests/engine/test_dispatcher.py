@@ -9,6 +9,7 @@ import pytest
 
 import chatkit
 from chatkit.engine.dispatcher import Dispatcher
+from chatkit.engine.screening import Screen
 from chatkit.engine.subscription import Subscription
 from chatkit.engine.track import Told
 from chatkit.errors import NotAllowed
@@ -40,7 +41,7 @@ def heard(*readers: Subscription) -> list[list[str]]:
 
 def test_a_channel_is_heard_by_its_readers_and_by_those_of_all() -> None:
     """What is of no channel is heard by the latter alone."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     a, b, wide = reader(dispatcher, "a"), reader(dispatcher, "b"), reader(dispatcher, None)
     for event in (state("a"), state("b"), state(None)):
         dispatcher.tell(event)
@@ -49,7 +50,7 @@ def test_a_channel_is_heard_by_its_readers_and_by_those_of_all() -> None:
 
 def test_who_left_hears_nothing_and_may_leave_again() -> None:
     """Leaving is idempotent, for one of several readers and for the last."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     first, second = reader(dispatcher, "a"), reader(dispatcher, "a")
     dispatcher.remove(first)
     dispatcher.tell(state("a"))
@@ -62,7 +63,7 @@ def test_who_left_hears_nothing_and_may_leave_again() -> None:
 
 def test_a_type_is_heard_if_any_reader_asked_for_it() -> None:
     """So that nothing is fetched for an event that nobody wants (D22)."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     reader(dispatcher, "a", chatkit.MessageCreated)
     assert dispatcher.hears("a", chatkit.MessageCreated)
     assert not dispatcher.hears("a", chatkit.MessageUpdated)
@@ -74,7 +75,7 @@ def test_a_type_is_heard_if_any_reader_asked_for_it() -> None:
 @pytest.mark.parametrize("covered", [False, True])
 def test_a_gap_that_nobody_takes_is_a_warning(covered: bool, caplog: pytest.LogCaptureFixture) -> None:
     """A `Discontinuity` is never silent (I6); one that somebody takes, or reads in the log, is no warning."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     deaf = reader(dispatcher, "a", chatkit.MessageCreated)
     for expected in (1, 1):
         with caplog.at_level(logging.WARNING, "chatkit"):
@@ -89,7 +90,7 @@ def test_a_gap_that_nobody_takes_is_a_warning(covered: bool, caplog: pytest.LogC
 
 def test_a_fact_goes_to_who_has_it_not() -> None:
     """A reader that came from the log is not given twice what it was read (I2)."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     live, joined = reader(dispatcher, "a"), reader(dispatcher, "a")
     joined.track("a").after = OrderKey(1, "5")
     for serial in ("5", "6"):
@@ -103,7 +104,7 @@ def test_a_fact_goes_to_who_has_it_not() -> None:
 
 def test_a_refused_channel_ends_its_streams_and_no_others() -> None:
     """Handlers stay for a later attach, readers of all channels go on."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     stream, wide = reader(dispatcher, "a"), reader(dispatcher, None)
     handler = Subscription((), "a", buffer=1, overflow="reread")
     dispatcher.add(handler)
@@ -116,7 +117,7 @@ def test_a_refused_channel_ends_its_streams_and_no_others() -> None:
 
 def test_closing_ends_every_stream() -> None:
     """With a reason where there is one; nobody hears anything afterwards."""
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(Screen([], "ada"))
     stream, wide = reader(dispatcher, "a"), reader(dispatcher, None)
     dispatcher.close()
     dispatcher.tell(state("a"))

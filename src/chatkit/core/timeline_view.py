@@ -57,12 +57,22 @@ class ViewFeed:
         overlay: The viewer's pending wishes.
         thread: Show the replies of this message; `None`: the channel, with such replies alone as were sent
             to the channel too.
+        screen: Asked of each message that is drawn, what is to be shown in its place; after the masks, which
+            it leaves as they are. When it answers otherwise, all is to be drawn anew: `rest`.
     """
 
-    def __init__(self, timeline: Kept, overlay: Overlay, *, thread: Ident | None = None) -> None:
+    def __init__(
+        self,
+        timeline: Kept,
+        overlay: Overlay,
+        *,
+        thread: Ident | None = None,
+        screen: Mask = lambda message: message,
+    ) -> None:
         self._timeline = timeline
         self._overlay = overlay
         self._thread = thread
+        self._screen = screen
         self._pending = overlay.dirty if thread is None else overlay.follow()
         self._masks: dict[Ident, Mask] = {}
         self._masked = Dirty()
@@ -197,7 +207,8 @@ class ViewFeed:
                 fold, channel=channel, viewer=viewer, replies=replies, wishes=wishes, envelope=envelope
             )
         mask = self._masks.get(ident)
-        shown = mask(message) if mask else message
+        masked = mask(message) if mask else message
+        shown = None if masked is None else self._screen(masked)
         return None if shown is None else (place, shown)
 
     def _belongs(self, envelope: Envelope) -> bool:

@@ -7,7 +7,7 @@ channel itself, above the read mark or from the place on that was marked unread.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chatkit.core.timeline_bytes import reparse
@@ -59,6 +59,7 @@ def tally(
     *,
     start: OrderKey | None,
     again: bool,
+    counts: Callable[[str, bool], bool] | None = None,
     thread: bool = False,
 ) -> Tally:
     """Count what is unread of loaded messages.
@@ -69,6 +70,7 @@ def tally(
         faces: Of the channel.
         start: Up to where all is read; `None`: nothing is.
         again: The message at `start` is unread itself.
+        counts: Asked of each author, and whether `user` is mentioned by name, if their message counts.
         thread: They are those of one thread, of which all count.
     """
     messages = mentions = 0
@@ -79,7 +81,7 @@ def tally(
         if fold.deleted or fold.user == user or "orphaned" in fold.flags:
             continue
         stands, named = faces.of(fold)
-        if stands or thread:
+        if (stands or thread) and (counts is None or counts(fold.user, user in named)):
             messages += 1
             mentions += user in named or EVERYONE in named
             first = fold

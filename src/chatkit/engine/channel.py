@@ -84,7 +84,7 @@ class ChannelEngine:
         rights = context.log is not None and "fence" in context.log.capabilities
         self.timeline = Timeline(name, context.user, origin=context.origin, rights=rights, keep=keep)
         self.overlay = Overlay(context.user)
-        self.view = ViewFeed(self.timeline, self.overlay)
+        self.view = ViewFeed(self.timeline, self.overlay, screen=presenter.screen.message)
         self.on_view: Callable[[], None] = lambda: None
         """Called when the view may look different."""
         self.progress = Progress(context, name)
@@ -307,6 +307,15 @@ class ChannelEngine:
         else:
             self.overlay.status(entry_id, "sent")
         self._redrawn()
+
+    def moderated(self) -> None:
+        """Moderators answer otherwise now."""
+        self.view.rest()
+        self.typing.moderated()
+        self.receipts.changed()
+        self.threads.moderated()
+        self.presence.changed()
+        self.on_view()
 
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""

@@ -11,14 +11,20 @@ from chatkit.errors import ChatkitError
 from chatkit.model.events import Discontinuity, Event
 
 if TYPE_CHECKING:
+    from chatkit.engine.screening import Screen
     from chatkit.model.cursor import Cursor
     from chatkit.model.order import Ident, OrderKey
 
 
 class Dispatcher:
-    """All readers of one client, by channel."""
+    """All readers of one client, by channel.
 
-    def __init__(self) -> None:
+    Args:
+        screen: What moderators let be told.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
         self._readers: dict[str | None, dict[Subscription, None]] = {}
 
     def add(self, reader: Subscription) -> None:
@@ -46,10 +52,13 @@ class Dispatcher:
 
         `thread`: where it passes by; it is handed to readers of that thread alone.
         """
+        shown = self._screen.event(event)
+        if shown is None:
+            return
         taken, passing = False, isinstance(event, PASSING)
         for reader in self.readers(event.channel):
             if not passing or reader.thread == thread:
-                taken = reader.offer(event) or taken
+                taken = reader.offer(shown) or taken
         if isinstance(event, Discontinuity) and not taken:
             _warn(event)
 
@@ -62,7 +71,9 @@ class Dispatcher:
             _warn(gap)
 
     def tell_fact(self, channel: str, told: Told) -> None:
-        """Hand on a durable fact to readers that do not have it from the log."""
+        """Hand on a durable fact to readers that do not have it from the log; a hidden one has its place."""
+        if told.event is not None:
+            told = told._replace(event=self._screen.event(told.event))
         for reader in self.readers(channel):
             reader.offer_fact(channel, told)
 

@@ -67,7 +67,7 @@ class Engine:
         self.context = context
         self.presenter = presenter
         presenter.judges = self._judges
-        self.dispatcher = Dispatcher()
+        self.dispatcher = Dispatcher(presenter.screen)
         self._on_delivery = on_delivery
         self._on_connection = on_connection
         self._on_channel = on_channel
@@ -183,6 +183,11 @@ class Engine:
         for heard in self.channels.values() if channel is None else (channel,):
             heard.registers.listened()
         return reader
+
+    def moderated(self) -> None:
+        """Moderators answer otherwise now: what is shown, told and counted is to follow."""
+        for channel in self.channels.values():
+            channel.moderated()
 
     async def aclose(self) -> tuple[str, ...]:
         """End everything, in order, each within its time; returns the names of what stayed (I12)."""

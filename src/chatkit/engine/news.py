@@ -100,7 +100,8 @@ def event_of(news: News, viewer: str, cursor: Cursor | None) -> Event | None:
     envelope = fact.envelope
     if envelope.kind == "message.create" and message is not None:
         at, own = fact.sent_at or written_at(envelope), fact.user == viewer
-        return _created(envelope.id, envelope.channel, at, own, cursor, message, False)  # not late
+        silent = late = False
+        return _created(envelope.id, envelope.channel, at, own, cursor, message, silent, late)
     base: dict[str, Any] = {
         "event_id": envelope.id,
         "channel": envelope.channel,

@@ -39,6 +39,7 @@ class PresenceSet:
         self._context = parts.context
         self._channel = parts.name
         self._dispatcher = parts.dispatcher
+        self._screen = parts.presenter.screen
         self._timeline = parts.timeline
         self._book = book
         self._changed = changed
@@ -55,7 +56,10 @@ class PresenceSet:
 
     @property
     def members(self) -> dict[str, Member]:
-        """Everybody known, by user: who is there, who was, and of whom there is another sign."""
+        """Everybody known, by user: who is there, who was, and of whom there is another sign.
+
+        But for those who are hidden.
+        """
         found = self._roster.members
         for user, seen in self._signs().items():
             known = found.get(user)
@@ -63,6 +67,8 @@ class PresenceSet:
                 found[user] = Member(user=user, status="offline", last_seen=seen)
             elif seen is not None and (known.last_seen is None or seen > known.last_seen):
                 found[user] = replace(known, last_seen=seen)
+        for user in self._screen.hidden(frozenset(found)):
+            del found[user]
         return found
 
     def replace(self, members: Collection[Present], own: Said | None) -> None:

@@ -16,6 +16,7 @@ from chatkit.model.message import Message
 if TYPE_CHECKING:
     from chatkit.core.timeline_view import Mask, ViewFeed
     from chatkit.engine.roles import Roles
+    from chatkit.engine.screening import Screen
     from chatkit.engine.tasks import Tasks
     from chatkit.model.order import Ident
     from chatkit.ports import Middleware
@@ -30,13 +31,20 @@ class Presenter:
     Args:
         middleware: The app's, in order of registration; may grow.
         on_error: Told what a middleware raised.
+        screen: What those of them say that are moderators.
     """
 
-    def __init__(self, middleware: Sequence[Middleware], on_error: Callable[[HandlerError], object]) -> None:
+    def __init__(
+        self,
+        middleware: Sequence[Middleware],
+        on_error: Callable[[HandlerError], object],
+        screen: Screen,
+    ) -> None:
         self._middleware = middleware
         self._on_error = on_error
         self.judges: Callable[[str], Roles | None] = lambda _: None
         """Returns who decides whose messages are believed in a channel, where not everybody's are."""
+        self.screen = screen
 
     @property
     def active(self) -> bool:
@@ -68,6 +76,11 @@ class Presenter:
 
     async def show(self, message: Message, event_id: str) -> Message | None:
         """Return a message that came with a page as readers get it, or `None` where it is hidden."""
+        shown = await self.filter(message, event_id)
+        return None if shown is None else self.screen.message(shown)
+
+    async def filter(self, message: Message, event_id: str) -> Message | None:
+        """Return what middleware makes of a message; views ask moderators themselves, each time they draw."""
         roles = self.judges(message.channel)
         if roles is not None and not await roles.admits_author(message.sender.user):
             return None
@@ -157,7 +170,7 @@ class Masks:
             self._tasks.spawn(self._show(message, self.turn(message.ident)), "present")
 
     async def _show(self, message: Message, turn: int | None) -> None:
-        shown = await self._presenter.show(message, message.message_id)
+        shown = await self._presenter.filter(message, message.message_id)
         self.settle(message.ident, message, shown, turn)
 
     def _set(self, ident: Ident, mask: Mask | None) -> None:

@@ -63,6 +63,7 @@ class ReceiptBook:
         self._timeline = parts.timeline
         self._progress = parts.progress
         self._dispatcher = parts.dispatcher
+        self._screen = parts.presenter.screen
         self._live = live
         log = parts.context.log
         self.logged = log is not None and "registers" in log.capabilities
@@ -98,6 +99,15 @@ class ReceiptBook:
     def watched(self) -> bool:
         """Whether somebody follows a count."""
         return any(listener.followed for listener in tuple(self.listeners.values()))
+
+    @property
+    def moderated(self) -> bool:
+        """Some messages do not count, of which the log knows nothing: only what is loaded can be counted."""
+        return self._screen.active
+
+    def seen(self, users: frozenset[str]) -> frozenset[str]:
+        """Return those of some users of whom something may be shown."""
+        return users - self._screen.hidden(users)
 
     @property
     def log_id(self) -> str | None:
@@ -247,8 +257,9 @@ class ReceiptBook:
     def tally(self, user: str) -> Tally:
         """Count what a user has not read of what is loaded."""
         start, again = self._start(user)
+        counts = self._counts if self.moderated else None
         newest_first, within = reversed(self._timeline.window), self._thread is not None
-        return tally(newest_first, user, self._faces, start=start, again=again, thread=within)
+        return tally(newest_first, user, self._faces, start=start, again=again, counts=counts, thread=within)
 
     def first_loaded(self, user: str) -> First:
         """Return where the oldest loaded message stands that a user has not read."""
@@ -264,7 +275,7 @@ class ReceiptBook:
             exact=self._whole(user, found) and self._sure(user),
             first=None if found.first is None else found.first.id,
         )
-        if not self._restored or self._whole(user, found):
+        if not self._restored or self._whole(user, found) or self.moderated:
             return here
         self.lacking(user)
         turn, told = self._answers.get(user, (self.turn, None))
@@ -291,6 +302,9 @@ class ReceiptBook:
         return self._answers.get(user, (-1,))[0] == self.turn
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _counts(self, author: str, mentioned: bool) -> bool:  # noqa: FBT001  # a callback's shape
+        return self._screen.counts(self._channel, author, mentioned=mentioned)
 
     def _tell_listeners(self) -> None:
         for listener in tuple(self.listeners.values()):

@@ -220,7 +220,8 @@ class Replay:
         if news.needs_message:
             found = await self._insist(lambda: fetched(self._context, news, self._viewer))
         event = None if found is None else event_of(found, self._viewer, self._cursor(at))
-        return None if event is None else await self._presenter.present(event)
+        shown = None if event is None else await self._presenter.present(event)
+        return None if shown is None else self._presenter.screen.event(shown)
 
     def _place(self, key: OrderKey) -> OrderKey:
         """Return the place to come back to after a fact: never beyond what may turn up below it (D17)."""

@@ -113,6 +113,13 @@ class ThreadFeed:
         """None: its pages are of it alone, so that nothing is missing between its messages."""
         return ()
 
+    def moderated(self) -> None:
+        """Moderators answer otherwise now."""
+        self.view.rest()
+        self.typing.moderated()
+        self.receipts.changed()
+        self.on_view()
+
     def want(self) -> None:
         """Have the channel attached and the newest page read, from now on; returns at once."""
         self._wanted = True

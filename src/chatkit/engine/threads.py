@@ -54,7 +54,8 @@ class Threads:
             timeline = Timeline(
                 self._parts.name, context.user, origin=context.origin, rights=whole.rights, keep=self._keep
             )
-            view = ViewFeed(timeline, self._parts.overlay, thread=root)
+            screen = self._parts.presenter.screen.message
+            view = ViewFeed(timeline, self._parts.overlay, thread=root, screen=screen)
             feed = self._feeds[root] = ThreadFeed(
                 self._host,
                 replace(self._parts, timeline=timeline, view=view, thread=root),
@@ -108,6 +109,11 @@ class Threads:
         """Views may look different."""
         for feed in self.all():
             feed.redrawn()
+
+    def moderated(self) -> None:
+        """Moderators answer otherwise now."""
+        for feed in self.all():
+            feed.moderated()
 
     def connected(self) -> None:
         """There is a connection again."""

@@ -38,14 +38,17 @@ class TypingFeed:
         self._channel = parts.name
         self._thread = parts.thread
         self._dispatcher = parts.dispatcher
+        self._screen = parts.presenter.screen
         self._typists = Typists()
+        self._told: frozenset[str] = frozenset()
         self.listeners: WeakSet[Listener] = WeakSet()
         """Told when somebody began or ended."""
 
     @property
     def users(self) -> frozenset[str]:
-        """Who types, without the user of this client."""
-        return self._typists.users
+        """Who types, without the user of this client and those who are hidden."""
+        users = self._typists.users
+        return users - self._screen.hidden(users)
 
     def hear(self, passing: Passing) -> None:
         """Take a word of somebody."""
@@ -68,6 +71,10 @@ class TypingFeed:
         """The channel is not received any more: nobody can say who types."""
         self._tell(changed=self._typists.clear())
 
+    def moderated(self) -> None:
+        """Others may be hidden now."""
+        self._tell(changed=True)
+
     def wait(self, now: float) -> float | None:
         """Return the seconds until `look` has something to do, or `None`."""
         return self._typists.wait(now)
@@ -78,15 +85,17 @@ class TypingFeed:
             self._tell(changed=self._typists.expire(now))
 
     def _tell(self, *, changed: bool) -> None:
-        if not changed:
+        users = self.users if changed else self._told
+        if users == self._told:
             return
+        self._told = users
         context = self._context
         self._dispatcher.tell(
             TypingChanged(
                 event_id=new_message_id(context.server_time.now_ms(), context.random),
                 channel=self._channel,
                 at=context.server_time.now(),
-                users=self.users,
+                users=users,
             ),
             thread=self._thread,
         )

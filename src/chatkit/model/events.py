@@ -35,6 +35,8 @@ class MessageEvent(Event):
     """Base of the next three; `message` is the message after the change."""
 
     message: Message
+    silent: bool = False
+    """Of a muted user or channel: shown, but not worth a notification."""
 
 
 @value
@@ -64,6 +66,8 @@ class ReactionChanged(Event):
     user: str
     emoji: str
     added: bool
+    silent: bool = False
+    """Of a muted user or channel."""
 
 
 @value

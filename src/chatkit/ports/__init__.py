@@ -33,7 +33,7 @@ from chatkit.ports.adapter import (
     Shed,
     Signal,
 )
-from chatkit.ports.context import Clock, Middleware, Observer, RandomSource
+from chatkit.ports.context import Clock, Middleware, Moderator, Observer, Pacer, RandomSource
 from chatkit.ports.log import (
     Appended,
     Entries,
@@ -71,10 +71,12 @@ __all__ = [
     "Mark",
     "Messages",
     "Middleware",
+    "Moderator",
     "Moved",
     "Observer",
     "Outcome",
     "Outgoing",
+    "Pacer",
     "Parts",
     "Present",
     "Publisher",

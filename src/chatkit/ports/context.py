@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from chatkit.model.events import Event
@@ -55,4 +56,45 @@ class Middleware(Protocol):
 
     async def incoming(self, event: Event) -> Event | None:
         """Change an event, or return `None` to hide it from handlers and views, never from the fold."""
+        ...
+
+
+@runtime_checkable
+class Moderator(Middleware, Protocol):
+    """Middleware that also says, of users and channels, what is shown and told.
+
+    Timelines, typing, reactions and counts are state, drawn without waiting: so it is asked synchronously,
+    for each message that is drawn or counted and each event that is told. It answers from memory.
+    """
+
+    @property
+    def active(self) -> bool:
+        """Whether it hides or silences anybody now; else it is not asked."""
+        ...
+
+    def hides(self, user: str) -> bool:
+        """Whether nothing of a user is to be shown, told or counted as unread."""
+        ...
+
+    def silences(self, channel: str, user: str, *, mentioned: bool) -> bool:
+        """Whether a message or reaction of a user is shown, but told as `silent` and not counted as unread.
+
+        Args:
+            channel: Where it is.
+            user: Whose it is.
+            mentioned: It mentions the one who reads by name.
+        """
+        ...
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Take what is to be called on the client's loop whenever an answer may be another one."""
+        ...
+
+
+@runtime_checkable
+class Pacer(Middleware, Protocol):
+    """Middleware that counts what it lets out."""
+
+    def withdrawn(self, draft: Draft) -> None:
+        """Take note that a draft which it let pass was not queued after all: it was refused further on."""
         ...
