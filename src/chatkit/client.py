@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 from chatkit.channel import Channel
+from chatkit.drafting import drafted
 from chatkit.engine.roles import ChannelKind
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
@@ -27,7 +28,6 @@ from chatkit.model.events import (
 )
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user
-from chatkit.model.options import Draft
 from chatkit.receipts import MODES, count_all
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from chatkit.model.capabilities import Capabilities
     from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
+    from chatkit.model.options import Draft
     from chatkit.model.order import Ident
     from chatkit.model.views import CloseReport, Health, Page, Unread
     from chatkit.outbox import Outbox
@@ -257,7 +258,10 @@ class Chat(Source):
         return Chat(self._setup, other, self._shared)
 
     def use(self, *middleware: Middleware) -> None:
-        """Add middleware: in this order for what goes out, in reverse for what comes in."""
+        """Add middleware: in this order for what goes out, in reverse for what comes in.
+
+        What is shown already stays as it is, but for what a moderator hides (`chatkit.moderation`).
+        """
         for one in middleware:
             verbs = (getattr(one, "outgoing", None), getattr(one, "incoming", None))
             if isinstance(one, type) or not all(map(inspect.iscoroutinefunction, verbs)):
@@ -266,7 +270,7 @@ class Chat(Source):
                     f"{name} is no middleware",
                     hint="Give an object with `async def outgoing(self, draft)` and `incoming(self, event)`.",
                 )
-        self._shared.middleware.extend(middleware)
+        self._shared.use(middleware)
 
     # -- for channels -----------------------------------------------------------------------------------
 
@@ -284,18 +288,9 @@ class Chat(Source):
         """Refuse a client that is not open here."""
         self._shared.check_use()
 
-    async def outgoing(self, given: Draft) -> Draft:
-        """Run middleware over a draft."""
-        for middleware in self._shared.middleware:
-            made = cast("object", await middleware.outgoing(given))  # the app's code may return anything
-            if not isinstance(made, Draft):
-                raise StateError(
-                    f"middleware {type(middleware).__name__} gave no draft back; nothing was queued",
-                    hint="Return the draft, or raise NotAllowed to refuse it.",
-                    channel=given.channel,
-                )
-            given = made
-        return given
+    def outgoing(self, given: Draft) -> AbstractAsyncContextManager[Draft]:
+        """Run middleware over a draft of this user, for the length of queueing it."""
+        return drafted(self._shared.middleware, replace(given, user=self._user.id))
 
     async def queue(self, wish: Wish, *, about: Message | None = None) -> Delivery:
         """Keep a wish and show it; a cancelled caller's is withdrawn if it was never attempted (D14).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from chatkit.delivery import Delivery
 from chatkit.errors import (
@@ -83,6 +83,7 @@ class Conversation(Reading):
             InvalidMessage: It cannot be sent as it is; the field is named.
             MessageTooLarge: It does not fit a frame of the provider.
             NotAllowed: A middleware refused it; or owners alone publish here, and its user is none.
+            RateLimited: Slow mode: `retry_after` seconds are to pass first.
             OutboxFull: The outbox holds as much as its limits allow.
             StoreError: The store could not keep it.
         """
@@ -100,25 +101,25 @@ class Conversation(Reading):
             raise InvalidMessage(
                 "meta: is no mapping of text to text", hint='Write meta={"name": "text"}.', channel=self._name
             )
-        shown = await chat.outgoing(Draft(channel=self._name, content=content, meta=meta))
-        ref = None if reply_to is None else await self.ident_of(reply_to)
-        delivery = await chat.queue(
-            Wish(
-                kind="message.create",
-                user=chat.user.id,
-                channel=self._name,
-                body=self._named(encode_body, shown.content),
-                ref=_ref(ref),
-                thread=self._root,
-                also=also_in_channel,
-                topic=topic,
-                mentions=users,
-                meta=shown.meta,
-                key=key,
-                expires_in=expires_in,
-                send_at=send_at,
+        async with chat.outgoing(Draft(channel=self._name, content=content, meta=meta)) as shown:
+            ref = None if reply_to is None else await self.ident_of(reply_to)
+            delivery = await chat.queue(
+                Wish(
+                    kind="message.create",
+                    user=chat.user.id,
+                    channel=self._name,
+                    body=self._named(encode_body, shown.content),
+                    ref=_ref(ref),
+                    thread=self._root,
+                    also=also_in_channel,
+                    topic=topic,
+                    mentions=users,
+                    meta=shown.meta,
+                    key=key,
+                    expires_in=expires_in,
+                    send_at=send_at,
+                )
             )
-        )
         self.typing.spoke()
         return delivery
 
@@ -160,16 +161,17 @@ class Conversation(Reading):
         ref = None if reply_to is None else _ref(await self.ident_of(reply_to))
 
         async def write(text: str, delivery: Delivery | None, /, *, incomplete: bool) -> Delivery:
-            shown = await chat.outgoing(Draft(channel=self._name, content=text))
-            body = self._named(encode_body, shown.content)
-            if incomplete:
-                body["incomplete"] = True
-            about: dict[str, Any] = {"user": chat.user.id, "channel": self._name, "meta": shown.meta}
-            if delivery is None:
-                about |= {"thread": self._root, "topic": topic, "key": key}
-                return await chat.queue(Wish(kind="message.create", body=body, ref=ref, **about))
-            target = delivery.target
-            change = await chat.queue(Wish(kind="message.update", body=body, ref=_ref(target), **about))
+            kind: Literal["create", "update"] = "create" if delivery is None else "update"
+            async with chat.outgoing(Draft(channel=self._name, content=text, kind=kind)) as shown:
+                body = self._named(encode_body, shown.content)
+                if incomplete:
+                    body["incomplete"] = True
+                about: dict[str, Any] = {"user": chat.user.id, "channel": self._name, "meta": shown.meta}
+                if delivery is None:
+                    about |= {"thread": self._root, "topic": topic, "key": key}
+                    return await chat.queue(Wish(kind="message.create", body=body, ref=ref, **about))
+                target = delivery.target
+                change = await chat.queue(Wish(kind="message.update", body=body, ref=_ref(target), **about))
             await chat.replace_older_edits(change, target)
             return delivery
 
@@ -197,18 +199,18 @@ class Conversation(Reading):
             raise CapabilityError("nothing here can check expected_version", channel=self._name)
         target = await self.ident_of(message)
         self._check_author(target, "edit")
-        shown = await chat.outgoing(Draft(channel=self._name, content=content))
-        delivery = await chat.queue(
-            Wish(
-                kind="message.update",
-                user=chat.user.id,
-                channel=self._name,
-                body=self._named(encode_body, shown.content),
-                ref=_ref(target, expected_version),
-                meta=shown.meta,
-            ),
-            about=_about(message),
-        )
+        async with chat.outgoing(Draft(channel=self._name, content=content, kind="update")) as shown:
+            delivery = await chat.queue(
+                Wish(
+                    kind="message.update",
+                    user=chat.user.id,
+                    channel=self._name,
+                    body=self._named(encode_body, shown.content),
+                    ref=_ref(target, expected_version),
+                    meta=shown.meta,
+                ),
+                about=_about(message),
+            )
         await chat.replace_older_edits(delivery, target)
         return delivery
 

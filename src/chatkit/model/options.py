@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from chatkit.errors import ConfigError
 from chatkit.model.bodies import Content
@@ -48,8 +48,15 @@ class AuthRequest(Value):
 
 @value
 class Draft(Value):
-    """A message on its way out, as middleware sees it before anything is queued."""
+    """A message on its way out, as middleware sees it before anything is queued.
+
+    Middleware changes `content` and `meta`; the others stay as they are, whatever it gives back.
+    """
 
     channel: str
     content: Content = field(repr=False)
     meta: Mapping[str, Any] = field(default_factory=lambda: EMPTY, repr=False)
+    user: str = ""
+    """Who sends it."""
+    kind: Literal["create", "update"] = "create"
+    """A new message, or a new text for one."""
