@@ -40,6 +40,7 @@ from chatkit import (
     TimelineView,
     Unread,
 )
+from chatkit.moderation import Blocks, Mutes, SlowMode
 
 
 async def uses() -> None:
@@ -78,6 +79,10 @@ async def uses() -> None:
 
         channel.off(handler)
         assert_type(await chat.aclose(), CloseReport)
+        blocks = Blocks(["mallory"], file="blocks.json")
+        chat.use(blocks, Mutes(channels=["random"]), SlowMode(30, exempt=["ada"]))
+        await blocks.block("mallory")
+        assert_type(blocks.users, frozenset[str])
     opened = await chatkit.connect(user=chatkit.User(id="ada"))
     _ = assert_type(opened, Chat)
 
