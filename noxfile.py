@@ -11,7 +11,12 @@ PYTHONS: Final = ("3.11", "3.12", "3.13")
 PINS: Final = ("-c", "requirements/constraints.txt")
 
 # What belongs to optional extras, or runs in Node: left out where those are not installed.
-OF_EXTRAS: Final = ("--ignore=tests/cli", "--ignore=tests/javascript", "--ignore-glob=tests/logs/*postgres*")
+OF_EXTRAS: Final = (
+    "--ignore=tests/cli",
+    "--ignore=tests/javascript",
+    "--ignore-glob=tests/logs/*postgres*",
+    "--ignore=tests/examples/test_terminal_ui.py",
+)
 
 WHOLE: Final = "src/chatkit/core/*,src/chatkit/model/*,src/chatkit/engine/*"
 
