@@ -285,11 +285,12 @@ async def test_kinds_that_nobody_reads_yet_are_counted_and_move_the_mark(stage: 
         stage.deliver(
             frame(cleo.envelope("state.topic"), user="cleo"),
             frame(cleo.envelope("presence.enter"), user="cleo"),
+            frame(cleo.envelope("typing.loudly"), user="cleo"),
         )
         cleo.say("next")
 
         assert texts(await taken(stream)) == ["next"]
-        assert counters(ada)["unread_kind"] == 3
+        assert counters(ada)["unread_kind"] == 4
 
 
 async def test_an_apps_own_event_passes_by(stage: Stage) -> None:

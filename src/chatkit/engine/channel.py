@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from chatkit.core.attachment import State
 from chatkit.core.overlay import Overlay
@@ -30,14 +30,17 @@ from chatkit.engine.telling import Teller
 from chatkit.engine.threads import Threads
 from chatkit.engine.typists import TypingFeed
 from chatkit.errors import ChatkitError
-from chatkit.ports import Alive, Attachment, Foreign, Lost, Moved, Received, Roster, Shed
+from chatkit.ports import Attachment, Foreign, Lost, Moved, Received, Roster, Shed
 
 if TYPE_CHECKING:
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.progress import Hole
     from chatkit.engine.reading import Passing
     from chatkit.model.order import Ident, OrderKey, Place
-    from chatkit.ports import Session, Signal
+    from chatkit.ports import Session
+
+OfChannel: TypeAlias = Received | Foreign | Lost | Roster | Moved | Shed | Attachment
+"""Signals that name a channel."""
 
 
 class ChannelEngine:
@@ -274,7 +277,7 @@ class ChannelEngine:
         """The link is down; `overdue`: for so long that continuity is no longer expected."""
         self._attacher.disconnected(overdue=overdue)
 
-    def signal(self, signal: Signal) -> None:
+    def signal(self, signal: OfChannel) -> None:
         """A signal of this channel came."""
         if isinstance(signal, Received):
             self.receiver.push(signal)
@@ -286,10 +289,8 @@ class ChannelEngine:
                 self._attacher.attached(signal)
             case Foreign() | Shed():
                 self.receiver.push(signal)
-            case Roster() | Moved():
+            case _:
                 self.presence.signal(signal)
-            case Alive():
-                pass  # it is the link's
 
     def prove(self, item: Proven) -> None:
         """Fold what an acknowledgement proved: in its turn where anybody listens or filters, else at once."""
