@@ -35,6 +35,16 @@ class RegistersContract:
             assert list(await log.registers(SUPPORT, ["pin"])) == cells[:2]
             assert list(await log.registers("sales", ["pin"])) == cells[2:]
 
+    @pytest.mark.parametrize("channel", ["dm.bob.eve", "u.bob"])
+    async def test_nobody_has_a_register_in_a_channel_of_others(self, kit: Kit, channel: str) -> None:
+        """Direct and personal channels are their users' alone (D31)."""
+        async with kit.opened() as log:
+            with pytest.raises(InvalidMessage):
+                await log.put([read(1, "ada")._replace(channel=channel)])
+            await log.put([read(1, "bob")._replace(channel=channel)])
+
+            assert [cell.user for cell in await log.registers(channel, ["read"])] == ["bob"]
+
     async def test_registers_are_read_by_name_and_user(self, kit: Kit) -> None:
         """In the order of name, then user, as bytes; what is not there is left out."""
         async with kit.opened() as log:

@@ -74,6 +74,30 @@ class RightsContract:
 
             assert isinstance(error, NotAllowed)
 
+    @pytest.mark.parametrize(
+        ("channel", "kind", "allowed"),
+        [
+            ("dm.ada.bob", "message.create", True),
+            ("dm.ada.ada", "message.create", True),
+            ("dm.a_64a.ad", "message.create", False),
+            ("dm.bob.eve", "message.create", False),
+            ("dm.bob.eve", "direct.open", False),
+            (f"dm.{'0' * 64}", "message.create", True),
+            ("u.bob", "direct.open", True),
+            ("u.bob", "message.create", False),
+            ("u.bob", "something.else", False),
+        ],
+    )
+    async def test_direct_and_personal_channels(
+        self, kit: Kit, channel: str, kind: str, *, allowed: bool
+    ) -> None:
+        """Two write in the one, as far as its name tells, and everybody invites in the other (D31)."""
+        async with kit.opened() as log:
+            (ack,) = await append(log, wish(1, channel=channel, kind=kind), channel=channel)
+
+            assert ack.outcome == ("new" if allowed else "refused")
+            assert isinstance(ack.error, NotAllowed) is not allowed
+
     async def test_a_moderator_of_one_channel_is_none_elsewhere(self, kit: Kit) -> None:
         """Rights are asked for by channel (D2)."""
         async with kit.opened() as log:

@@ -6,13 +6,14 @@ import json
 from hashlib import blake2b
 
 from chatkit.errors import ChatkitError, NotAllowed, Rejected
+from chatkit.model.directs import objection
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident
 from chatkit.ports.outgoing import Outgoing
 
 
 def mismatch(channel: str, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:
-    """Return why an envelope is not what it is handed over as (D2), or of no kind that a log keeps."""
+    """Return why an envelope is not what it is handed over as (D2), or not for a log or this channel."""
     where = {"channel": channel, "message_id": entry.ident.id}
     if envelope.channel != channel:
         return NotAllowed("the envelope names another channel", **where)
@@ -20,7 +21,8 @@ def mismatch(channel: str, entry: Outgoing, envelope: Envelope) -> ChatkitError 
         return NotAllowed("the envelope names another sender, device or id", **where)
     if envelope.klass != "log":
         return Rejected(f"a log keeps no envelope of class {envelope.klass}", **where)
-    return None
+    stranger = objection(channel, envelope.sender.user, envelope.kind)
+    return None if stranger is None else NotAllowed(stranger, **where)
 
 
 def digest(envelope: Envelope, secret: bytes) -> bytes:

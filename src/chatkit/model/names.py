@@ -22,8 +22,10 @@ MAX_EMOJI_BYTES: Final = 64
 MAX_WIRE_NAME: Final = 140
 """Bytes of an escaped channel name: the tightest provider takes 164, less its prefixes and ours."""
 
-_DIRECT: Final = "dm."
-_PERSONAL: Final = "u."
+DIRECT: Final = "dm."
+"""Begins the name of the channel between two users."""
+PERSONAL: Final = "u."
+"""Begins the name of the channel on which a user hears who has opened a direct channel."""
 
 _CHANNEL_HINT = (
     "Use 1 to 64 characters, not starting with 'dm.' or 'u.'; each byte of UTF-8 outside A-Z a-z 0-9 - . "
@@ -138,7 +140,7 @@ def direct(a: str, b: str) -> str:
     """
     # Code points sort as their UTF-8 bytes do; JavaScript's UTF-16 units do not.
     first, second = sorted((check_user(a), check_user(b)))
-    return _bounded(_DIRECT, f"{escape(first)}.{escape(second)}")
+    return _bounded(DIRECT, f"{escape(first)}.{escape(second)}")
 
 
 def personal(user: str) -> str:
@@ -147,7 +149,7 @@ def personal(user: str) -> str:
     Raises:
         InvalidMessage: It is no user id.
     """
-    return _bounded(_PERSONAL, escape(check_user(user)))
+    return _bounded(PERSONAL, escape(check_user(user)))
 
 
 def _bounded(prefix: str, rest: str) -> str:
@@ -159,7 +161,7 @@ def _bounded(prefix: str, rest: str) -> str:
 
 
 def _is_reserved(name: str) -> bool:
-    return name.startswith((_DIRECT, _PERSONAL))
+    return name.startswith((DIRECT, PERSONAL))
 
 
 def _as_text(field: str, text: object, hint: str) -> str:

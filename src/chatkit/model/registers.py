@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chatkit.model import ijson
+from chatkit.model.directs import may_hear
 from chatkit.model.order import Ident, OrderKey
 
 READ: Final = "read"
@@ -50,7 +51,8 @@ def check(register: Register) -> None:
     """Refuse a register that no log keeps.
 
     Raises:
-        InvalidMessage: It holds U+0000, a lone surrogate, no epoch, or more than there is room for.
+        InvalidMessage: It holds U+0000, a lone surrogate, no epoch, or more than there is room for; or it is
+            of another user in a direct or personal channel.
     """
     epoch, serial = register.key or (0, "")
     ijson.check({**register._asdict(), "merge": None, "key": [epoch, serial]}, "register")
@@ -58,6 +60,8 @@ def check(register: Register) -> None:
         raise ijson.field_error("register.name", f"is not a name of 1 to {MAX_NAME} characters")
     if epoch < 0:
         raise ijson.field_error("register.key.0", "is below 0")
+    if may_hear(register.channel, register.user) is False:
+        raise ijson.field_error("register.user", "has no register in this channel")
     for field, text in (("value", register.value), ("key.1", serial)):
         if len(text.encode()) > MAX_VALUE:
             raise ijson.field_error(f"register.{field}", f"is longer than {MAX_VALUE} bytes")
