@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 from chatkit.channel import Channel
 from chatkit.drafting import drafted
+from chatkit.engine.guarding import Guard
 from chatkit.engine.roles import ChannelKind
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
@@ -27,7 +28,7 @@ from chatkit.model.events import (
     TypingChanged,
 )
 from chatkit.model.message import User
-from chatkit.model.names import check_channel, check_user
+from chatkit.model.names import check_channel, check_user, direct
 from chatkit.receipts import MODES, count_all
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
@@ -220,14 +221,32 @@ class Chat(Source):
             raise StateError("the channel was asked for with other options before", channel=name)
         if found is None:
             self.engine.channel(name, keep, presence=presence).roles.open(kind, named)
-            found = Channel(
-                self, self._shared, name, kind=kind, keep=keep, presence=presence, receipts=receipts
-            )
-            self._channels[name] = found
+            found = self._open_channel(name, kind, keep, receipts, presence=presence)
         elif found.keep != keep or found.receipts.mode != receipts:
             raise StateError("the channel was asked for with other options before", channel=name)
         else:
             self.engine.channels[name].roles.open(kind, named)
+        return found
+
+    def direct(self, user: str | User) -> Channel:
+        """Return the channel between this user and another; no I/O, the same from either side.
+
+        Only the two are heard in it. With oneself it is a channel of notes, shared by one's devices.
+
+        Args:
+            user: The other one.
+
+        Raises:
+            InvalidMessage: The id cannot be a user's.
+        """
+        self._shared.check_use()
+        other = checked_user(user).id
+        name = direct(self._user.id, other)
+        found = self._channels.get(name)
+        if found is None:
+            both = frozenset({self._user.id, other})
+            self.engine.context.guards[name] = Guard(both, ears=both)
+            found = self._open_channel(name, "direct", 1000, "read", presence=True)
         return found
 
     async def unread(self) -> Mapping[str, Unread]:
@@ -311,6 +330,11 @@ class Chat(Source):
         for older in self.engine.outbox.older_edits(delivery.id, target):
             with suppress(StoreError):  # at worst a later life sends it too, before the newer one
                 _ = await self.engine.outbox.discard(older)
+
+    def _open_channel(self, name: str, kind: str, keep: int, receipts: Mode, *, presence: bool) -> Channel:
+        found = Channel(self, self._shared, name, kind=kind, keep=keep, presence=presence, receipts=receipts)
+        self._channels[name] = found
+        return found
 
     def as_seen(self, event: Event) -> Event:
         """Return an event as this user sees it: `own` is about who listens."""

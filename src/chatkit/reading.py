@@ -229,7 +229,7 @@ class Reading(Source):
     async def _read(self, call: Callable[[Log], Awaitable[Messages]]) -> Messages:
         context = self._engine_now().context
         log = context.need_log(self._name)
-        return await context.read(lambda: call(log))
+        return context.admitted(self._name, await context.read(lambda: call(log)))
 
     async def _shown(self, folded: Folded, page: Messages) -> Message | None:
         message = self.timeline.told(folded, as_of=page.as_of, provisional=page.provisional)

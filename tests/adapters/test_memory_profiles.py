@@ -114,7 +114,8 @@ def test_what_each_profile_supports(
     ]
     assert found.support("as_user") == "native"
     assert found.support("search") == ("native" if edit == "native" else "none")  # the hub's own log searches
-    assert {found.support(name) for name in ("durable", "direct")} == {"none"}
+    assert found.support("durable") == "none"
+    assert found.support("direct") == "emulated"
     assert found.support("presence") == ("emulated" if like == "pusher" else "native")
 
 

@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from chatkit.core import backoff
 from chatkit.core.hlc import HybridClock
 from chatkit.engine.activity import Activity
+from chatkit.engine.guarding import Guard
 from chatkit.engine.servertime import ServerTime
 from chatkit.engine.tasks import Tasks
 from chatkit.errors import CapabilityError, ChatkitError, RateLimited, TransportError
@@ -20,7 +21,7 @@ from chatkit.errors import CapabilityError, ChatkitError, RateLimited, Transport
 if TYPE_CHECKING:
     from chatkit.model.options import OutboxLimits
     from chatkit.model.registers import Role
-    from chatkit.ports import Adapter, Clock, Log, Observer, RandomSource, Store
+    from chatkit.ports import Adapter, Clock, Log, Messages, Observer, RandomSource, Store
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Context:
     tasks: Tasks = field(init=False)
     users: set[str] = field(default_factory=set[str])
     """Everyone this client speaks for."""
+    guards: dict[str, Guard] = field(default_factory=dict[str, Guard])
+    """By channel, where not everybody has a say."""
     counters: Counter[str] = field(default_factory=Counter[str])
     """What was seen and not shown, by name: duplicates, conflicts, foreign frames ... for `health()`."""
     defects: Counter[str] = field(default_factory=Counter[str])
@@ -78,6 +81,17 @@ class Context:
     def origin(self) -> str:
         """Who numbers where no log says so: the provider's realm."""
         return self.adapter.realm
+
+    def admits(self, channel: str, user: str) -> bool:
+        """Say whether a user has a say in a channel of this client."""
+        guard = self.guards.get(channel)
+        return guard is None or guard.admits(user)
+
+    def admitted(self, channel: str, page: Messages) -> Messages:
+        """Return a page without messages of those who have no say there: raw history checks nobody."""
+        if channel not in self.guards:
+            return page
+        return page._replace(items=tuple(one for one in page.items if self.admits(channel, one.ident.user)))
 
     def need_log(self, channel: str) -> Log:
         """Return the log.

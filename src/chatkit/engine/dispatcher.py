@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from chatkit.engine.subscription import PASSING, Subscription
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError
-from chatkit.model.events import Discontinuity, Event
+from chatkit.model.events import ChannelChanged, DeliveryChanged, Discontinuity, Event
+from chatkit.model.values import EMPTY
 
 if TYPE_CHECKING:
+    from chatkit.engine.guarding import Guard
     from chatkit.engine.screening import Screen
     from chatkit.model.cursor import Cursor
     from chatkit.model.order import Ident, OrderKey
@@ -21,10 +24,14 @@ class Dispatcher:
 
     Args:
         screen: What moderators let be told.
+        guards: Channels that are not for every user of this client.
+        owner: The user that the client was opened for.
     """
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, guards: Mapping[str, Guard] = EMPTY, owner: str = "") -> None:
         self._screen = screen
+        self._guards = guards
+        self._owner = owner
         self._readers: dict[str | None, dict[Subscription, None]] = {}
 
     def add(self, reader: Subscription) -> None:
@@ -39,9 +46,14 @@ class Dispatcher:
             self._readers.pop(reader.channel, None)
 
     def readers(self, channel: str | None) -> tuple[Subscription, ...]:
-        """Return who hears a channel: its own readers and those of all channels."""
-        own = self._readers.get(channel, ()) if channel is not None else ()
-        return (*own, *self._readers.get(None, ()))
+        """Return who hears a channel: its own readers and those of all channels that it is for."""
+        everywhere = self._readers.get(None, ())
+        if channel is None:
+            return tuple(everywhere)
+        own, guard = self._readers.get(channel, ()), self._guards.get(channel)
+        if guard is None:
+            return (*own, *everywhere)
+        return (*own, *(reader for reader in everywhere if reader.viewer in guard.ears))
 
     def hears(self, channel: str, kind: type[Event]) -> bool:
         """Whether some reader of a channel asked for this type of event."""
@@ -56,7 +68,12 @@ class Dispatcher:
         if shown is None:
             return
         taken, passing = False, isinstance(event, PASSING)
-        for reader in self.readers(event.channel):
+        readers = self.readers(event.channel)
+        if event.channel in self._guards and isinstance(event, (DeliveryChanged, ChannelChanged)):
+            # What becomes of the client's wishes and channels is its owner's business too.
+            owners = (one for one in self.readers(None) if one.viewer == self._owner)
+            readers = tuple(dict.fromkeys((*readers, *owners)))
+        for reader in readers:
             if not passing or reader.thread == thread:
                 taken = reader.offer(shown) or taken
         if isinstance(event, Discontinuity) and not taken:

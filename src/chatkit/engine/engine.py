@@ -67,7 +67,7 @@ class Engine:
         self.context = context
         self.presenter = presenter
         presenter.judges = self._judges
-        self.dispatcher = Dispatcher(presenter.screen)
+        self.dispatcher = Dispatcher(presenter.screen, context.guards, context.user)
         self._on_delivery = on_delivery
         self._on_connection = on_connection
         self._on_channel = on_channel
@@ -168,6 +168,7 @@ class Engine:
             thread=None if thread is None else thread.thread,
             belongs=belongs,
         )
+        reader.viewer = viewer
         replays = Replays(self.context, self.channels, self.presenter, reader, viewer)
         if channel is not None:
             if since is not None or from_start:

@@ -62,7 +62,7 @@ class Loader:
             replace: Show it alone, in place of what is loaded.
             extend: It lies above or below what is loaded; only `page.before` says something of the window.
         """
-        page = await self._roles.admitted(page)
+        page = await self._roles.admitted(self._context.admitted(self._channel, page))
         if replace:
             self._timeline.unload()
         loaded = self._timeline.load(

@@ -38,7 +38,7 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
 
     A stamp counts only on a path that members cannot write to; without one the place is the hybrid clock's.
     """
-    read = _read(signal.data, signal.channel, signal.user)
+    read = _read(context, signal.data, signal.channel, signal.user)
     if isinstance(read, Refused):
         return read
     user = read.sender.user
@@ -61,7 +61,7 @@ def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
     Raw history holds what members wrote, as the wire brought it, so that no less is asked of it: what is
     refused live is refused here, or clients would differ (I5).
     """
-    read = _read(entry.data, channel, None)
+    read = _read(context, entry.data, channel, None)
     if isinstance(read, Refused):
         return read
     if read.klass != "log":
@@ -78,7 +78,7 @@ def own(outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
     return Fact(envelope, data, ident, key, stamped, ack.sent_at, attested, origin, ack.prev)
 
 
-def _read(data: bytes, channel: str, attested: str | None) -> Envelope | Refused:
+def _read(context: Context, data: bytes, channel: str, attested: str | None) -> Envelope | Refused:
     """Return an envelope that came in a channel, from whom it says; `attested`: the sender as vouched for."""
     try:
         envelope = Envelope.parse(data)
@@ -88,7 +88,9 @@ def _read(data: bytes, channel: str, attested: str | None) -> Envelope | Refused
         return Refused("other_channel")
     if attested is not None and attested != envelope.sender.user:
         return Refused("forged_sender")
-    return envelope
+    guard = context.guards.get(channel)
+    refusal = None if guard is None else guard.refusal(envelope)
+    return envelope if refusal is None else Refused(refusal)
 
 
 def _stamped(

@@ -298,7 +298,7 @@ class ReceiptSync:
             self._refresh_due, self._everyone = self._now(), everyone
             raise
         for cell in (*cells, *others):
-            if cell.key is not None:
+            if cell.key is not None and self._context.admits(self._channel, cell.user):
                 _ = book.take(cell, tell=self._taken)
         self._taken = True
         told = {(cell.user, cell.name): cell for cell in cells}

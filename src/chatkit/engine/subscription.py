@@ -71,6 +71,8 @@ class Subscription:
         self.channel = channel
         self.overflow: Final = overflow
         self.thread: Final = thread
+        self.viewer = ""
+        """Who listens."""
         self.gaps = 0
         self.dropped = 0
         self.closed = False

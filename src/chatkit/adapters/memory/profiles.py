@@ -186,7 +186,7 @@ def _features(found: Capabilities, roster: Support, *, trusted: bool, log: bool)
         "react": own if fenced else "emulated",
         "receipts": own if fenced else "emulated",
         "search": own if fenced else "none",
-        "direct": "none",
+        "direct": "emulated",  # names and invitations are chatkit's own, whatever the provider
         "roles": own if fenced else "none",
         "pins": own if fenced else "none",
         "as_user": "native" if trusted else "none",
