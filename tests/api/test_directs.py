@@ -105,3 +105,42 @@ async def test_two_talk_on_every_provider(each: Directs) -> None:
         assert [shown.text for shown in theirs.timeline.view.messages] == ["good day"]
         if remembers(each):
             assert [found.text for found in (await theirs.history()).items] == ["good day"]
+
+
+@pytest.mark.parametrize("like", ["memory", "ably"])
+async def test_direct_and_personal_channels_are_their_users_to_read(clock: VirtualClock, like: Like) -> None:
+    """A credential of one user reads neither those of others; theirs it may write invitations to."""
+    stage = Directs(clock, like=like)
+    alone = {"config": {"trusted": False}}
+    async with stage.chat("ada", **alone) as ada, stage.chat("bob", **alone) as bob:
+        await say(ada, "bob", "secret words")
+        assert len((await bob.direct("ada").history()).items) == 1
+        async with stage.chat("eve", **alone) as eve:
+            for name in (AB, "u.bob"):
+                await stage_refuses(eve, name)
+            if like == "memory":
+                assert (await eve.search("secret")).items == ()
+                assert len((await ada.search("secret")).items) == 1
+                log: Any = eve.engine.context.log
+                for call in (
+                    log.get(AB, ["id"]),
+                    log.versions(AB, ("ada", "id")),
+                    log.registers(AB, ["read"]),
+                    log.unread("eve", [AB]),
+                    log.search("secret", channels=[AB], limit=1),
+                ):
+                    with pytest.raises(chatkit.NotAllowed):
+                        await call
+
+
+async def stage_refuses(chat: chatkit.Chat, name: str) -> None:
+    """A channel can be neither attached nor read."""
+    await chat.connection.wait(timeout=10)
+    log: Any = chat.engine.context.log
+    session: Any = chat.engine.session
+    with pytest.raises(chatkit.NotAllowed):
+        await session.attach(name, None, presence=False)
+    with pytest.raises(chatkit.NotAllowed):
+        await log.entries(name, after=None, limit=1)
+    with pytest.raises(chatkit.NotAllowed):
+        await log.messages(name, limit=1)

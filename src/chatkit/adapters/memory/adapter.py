@@ -131,7 +131,7 @@ class MemoryAdapter:
         if capabilities.order == "log" and capabilities.history is None:
             return RemoteLog(self._hub, self._link, self._caller)
         return RemoteHistory(
-            self._link, self._hub.log.core.history(capabilities.history, self._profile.shown)
+            self._link, self._caller, self._hub.log.core.history(capabilities.history, self._profile.shown)
         )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from chatkit.adapters.memory.answers import admitted, inadmissible, merged, put_off
 from chatkit.adapters.memory.network import Network
 from chatkit.adapters.memory.peer import Caller, Peer
+from chatkit.adapters.memory.permits import check_hear
 from chatkit.adapters.memory.rosters import Rosters
 from chatkit.adapters.memory.serials import log_serial
 from chatkit.adapters.memory.windows import Places, Repeats
@@ -109,9 +110,11 @@ class Hub:
 
         Raises:
             CapabilityError: There is no presence, or no room in it: nothing is attached.
+            NotAllowed: It is a personal or direct channel of others.
             RateLimited: It hears as many channels as the provider allows.
         """
         capabilities = peer.caller.profile.capabilities
+        check_hear(peer.caller, channel)
         with self.lock:
             members = self._channels.setdefault(channel, {})
             most = capabilities.channels_per_connection

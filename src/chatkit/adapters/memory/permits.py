@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chatkit.adapters.memory.peer import Caller
 from chatkit.core.roles import objection_to_pin, objection_to_role, owned, role_of, roles_in
 from chatkit.errors import NotAllowed
+from chatkit.model.directs import may_hear
 from chatkit.model.names import EVERYONE
 from chatkit.model.registers import KIND, OWNER, PINS, ROLE, UNREAD, Register
+from chatkit.model.search import SearchPage
 
 if TYPE_CHECKING:
     from chatkit.logs.core import LogCore
+
+
+def check_hear(caller: Caller, *channels: str) -> None:
+    """Let a user hear and read their own personal and direct channels, of these. `NotAllowed`.
+
+    A name that is a hash tells nobody whose it is.
+    """
+    for channel in channels:
+        if not caller.trusted and may_hear(channel, caller.user) is False:
+            raise NotAllowed("this credential hears its own user's direct channels only", channel=channel)
+
+
+def audible(caller: Caller, page: SearchPage) -> SearchPage:
+    """Return hits without those in direct channels of others."""
+    if caller.trusted:
+        return page
+    found = (hit for hit in page.items if may_hear(json.loads(hit.data)["channel"], caller.user) is not False)
+    return page._replace(items=tuple(found))
 
 
 def check_put(caller: Caller, core: LogCore, registers: Sequence[Register]) -> None:

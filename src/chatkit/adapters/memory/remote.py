@@ -10,7 +10,7 @@ from chatkit.adapters.memory.answers import refuse_all
 from chatkit.adapters.memory.hub import Hub
 from chatkit.adapters.memory.network import Call, Link
 from chatkit.adapters.memory.peer import Caller
-from chatkit.adapters.memory.permits import check_put, check_trim, check_unread, visible
+from chatkit.adapters.memory.permits import audible, check_hear, check_put, check_trim, check_unread, visible
 from chatkit.adapters.memory.watching import watch
 from chatkit.adapters.memory.wire import request
 from chatkit.model.order import Ident, Place
@@ -26,8 +26,8 @@ T = TypeVar("T")
 class RemoteLog:
     """A log behind a network. Any call: `TransportError` if unanswered, or what the hub refuses it with.
 
-    A caller that is not trusted has its own registers and counts, gives roles as an owner alone and trims
-    nothing: `NotAllowed`.
+    A caller that is not trusted has its own registers, counts and direct channels, gives roles as an owner alone
+    and trims nothing: `NotAllowed`.
     """
 
     def __init__(self, hub: Hub, link: Link, caller: Caller) -> None:
@@ -58,7 +58,7 @@ class RemoteLog:
 
     async def entries(self, channel: str, /, *, after: Place | None, limit: int) -> Entries:
         """Return raw entries after a place, oldest first."""
-        return await self._ask("read", lambda: self._core.entries(channel, after=after, limit=limit))
+        return await self._hear(channel, lambda: self._core.entries(channel, after=after, limit=limit))
 
     async def messages(
         self,
@@ -72,8 +72,8 @@ class RemoteLog:
         thread: Ident | None = None,
     ) -> Messages:
         """Return folded messages, ascending."""
-        return await self._ask(
-            "read",
+        return await self._hear(
+            channel,
             lambda: self._core.messages(
                 channel, before=before, after=after, around=around, limit=limit, thread=thread
             ),
@@ -81,11 +81,11 @@ class RemoteLog:
 
     async def get(self, channel: str, idents: Sequence[Ident | str], /) -> Messages:
         """Return the messages named."""
-        return await self._ask("read", lambda: self._core.get(channel, idents))
+        return await self._hear(channel, lambda: self._core.get(channel, idents))
 
     async def versions(self, channel: str, ident: Ident, /) -> Entries:
         """Return the creation and every edit, delete and restore of one message."""
-        return await self._ask("read", lambda: self._core.versions(channel, ident))
+        return await self._hear(channel, lambda: self._core.versions(channel, ident))
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes are there."""
@@ -105,8 +105,8 @@ class RemoteLog:
         self, channel: str, names: Sequence[str], /, *, users: Sequence[str] | None = None
     ) -> Sequence[Register]:
         """Return registers of a channel by name, without marks that are private to others."""
-        return await self._ask(
-            "read", lambda: visible(self._caller, self._core.registers(channel, names, users=users))
+        return await self._hear(
+            channel, lambda: visible(self._caller, self._core.registers(channel, names, users=users))
         )
 
     async def unread(self, user: str, channels: Sequence[str], /) -> Mapping[str, Unread]:
@@ -114,6 +114,7 @@ class RemoteLog:
 
         def act() -> Mapping[str, Unread]:
             check_unread(self._caller, user)
+            check_hear(self._caller, *channels)
             return self._core.unread(user, channels)
 
         return await self._ask("read", act)
@@ -131,12 +132,15 @@ class RemoteLog:
         limit: int,
     ) -> SearchPage:
         """Return messages that hold all words of a text, newest first."""
-        return await self._ask(
-            "read",
-            lambda: self._core.search(
+
+        def act() -> SearchPage:
+            check_hear(self._caller, *(channels or ()))
+            found = self._core.search(
                 text, channels=channels, sender=sender, since=since, until=until, before=before, limit=limit
-            ),
-        )
+            )
+            return audible(self._caller, found)
+
+        return await self._ask("read", act)
 
     async def trim(self, channel: str, before: Place, /) -> LogState:
         """Forget entries and messages before a place."""
@@ -153,6 +157,13 @@ class RemoteLog:
 
     async def aclose(self) -> None:
         """Do nothing: the log is the hub's."""
+
+    async def _hear(self, channel: str, read: Callable[[], T]) -> T:
+        def act() -> T:
+            check_hear(self._caller, channel)
+            return read()
+
+        return await self._ask("read", act)
 
     async def _ask(self, call: Call, act: Callable[[], T]) -> T:
         def checked() -> T:

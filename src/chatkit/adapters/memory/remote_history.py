@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import NoReturn, Protocol, TypeVar
 
 from chatkit.adapters.memory.network import Link
+from chatkit.adapters.memory.peer import Caller
+from chatkit.adapters.memory.permits import check_hear
 from chatkit.adapters.memory.wire import request
 from chatkit.errors import CapabilityError
 from chatkit.model.order import Ident, Place
@@ -51,8 +53,9 @@ class Shelf(Protocol):
 class RemoteHistory:
     """Raw history behind a network: four calls, each a request; the others raise `CapabilityError`."""
 
-    def __init__(self, link: Link, shelf: Shelf) -> None:
+    def __init__(self, link: Link, caller: Caller, shelf: Shelf) -> None:
         self._link = link
+        self._caller = caller
         self._shelf = shelf
 
     @property
@@ -66,7 +69,7 @@ class RemoteHistory:
 
     async def entries(self, channel: str, /, *, after: Place | None, limit: int) -> Entries:
         """Return raw entries after a place, oldest first."""
-        return await self._read(lambda: self._shelf.entries(channel, after=after, limit=limit))
+        return await self._read(lambda: self._shelf.entries(channel, after=after, limit=limit), channel)
 
     async def messages(
         self,
@@ -83,7 +86,8 @@ class RemoteHistory:
         return await self._read(
             lambda: self._shelf.messages(
                 channel, before=before, after=after, around=around, limit=limit, thread=thread
-            )
+            ),
+            channel,
         )
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
@@ -150,9 +154,10 @@ class RemoteHistory:
     async def aclose(self) -> None:
         """Do nothing: the history is the hub's."""
 
-    async def _read(self, read: Callable[[], T]) -> T:
+    async def _read(self, read: Callable[[], T], *channels: str) -> T:
         def act() -> T:
             self._link.check("read")
+            check_hear(self._caller, *channels)
             return read()
 
         return await request(self._link, act, call="read")
