@@ -51,6 +51,7 @@ from chatkit.model.events import ChannelChanged as ChannelChanged
 from chatkit.model.events import ConnectionChanged as ConnectionChanged
 from chatkit.model.events import CustomEvent as CustomEvent
 from chatkit.model.events import DeliveryChanged as DeliveryChanged
+from chatkit.model.events import DirectOpened as DirectOpened
 from chatkit.model.events import Discontinuity as Discontinuity
 from chatkit.model.events import Event as Event
 from chatkit.model.events import ForeignFrame as ForeignFrame
@@ -133,6 +134,7 @@ __all__ = [
     "DeliveryChanged",
     "DeliveryFailed",
     "DependencyFailed",
+    "DirectOpened",
     "Discontinuity",
     "Draft",
     "Embed",

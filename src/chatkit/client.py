@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 from chatkit.channel import Channel
 from chatkit.drafting import drafted
 from chatkit.engine.guarding import Guard
+from chatkit.engine.invitations import opened
 from chatkit.engine.roles import ChannelKind
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
 from chatkit.handlers import HandlerRunner
@@ -33,7 +34,7 @@ from chatkit.receipts import MODES, count_all
 from chatkit.searching import search
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
-from chatkit.wishes import Wish, draft
+from chatkit.wishes import Wish
 
 if TYPE_CHECKING:
     from chatkit.connection import Connection
@@ -249,6 +250,17 @@ class Chat(Source):
             found = self._open_channel(name, "direct", 1000, "read", presence=True)
         return found
 
+    async def directs(self) -> tuple[str, ...]:
+        """Return who has opened a direct channel with this user, as far as the store knows, sorted.
+
+        What `DirectOpened` has told in this life and in earlier ones, to go on with after a restart.
+
+        Raises:
+            StoreError: The store could not say.
+        """
+        self._shared.check_use()
+        return await opened(self.engine.context, self._user.id)
+
     async def unread(self) -> Mapping[str, Unread]:
         """Count what this user has not read, in each channel asked for so far.
 
@@ -318,7 +330,7 @@ class Chat(Source):
             wish: What is wanted.
             about: The message that it changes, where the caller has it.
         """
-        entry = await self.engine.outbox.acceptor.accept(draft(wish, self.engine))
+        entry = await self._shared.inviter.accept(wish)
         self._shared.show(entry)
         self.outbox.changed()
         delivery = self._shared.delivery(entry)

@@ -70,6 +70,7 @@ def connect(
     durability: Literal["power", "process"] = "power",
     drain: float = 5.0,
     require: Iterable[Feature] = (),
+    directs: bool = False,
     order: Literal["strict", "pipelined"] = "strict",
     staleness: float = 30.0,
     rebind: bool = False,
@@ -99,6 +100,7 @@ def connect(
         durability: ``"power"``: a queued message survives a power cut; ``"process"``: a killed process.
         drain: Seconds that leaving waits for the outbox.
         require: Features without which opening raises `CapabilityError`.
+        directs: Hear who opens a direct channel with the user: the event `DirectOpened`.
         order: ``"pipelined"`` publishes several messages of a channel at once and gives up their order (D8).
         staleness: Seconds within which a live channel is compared with its log; 1 to 3,600.
         rebind: Use a store that belongs to another provider: what was never attempted moves, what is in doubt
@@ -161,6 +163,7 @@ def connect(
             rebind=rebind,
             pipelined=order == "pipelined",
             drain=drain,
+            directs=directs,
             on_error=on_error or log_handler_error,
         ),
         who,

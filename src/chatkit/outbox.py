@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from chatkit.errors import ConfigError, MessageNotFound
 from chatkit.given import is_text
+from chatkit.model.directs import INVITE
 from chatkit.model.message import Status
 from chatkit.model.views import FlushReport, OutboxView
 from chatkit.stream import Stream, Watched
@@ -14,6 +15,7 @@ from chatkit.stream import Stream, Watched
 if TYPE_CHECKING:
     from chatkit.delivery import Delivery
     from chatkit.engine.engine import Engine
+    from chatkit.ports import Row
     from chatkit.shared import Shared
 
 STATUSES: Final[tuple[str, ...]] = get_args(Status)
@@ -33,7 +35,7 @@ class Outbox:
     @property
     def depth(self) -> int:
         """Entries queued or being sent."""
-        return self._engine().outbox.depth
+        return _depth(self._engine())
 
     @property
     def size(self) -> int:
@@ -64,8 +66,15 @@ class Outbox:
                 "entries() takes a limit of at least 1 and a status",
                 hint=f"A status is one of {', '.join(STATUSES)}.",
             )
-        rows = await engine.context.store.rows(status=status, channel=channel, limit=limit)
-        return tuple(self._owner.delivery(engine.outbox.adopt_row(row)) for row in rows)
+        rows: list[Row] = []
+        after: str | None = None
+        while len(rows) < limit:
+            page = await engine.context.store.rows(status=status, channel=channel, after=after, limit=limit)
+            rows += [row for row in page if row.kind != INVITE]
+            if len(page) < limit:
+                break
+            after = page[-1].entry_id
+        return tuple(self._owner.delivery(engine.outbox.adopt_row(row)) for row in rows[:limit])
 
     async def get(self, id: str, /) -> Delivery:
         """Return a delivery by its own id or by its message's.
@@ -113,7 +122,13 @@ class Outbox:
 
     def _view(self) -> OutboxView:
         outbox = self._engine().outbox
-        return OutboxView(depth=outbox.depth, size=outbox.size, oldest=outbox.oldest, failed=outbox.failed)
+        depth = _depth(self._engine())
+        return OutboxView(depth=depth, size=outbox.size, oldest=outbox.oldest, failed=outbox.failed)
+
+
+def _depth(engine: Engine) -> int:
+    """Return how many wishes of users are unfinished."""
+    return engine.outbox.depth - engine.outbox.invitations
 
 
 def report(engine: Engine, before: dict[str, int]) -> dict[str, Any]:
@@ -125,7 +140,7 @@ def report(engine: Engine, before: dict[str, int]) -> dict[str, Any]:
     return {
         "sent": ended["sent"],
         "failed": ended["failed"] + ended["expired"],
-        "queued": outbox.depth,
+        "queued": _depth(engine),
         "durable": engine.context.store.durable,
         "reason": engine.why_queued() if outbox.depth else None,
     }

@@ -13,10 +13,13 @@ from chatkit.connection import Connection, reason_of
 from chatkit.core.connection import State
 from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
+from chatkit.engine.invitations import Invitations
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.screening import Screen
 from chatkit.errors import CapabilityError, StateError
 from chatkit.given import target_of
+from chatkit.inviting import Inviter
+from chatkit.model.directs import INVITE
 from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChanged
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
@@ -53,6 +56,7 @@ class Setup:
     rebind: bool
     pipelined: bool
     drain: float
+    directs: bool
     on_error: Callable[[HandlerError], object]
 
 
@@ -161,8 +165,11 @@ class Shared:
             on_connection=self._connection_changed,
             on_channel=self._channel_changed,
         )
+        self.inviter = Inviter(self._engine)
         try:
             await self._engine.open(rebind=setup.rebind)
+            if setup.directs:
+                _ = Invitations(self._engine)
         except BaseException:
             self._engine = None
             _ = await setup.context.tasks.aclose(1.0)
@@ -365,6 +372,9 @@ class Shared:
     def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:  # noqa: FBT001  # a callback's shape
         self.show(entry)
         self.outbox.changed()
+        if entry.row.kind == INVITE:  # nobody wished for it
+            self.setup.context.counters["failed_invitation"] += entry.state.status == "failed"
+            return
         delivery = self.delivery(entry)
         delivery.changed()
         self.engine.dispatcher.tell(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.errors import ConfigError, InvalidMessage, MessageTooLarge
 from chatkit.given import is_instant, is_number, is_text
+from chatkit.model.directs import INVITATION, INVITE
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import keyed_message_id, new_message_id
 from chatkit.model.order import Ident
@@ -29,6 +30,7 @@ KINDS: Final[Mapping[str, str]] = {
     "message.restore": "restore",
     "reaction.add": "reaction",
     "reaction.remove": "reaction",
+    INVITATION: INVITE,
 }
 
 

@@ -17,6 +17,7 @@ from chatkit import (
     Connection,
     CustomEvent,
     Delivery,
+    DirectOpened,
     Discontinuity,
     Event,
     FlushReport,
@@ -66,6 +67,9 @@ async def uses() -> None:
         assert_type(await channel.wait_for(ReactionChanged, where=lambda e: e.added), ReactionChanged)
         assert_type(channel.timeline.watch(), Stream[TimelineView])
         assert_type(await chat.outbox.flush(), FlushReport)
+        assert_type(chat.direct("bob"), Channel)
+        assert_type(chat.events(DirectOpened), Stream[DirectOpened])
+        assert_type(await chat.directs(), tuple[str, ...])
         async for event in channel.events(CustomEvent, MessageCreated):
             match event:
                 case CustomEvent(name=name, data=data):

@@ -42,13 +42,22 @@ class Acceptor:
         Raises:
             OutboxFull, StoreError: Nothing was kept.
         """
+        return (await self.accept_together(row))[0]
+
+    async def accept_together(self, *rows: Row) -> list[OutboxEntry]:
+        """`accept` of several wishes in one transaction: all are kept, or none.
+
+        Raises:
+            OutboxFull, StoreError: Nothing was kept.
+        """
         self._accepting += 1
         try:
-            stored = await self._keep(row)
+            stored = await self._keep(*rows)
             await asyncio.sleep(0)  # whoever only sends gives others a turn, whatever the store is
-            return await self._take(row, stored)
+            return [await self._take(row, kept) for row, kept in zip(rows, stored, strict=True)]
         except asyncio.CancelledError:
-            _ = self._follow(self._give_up(row))
+            for row in rows:
+                _ = self._follow(self._give_up(row))
             raise
         finally:
             self._accepting -= 1
@@ -60,11 +69,12 @@ class Acceptor:
         Raises:
             OutboxFull, StoreError: Nothing was kept.
         """
-        return await self._take(row, await self._keep(row))
+        [stored] = await self._keep(row)
+        return await self._take(row, stored)
 
-    async def _keep(self, row: Row) -> Row:
-        [stored] = await self._context.store.add([row])
-        self._context.observer.point("outbox.added", channel=row.channel, message_id=stored.ident.id)
+    async def _keep(self, *rows: Row) -> Sequence[Row]:
+        stored = await self._context.store.add(rows)
+        self._context.observer.point("outbox.added", channel=rows[0].channel, message_id=stored[0].ident.id)
         return stored
 
     async def _take(self, row: Row, stored: Row) -> OutboxEntry:

@@ -154,7 +154,7 @@ class CatchUp:
                 self._progress.log_id = page.state.log_id
             _ = await self._loader.put(page, replace=True)
             self._folder.skipped()
-            if self._progress.complete is None:
+            if self._progress.complete is None and not self._progress.whole:
                 self._progress.continuity.read(_head(page.state))
         self._opened = True
 
@@ -201,6 +201,10 @@ class CatchUp:
 
     async def _reread(self, log: Log, *, another: bool) -> None:
         """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18)."""
+        if self._progress.whole:
+            self._lagging_since = self._progress.log_id = None
+            self._progress.continuity.reset()
+            return
         pages: list[Messages] = []
         loaded = 0
         before: OrderKey | None = None

@@ -33,11 +33,12 @@ from chatkit.errors import ChatkitError
 from chatkit.ports import Attachment, Foreign, Lost, Moved, Received, Roster, Shed
 
 if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.progress import Hole
     from chatkit.engine.reading import Passing
     from chatkit.model.order import Ident, OrderKey, Place
-    from chatkit.ports import Session
+    from chatkit.ports import Mark, Session
 
 OfChannel: TypeAlias = Received | Foreign | Lost | Roster | Moved | Shed | Attachment
 """Signals that name a channel."""
@@ -318,6 +319,17 @@ class ChannelEngine:
         self.presence.changed()
         self.on_view()
 
+    def read_whole(self, told: Callable[[Fact], None], mark: Mark | None) -> None:
+        """Have every fact told that makes no message, from a mark on, or from the oldest in the log.
+
+        To be called before the channel is wanted.
+        """
+        self.progress.whole = True
+        self._folder.on_other = told
+        if mark is not None:
+            self.progress.continuity.read(mark.key, more=True)
+            self.progress.log_id, self.progress.unproven = mark.log_id, True
+
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
         if not self.ever_attached and (self._began_at is None or key < self._began_at):
@@ -423,5 +435,5 @@ class ChannelEngine:
         if own is not None and complete is not None and own <= complete:
             own = None  # it was accepted in an earlier life
         base = self.teller.begin(start, own)
-        if base is not None and complete is None:
+        if base is not None and complete is None and not self.progress.whole:
             self.progress.continuity.read(base, more=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from chatkit.engine.subscription import PASSING, Subscription
@@ -33,10 +33,13 @@ class Dispatcher:
         self._guards = guards
         self._owner = owner
         self._readers: dict[str | None, dict[Subscription, None]] = {}
+        self.on_add: Callable[[], None] = lambda: None
+        """Called when another reader hears."""
 
     def add(self, reader: Subscription) -> None:
         """Begin to hand events to a reader."""
         self._readers.setdefault(reader.channel, {})[reader] = None
+        self.on_add()
 
     def remove(self, reader: Subscription) -> None:
         """Stop; idempotent."""

@@ -14,6 +14,7 @@ from chatkit.core.table import step
 from chatkit.engine.context import Context
 from chatkit.engine.entry import OutboxEntry, state_of
 from chatkit.errors import ChatkitError, DependencyFailed
+from chatkit.model.directs import INVITE
 from chatkit.model.ids import new_message_id
 from chatkit.model.order import Ident
 from chatkit.ports import Row
@@ -57,10 +58,12 @@ class Entries:
         self._changed = asyncio.Event()
         self.size = 0
         """Bytes of the envelopes that still have a fate to meet."""
+        self.invitations = 0
+        """How many of those that have a fate to meet are the library's own: no user wished for them."""
         self.failed = 0
-        """How many are kept as dead letters."""
+        """How many wishes are kept as dead letters."""
         self.totals: Counter[str] = Counter()
-        """How many entries have ended in this process, by their first final status."""
+        """How many wishes have ended in this process, by their first final status."""
 
     # -- looking ----------------------------------------------------------------------------------------
 
@@ -76,8 +79,8 @@ class Entries:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the first of them was queued."""
-        return next((entry.row.queued_at for entry in self._unfinished), None)
+        """When the first wish of them was queued."""
+        return next((one.row.queued_at for one in self._unfinished if one.row.kind != INVITE), None)
 
     def get(self, entry_id: str) -> OutboxEntry | None:
         """Return an entry by its own id."""
@@ -166,7 +169,7 @@ class Entries:
         if given not in (Input.ATTEMPT, Input.SILENCE):  # these two the store knows
             self.unsettled(entry)
         if done and state is not before:
-            self.totals[state.status] += not before.done
+            self.totals[state.status] += not before.done and entry.row.kind != INVITE
             self._end(entry)
         if state.status != before.status:
             self._tell(entry, late=late, reason=reason)
@@ -267,7 +270,9 @@ class Entries:
             self._unlist(entry)
 
     def _count(self, entry: OutboxEntry, times: Literal[1, -1]) -> None:
-        self.failed += times * (entry.state in KEPT)
+        invites = entry.row.kind == INVITE
+        self.failed += times * (entry.state in KEPT and not invites)
+        self.invitations += times * (entry.unfinished and invites)
         if entry.unfinished:
             self.size += times * len(entry.row.data)
             self._unfinished.setdefault(entry)  # one that is counted anew keeps its place

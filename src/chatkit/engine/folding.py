@@ -46,6 +46,8 @@ class Folder:
         self._keeper = keeper
         self._threads = threads
         self._on_own = on_own
+        self.on_other: Callable[[Fact], None] = self._unread
+        """Told each fact of a kind that makes no message and changes none."""
         self._counters = parts.context.counters
         self._users = parts.context.users
         self.logged = parts.context.log is not None
@@ -65,7 +67,7 @@ class Folder:
             self.settle_own(fact)
         known = self._remember(ident)
         if not envelope.kind.startswith(("message.", "reaction.")):
-            self._counters["unread_kind"] += 1
+            self.on_other(fact)
             return
         if known and envelope.kind != "message.create":
             self._counters["duplicate"] += 1
@@ -117,6 +119,9 @@ class Folder:
         """Facts may come anew: another log stands behind the channel (D18)."""
         self._known.clear()
         self._threads.skipped()
+
+    def _unread(self, _: Fact) -> None:
+        self._counters["unread_kind"] += 1
 
     def _note(self, applied: Applied) -> None:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:

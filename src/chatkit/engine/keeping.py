@@ -127,7 +127,7 @@ class Keeper:
 
     def _mark(self) -> Mark | None:
         progress = self._progress
-        if progress.complete is None or progress.log_id is None:
+        if progress.complete is None or progress.log_id is None or progress.whole:
             return None
         window = self._timeline.window
         first = next(iter(window), None)

@@ -40,6 +40,8 @@ class Progress:
         """The newest entry that the log is known to have trimmed away."""
         self.unproven = False
         """The mark is an earlier life's: nobody has asked yet whether the log is still the one it is of."""
+        self.whole = False
+        """The log is read from its oldest entry on, and whoever has it read keeps the mark."""
         self.gap = False
         """Something is missing below what comes next, or may be, until the log was read."""
 

@@ -148,6 +148,17 @@ class ChannelChanged(Event):
 
 
 @value
+class DirectOpened(Event):
+    """A user has opened a direct channel with the user of this client: `chat.direct(event.user)` is it.
+
+    Told with `connect(directs=True)`, once for each of them in the life of a store. `channel` is the personal
+    channel on which it was heard.
+    """
+
+    user: str
+
+
+@value
 class CustomEvent(Event):
     """An app's own ephemeral event, sent with `channel.emit(name, data)`."""
 

@@ -44,7 +44,7 @@ class Row(NamedTuple):
     device: str
     channel: str
     kind: str
-    """create, update, delete, restore or reaction."""
+    """create, update, delete, restore, reaction; direct, of an invitation."""
     status: Status
     certain: bool
     """Whether a final status is known rather than assumed."""

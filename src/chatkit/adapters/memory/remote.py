@@ -26,8 +26,8 @@ T = TypeVar("T")
 class RemoteLog:
     """A log behind a network. Any call: `TransportError` if unanswered, or what the hub refuses it with.
 
-    A caller that is not trusted has its own registers, counts and direct channels, gives roles as an owner alone
-    and trims nothing: `NotAllowed`.
+    A caller that is not trusted has its own registers, counts and direct channels, gives roles as an owner
+    alone and trims nothing: `NotAllowed`.
     """
 
     def __init__(self, hub: Hub, link: Link, caller: Caller) -> None:
