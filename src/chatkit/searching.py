@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from chatkit.engine.guarding import is_for
 from chatkit.errors import CapabilityError, ConfigError, CursorInvalid, TransportError
 from chatkit.model.cursor import Cursor, Spot, decode_cursor, encode_cursor
-from chatkit.model.directs import may_hear
 from chatkit.model.order import OrderKey
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Page
@@ -134,7 +134,7 @@ async def _cached(
 
 async def _shown(engine: Engine, folded: Folded, viewer: str, *, provisional: bool) -> Message | None:
     channel = json.loads(folded.data)["channel"]
-    if not _for(engine, channel, viewer):
+    if not is_for(engine.context.guards, channel, viewer):
         return None
     known = engine.channels.get(channel)
     message = None if known is None else known.timeline.get(folded.ident)
@@ -146,14 +146,6 @@ async def _shown(engine: Engine, folded: Folded, viewer: str, *, provisional: bo
     mine = message.sender.user == viewer
     message = message if message.own == mine else replace(message, own=mine)
     return await engine.presenter.show(message, message.message_id)
-
-
-def _for(engine: Engine, channel: str, viewer: str) -> bool:
-    """Say whether a channel is for a user; a hash for a name does not tell, until they have asked for it."""
-    guard = engine.context.guards.get(channel)
-    if guard is not None:
-        return viewer in guard.ears
-    return may_hear(channel, viewer) is True
 
 
 def _mark(cursor: Cursor) -> SearchMark:

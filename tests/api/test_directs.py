@@ -427,6 +427,41 @@ async def test_a_backend_keeps_apart_whom_it_speaks_for(stage: Directs) -> None:
         assert found == {"ada": 1, "bob": 1, "desk": 0, "eve": 0}
 
 
+async def test_what_an_earlier_life_queued_is_told_to_those_it_concerns(
+    stage: Directs, tmp_path: Path
+) -> None:
+    """Before anybody asked for the channel again: its name tells, and the owner of the outbox hears all."""
+    store = tmp_path / "desk.db"
+    stage.cut("desk")
+    async with stage.chat("desk", store=store, drain=0) as desk:
+        for other in ("bob", LONG):
+            await desk.as_user("ada").direct(other).send("between us")
+    async with stage.chat("desk", store=store) as desk:
+        everybody = (desk, *(desk.as_user(name) for name in ("ada", "bob", "eve")))
+        changes = {one.user.id: one.events(DeliveryChanged) for one in everybody}
+        stage.heal("desk")
+        await desk.outbox.flush(timeout=60)
+        told = {user: {e.channel for e in await taken(stream)} for user, stream in changes.items()}
+        long = desk.as_user("ada").direct(LONG).name
+        assert told == {"desk": {AB, long}, "ada": {AB}, "bob": {AB}, "eve": set()}
+
+
+async def test_older_messages_are_found_behind_those_of_a_third(clock: VirtualClock) -> None:
+    """However many there are: a page that shows nothing is not the beginning (I14)."""
+    stage = Directs(clock, like="ably")
+    async with stage.chat("ada") as ada, stage.chat("mallory") as mallory:
+        await say(ada, "bob", "first")
+        stray = mallory.channel("lobby")
+        stray._name = AB
+        for number in range(7):
+            await (await stray.send(f"{number}")).wait(timeout=10)
+        await say(ada, "bob", "last")
+    async with stage.chat("bob") as bob:
+        mine = bob.direct("ada")
+        assert [await mine.timeline.load_older(2) for _ in range(3)] == [1, 1, 0]
+        assert [message.text for message in mine.timeline.view.messages] == ["first", "last"]
+
+
 async def test_an_invitation_is_nobodys_wish(stage: Directs) -> None:
     """It shows neither in the outbox nor in events, but takes part in closing."""
     async with stage.chat("ada") as ada:

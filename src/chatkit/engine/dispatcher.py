@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from chatkit.engine.guarding import Guard, is_for
 from chatkit.engine.subscription import PASSING, Subscription
 from chatkit.engine.system import logger
 from chatkit.engine.track import Told
@@ -13,7 +14,6 @@ from chatkit.model.events import ChannelChanged, DeliveryChanged, Discontinuity,
 from chatkit.model.values import EMPTY
 
 if TYPE_CHECKING:
-    from chatkit.engine.guarding import Guard
     from chatkit.engine.screening import Screen
     from chatkit.model.cursor import Cursor
     from chatkit.model.order import Ident, OrderKey
@@ -71,16 +71,23 @@ class Dispatcher:
         if shown is None:
             return
         taken, passing = False, isinstance(event, PASSING)
-        readers = self.readers(event.channel)
-        if event.channel in self._guards and isinstance(event, (DeliveryChanged, ChannelChanged)):
-            # What becomes of the client's wishes and channels is its owner's business too.
-            owners = (one for one in self.readers(None) if one.viewer == self._owner)
-            readers = tuple(dict.fromkeys((*readers, *owners)))
-        for reader in readers:
+        for reader in self._concerned(event):
             if not passing or reader.thread == thread:
                 taken = reader.offer(shown) or taken
         if isinstance(event, Discontinuity) and not taken:
             _warn(event)
+
+    def _concerned(self, event: Event) -> tuple[Subscription, ...]:
+        """Return who is told; what becomes of wishes and channels concerns the owner of the client too."""
+        name = event.channel
+        if name is None or not isinstance(event, (ChannelChanged, DeliveryChanged)):
+            return self.readers(name)
+        everywhere = (
+            reader
+            for reader in self.readers(None)
+            if reader.viewer == self._owner or is_for(self._guards, name, reader.viewer)
+        )
+        return (*self._readers.get(name, ()), *everywhere)
 
     def tell_gap(self, gap: Discontinuity, channel: str, until: OrderKey | None) -> None:
         """Announce a gap that the log can fill; readers that came from the log read it there."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+from chatkit.model.directs import may_hear
 
 if TYPE_CHECKING:
     from chatkit.model.envelope import Envelope
@@ -29,3 +32,9 @@ class Guard(NamedTuple):
     def admits(self, user: str) -> bool:
         """Say whether a user has a say here."""
         return self.users is None or user in self.users
+
+
+def is_for(guards: Mapping[str, Guard], channel: str, user: str) -> bool:
+    """Say whether a channel is for a user; a hash for a name does not tell, until somebody asks for it."""
+    guard = guards.get(channel)
+    return may_hear(channel, user) is True if guard is None else user in guard.ears

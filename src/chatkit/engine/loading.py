@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.keeping import BOTTOM
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.telling import Teller
-    from chatkit.model.order import Ident, Place
-    from chatkit.ports import Messages
+    from chatkit.model.order import Ident, OrderKey, Place
+    from chatkit.ports import Log, Messages
 
 PAGE: Final = 50
 """Messages that a jump shows."""
@@ -62,7 +63,7 @@ class Loader:
             replace: Show it alone, in place of what is loaded.
             extend: It lies above or below what is loaded; only `page.before` says something of the window.
         """
-        page = await self._roles.admitted(self._context.admitted(self._channel, page))
+        page = await self._admitted(page)
         if replace:
             self._timeline.unload()
         loaded = self._timeline.load(
@@ -90,8 +91,7 @@ class Loader:
         window = self._timeline.window
         oldest = next(iter(window), None)
         before = None if oldest is None else oldest.key
-        page = await self._context.read(lambda: log.messages(self._channel, before=before, limit=limit))
-        page = await self._roles.admitted(page)
+        page = await self._older_page(log, before, limit)
         if next(iter(window), None) is not oldest:
             return None
         count = await self.put(page, extend=True)
@@ -99,6 +99,19 @@ class Loader:
             first = next(iter(window), None)
             self._progress.fill_holes(BOTTOM if first is None or not window.has_older else first.key)
         return count
+
+    async def _older_page(self, log: Log, before: OrderKey | None, limit: int) -> Messages:
+        """Return the next page that holds anything to show: of strangers' messages there may be many."""
+        while True:
+            read = partial(log.messages, self._channel, before=before, limit=limit)
+            page = await self._admitted(await self._context.read(read))
+            if page.items or page.before is None:
+                return page
+            before = page.before
+
+    async def _admitted(self, page: Messages) -> Messages:
+        """Return a page with the messages of those alone who may be heard in the channel."""
+        return await self._roles.admitted(self._context.admitted(self._channel, page))
 
     async def jump(self, place: Place | None) -> None:
         """Show the messages around a place; `None`: the newest. Nothing may be folded meanwhile."""
