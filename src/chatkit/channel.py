@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from chatkit.engine.receipts import Mode
     from chatkit.errors import ChatkitError
     from chatkit.model.order import Ident
+    from chatkit.places import Places
     from chatkit.refs import MessageRef
-    from chatkit.shared import Shared
 
 ChannelState = Literal["detached", "attaching", "attached", "suspended", "failed"]
 STATES = frozenset(get_args(ChannelState))
@@ -35,7 +35,7 @@ class Channel(Governed, Conversation):
     def __init__(
         self,
         chat: Chat,
-        shared: Shared,
+        places: Places,
         name: str,
         *,
         kind: str,
@@ -44,16 +44,16 @@ class Channel(Governed, Conversation):
         receipts: Mode,
     ) -> None:
         self._chat = chat
-        self._shared = shared
+        self._places = places
         self._name = self._place = name
         self._kind = kind
         self._keep = keep
         self._handlers = {}
         self._threads: WeakValueDictionary[Ident, Thread] = WeakValueDictionary()
-        self.timeline = shared.timeline(name, keep, presence=presence)
-        self.typing = shared.typing(self._channel_engine, chat.user.id)
-        self.presence = shared.presence(self._channel_engine, chat.user.id)
-        self.receipts = shared.receipt(self._channel_engine, chat.user.id, receipts, self.get)
+        self.timeline = places.timeline(name, keep, presence=presence)
+        self.typing = places.typing(self._channel_engine, chat.user.id)
+        self.presence = places.presence(self._channel_engine, chat.user.id)
+        self.receipts = places.receipts(self._channel_engine, chat.user.id, receipts, self.get)
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ class Channel(Governed, Conversation):
         root = self._root_of(message)
         found = self._threads.get(root)
         if found is None:
-            found = self._threads[root] = Thread(self._chat, self._shared, self._channel_engine, root, self)
+            found = self._threads[root] = Thread(self._chat, self._places, self._channel_engine, root, self)
         return found
 
     def topic(self, name: str) -> Topic:

@@ -20,18 +20,12 @@ from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
 from chatkit.model.events import (
     Event,
-    MessageEvent,
-    MessageUpdated,
-    PinChanged,
-    PresenceChanged,
-    ReceiptAdvanced,
-    RoleChanged,
-    TypingChanged,
 )
 from chatkit.model.message import User
 from chatkit.model.names import check_channel, check_user, direct
 from chatkit.receipts import MODES, count_all
 from chatkit.searching import search
+from chatkit.seeing import seen_by
 from chatkit.shared import Setup, Shared
 from chatkit.source import Source
 from chatkit.wishes import Wish
@@ -331,7 +325,7 @@ class Chat(Source):
             about: The message that it changes, where the caller has it.
         """
         entry = await self._shared.inviter.accept(wish)
-        self._shared.show(entry)
+        self._shared.places.show(entry)
         self.outbox.changed()
         delivery = self._shared.delivery(entry)
         delivery.changes(about)
@@ -344,27 +338,16 @@ class Chat(Source):
                 _ = await self.engine.outbox.discard(older)
 
     def _open_channel(self, name: str, kind: str, keep: int, receipts: Mode, *, presence: bool) -> Channel:
-        found = Channel(self, self._shared, name, kind=kind, keep=keep, presence=presence, receipts=receipts)
+        found = Channel(
+            self, self._shared.places, name, kind=kind, keep=keep, presence=presence, receipts=receipts
+        )
         self._channels[name] = found
         return found
 
     def as_seen(self, event: Event) -> Event:
-        """Return an event as this user sees it: `own` is about who listens."""
-        if self._user.id == self._setup.context.user:
-            return event
-        if isinstance(event, TypingChanged):
-            return replace(event, users=event.users - {self._user.id})
-        if isinstance(event, ReceiptAdvanced | RoleChanged | PinChanged):
-            return replace(event, own=event.user == self._user.id)
-        if isinstance(event, PresenceChanged):
-            return replace(event, own=event.member.user == self._user.id)
-        if not isinstance(event, MessageEvent):
-            return event
-        mine = event.message.sender.user == self._user.id
-        changes: dict[str, Any] = {"message": replace(event.message, own=mine)}
-        if isinstance(event, MessageUpdated) and event.previous is not None:
-            changes["previous"] = replace(event.previous, own=mine)
-        return replace(event, own=mine, **changes)
+        """Return an event as this user sees it."""
+        mine = self._user.id
+        return event if mine == self._setup.context.user else seen_by(mine, event)
 
     # -- as a source ------------------------------------------------------------------------------------
 

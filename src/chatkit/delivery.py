@@ -248,7 +248,7 @@ class Delivery:
             await self._news.wait()
 
     async def _arrived(self) -> None:
-        receipts = self._owner.receipts_in(self.channel, self._entry.row.ident.user)
+        receipts = self._owner.places.known_receipts(self.channel, self._entry.row.ident.user)
         if receipts is None or receipts.mode == "off":
             raise StateError(
                 "receipts are off in this channel",

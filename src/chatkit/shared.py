@@ -6,8 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, TypeAlias
 
 from chatkit.connection import Connection, reason_of
 from chatkit.core.connection import State
@@ -24,24 +23,20 @@ from chatkit.model.events import ChannelChanged, ConnectionChanged, DeliveryChan
 from chatkit.model.ids import new_message_id
 from chatkit.model.views import CloseReport
 from chatkit.outbox import Outbox, report
+from chatkit.places import Places
 from chatkit.ports import Middleware, Moderator
-from chatkit.presence import Presence
-from chatkit.receipts import Receipts
 from chatkit.source import running_loop
-from chatkit.timeline import Timeline, message_of, read_message
-from chatkit.typists import Typing
+from chatkit.timeline import message_of, read_message
 
 if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.context import Context
     from chatkit.engine.outbox import OutboxEntry
-    from chatkit.engine.receipts import Mode
     from chatkit.engine.thread import ThreadFeed
     from chatkit.errors import ChatkitError
     from chatkit.model.capabilities import Capabilities, Feature
     from chatkit.model.events import HandlerError
     from chatkit.model.message import Message
-    from chatkit.refs import MessageRef
 
     Feed: TypeAlias = ChannelEngine | ThreadFeed
 
@@ -71,12 +66,7 @@ class Shared:
         self.setup = setup
         self.middleware: list[Middleware] = []
         self._moderators: list[Moderator] = []
-        self.timelines: dict[str, Timeline] = {}
-        self.threads: WeakValueDictionary[ThreadFeed, Timeline] = WeakValueDictionary()
-        # By place and user, and weak: a backend speaks for very many users, each for a moment.
-        self.receipts: WeakValueDictionary[tuple[Feed, str], Receipts] = WeakValueDictionary()
-        self.typings: WeakValueDictionary[tuple[Feed, str], Typing] = WeakValueDictionary()
-        self.presences: WeakValueDictionary[tuple[ChannelEngine, str], Presence] = WeakValueDictionary()
+        self.places = Places(self)
         self.connection = Connection(lambda: self.engine.link, self)
         self.outbox = Outbox(self)
         self.report: CloseReport | None = None
@@ -219,71 +209,13 @@ class Shared:
         await asyncio.wait({draining})
         found = report(engine, before)
         left = await engine.aclose()
-        for timeline in self._drawn():
-            timeline.close()
-        for typing in tuple(self.typings.values()):
-            typing.close()
-        for receipts in tuple(self.receipts.values()):
-            receipts.close()
-        for presence in tuple(self.presences.values()):
-            presence.close()
+        self.places.close()
         self.outbox.close()
         self.report = CloseReport(**found, clean=not left, left=left)
         for delivery in self._waiting():
             delivery.close()
         self.closed.set()
         return self.report
-
-    def timeline(self, name: str, keep: int, *, presence: bool) -> Timeline:
-        """Return the timeline of a channel, with what is queued for it."""
-        found = self.timelines.get(name)
-        if found is None:
-            self.engine.channel(name, keep, presence=presence)
-            found = self.timelines[name] = Timeline(self.engine, self.engine.channels[name], self)
-            for entry in self.engine.outbox.of_channel(name):
-                self.show(entry)
-        return found
-
-    def thread(self, feed: ThreadFeed) -> Timeline:
-        """Return the timeline of a thread."""
-        found = self.threads.get(feed)
-        if found is None:
-            found = self.threads[feed] = Timeline(self.engine, feed, self)
-        return found
-
-    def typing(self, feed: Feed, user: str) -> Typing:
-        """Return who types in a channel or thread, as a user is to see it."""
-        found = self.typings.get((feed, user))
-        if found is None:
-            self.typings[feed, user] = found = Typing(self, feed, user)
-        return found
-
-    def presence(self, channel: ChannelEngine, user: str) -> Presence:
-        """Return who is in a channel, for a user who may enter."""
-        found = self.presences.get((channel, user))
-        if found is None:
-            self.presences[channel, user] = found = Presence(self, channel, user)
-        return found
-
-    def receipt(self, feed: Feed, user: str, mode: Mode, get: Callable[[MessageRef], Any]) -> Receipts:
-        """Return a user's receipts in a channel or thread; one object, whichever client asks.
-
-        Raises:
-            StateError: They were asked for with another mode.
-        """
-        found = self.receipts.get((feed, user))
-        if found is None:
-            self.receipts[feed, user] = found = Receipts(self, feed, user, mode, get)
-        elif found.mode != mode:
-            raise StateError(
-                "the user's receipts were asked for with other options before", channel=feed.name
-            )
-        return found
-
-    def receipts_in(self, channel: str, user: str) -> Receipts | None:
-        """Return a user's receipts in a channel, if they were asked for."""
-        engine = self.engine.channels.get(channel)
-        return None if engine is None else self.receipts.get((engine, user))
 
     def delivery(self, entry: OutboxEntry) -> Delivery:
         """Return what stands for an entry; the same object each time while the entry lives."""
@@ -315,22 +247,6 @@ class Shared:
         row = entry.row
         return await read_message(self.engine, row.channel, target_of(row), row.ident.user)
 
-    def show(self, entry: OutboxEntry) -> None:
-        """Bring the timeline up to date with an entry of the user that it shows."""
-        timeline = self.timelines.get(entry.row.channel)
-        if timeline is not None and entry.row.ident.user == self.setup.context.user:
-            timeline.show(entry)
-            self._redraw(entry.row.channel)
-
-    def _drawn(self) -> tuple[Timeline, ...]:
-        return (*self.timelines.values(), *self.threads.values())
-
-    def _redraw(self, channel: str) -> None:
-        """Tell readers of a channel's timeline, and of its threads'."""
-        for timeline in self._drawn():
-            if timeline.channel == channel:
-                timeline.changed()
-
     # -- told by the engine -----------------------------------------------------------------------------
 
     def _connection_changed(self) -> None:
@@ -341,19 +257,17 @@ class Shared:
                 event_id=self._new_id(), at=engine.context.clock.wall(), own=True, view=engine.link.view
             )
         )
-        for timeline in self._drawn():
-            timeline.changed()
+        self.places.changed()
         for channel in engine.channels.values():
             channel.presence.changed()
         if engine.link.state is State.FAILED:
             engine.dispatcher.close(self._failure())
             for delivery in self._waiting():
                 delivery.changed()
-            for receipts in tuple(self.receipts.values()):
-                receipts.changed()
+            self.places.failed()
 
     def _channel_changed(self, channel: ChannelEngine) -> None:
-        self._redraw(channel.name)
+        self.places.changed(channel.name)
         channel.presence.changed()
         told = (channel.state, channel.error)
         if self._told.get(channel.name) == told:
@@ -370,7 +284,7 @@ class Shared:
         )
 
     def _delivery_changed(self, entry: OutboxEntry, late: bool, reason: str | None) -> None:  # noqa: FBT001  # a callback's shape
-        self.show(entry)
+        self.places.show(entry)
         self.outbox.changed()
         if entry.row.kind == INVITE:  # nobody wished for it
             self.setup.context.counters["failed_invitation"] += entry.state.status == "failed"

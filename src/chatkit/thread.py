@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, Place
+    from chatkit.places import Places
     from chatkit.ports import Messages
     from chatkit.refs import MessageRef
-    from chatkit.shared import Shared
 
 NEWEST: Final = 1_000
 """Replies among which participants are looked for."""
@@ -39,7 +39,7 @@ class Thread(Conversation):
     """
 
     def __init__(
-        self, chat: Chat, shared: Shared, engine: ChannelEngine, root: Ident, channel: Channel
+        self, chat: Chat, places: Places, engine: ChannelEngine, root: Ident, channel: Channel
     ) -> None:
         self._chat = chat
         self._channel = channel
@@ -49,9 +49,9 @@ class Thread(Conversation):
         self._ident = root
         self.root: Final = root.id
         """The id of the message replied to."""
-        self.timeline = shared.thread(feed)
-        self.typing = shared.typing(feed, chat.user.id)
-        self.receipts = shared.receipt(feed, chat.user.id, channel.receipts.mode, self.get)
+        self.timeline = places.thread(feed)
+        self.typing = places.typing(feed, chat.user.id)
+        self.receipts = places.receipts(feed, chat.user.id, channel.receipts.mode, self.get)
         for part in (self.timeline, self.typing, self.receipts):
             feed.holders.add(part)
 

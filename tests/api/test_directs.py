@@ -311,6 +311,7 @@ async def test_history_is_read_without_a_third(clock: VirtualClock) -> None:
         stray = mallory.channel("lobby")
         for name in (AB, "u.ada"):
             stray._name = name
+            _ = mallory.engine.channel(name, 1000, presence=False)
             await (await stray.send("let me in")).wait(timeout=10)
     async with stage.chat("ada", directs=True) as ada:
         await say(ada, "bob", "for you")
@@ -453,6 +454,7 @@ async def test_older_messages_are_found_behind_those_of_a_third(clock: VirtualCl
         await say(ada, "bob", "first")
         stray = mallory.channel("lobby")
         stray._name = AB
+        _ = mallory.engine.channel(AB, 1000, presence=False)
         for number in range(7):
             await (await stray.send(f"{number}")).wait(timeout=10)
         await say(ada, "bob", "last")

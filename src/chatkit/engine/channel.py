@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from chatkit.core.attachment import State
@@ -11,24 +12,18 @@ from chatkit.core.overlay import Overlay
 from chatkit.core.timeline import Timeline
 from chatkit.core.timeline_view import ViewFeed
 from chatkit.engine.attaching import Attacher
+from chatkit.engine.beside import Beside
 from chatkit.engine.context import Context
 from chatkit.engine.folding import Folder
 from chatkit.engine.keeping import Keeper
 from chatkit.engine.loading import Loader
 from chatkit.engine.parts import ChannelParts
-from chatkit.engine.presence import PresenceFeed
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
-from chatkit.engine.reach import Reach
-from chatkit.engine.receipt_sync import ReceiptSync
-from chatkit.engine.receipts import ReceiptBook
 from chatkit.engine.receiver import Proven, Receiver
-from chatkit.engine.register_sync import RegisterSync
 from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
-from chatkit.engine.threads import Threads
-from chatkit.engine.typists import TypingFeed
 from chatkit.errors import ChatkitError
 from chatkit.ports import Attachment, Foreign, Lost, Moved, Received, Roster, Shed
 
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from chatkit.core.fact import Fact
     from chatkit.engine.dispatcher import Dispatcher
     from chatkit.engine.progress import Hole
-    from chatkit.engine.reading import Passing
+    from chatkit.engine.reach import Reach
     from chatkit.model.order import Ident, OrderKey, Place
     from chatkit.ports import Mark, Session
 
@@ -57,8 +52,7 @@ class ChannelEngine:
         gate: Held while attaching: a few at a time.
         on_change: Told each change of state.
         on_own: Told each own envelope that came back.
-        device: Returns this device's name.
-        emit: Writes an ephemeral envelope; says whether there was a connection for it.
+        reach: The way to the others.
         presence: The app wants to know who is there.
     """
 
@@ -74,8 +68,7 @@ class ChannelEngine:
         gate: asyncio.Semaphore,
         on_change: Callable[[ChannelEngine], None],
         on_own: Callable[[str, Ident, OrderKey], None],
-        device: Callable[[], str],
-        emit: Callable[[str, bytes], Awaitable[bool]],
+        reach: Reach,
         presence: bool,
     ) -> None:
         self._context = context
@@ -106,22 +99,19 @@ class ChannelEngine:
         )
         self.roles = parts.roles
         keeper = Keeper(parts, keep=keep)
-        reach = Reach(lambda: session() is not None, device, emit)
-        self.threads = Threads(self, parts, keep=keep, reach=reach)
-        self.teller = Teller(parts)
-        self._folder = Folder(
+        self._beside = beside = Beside(
+            self,
             parts,
-            self.teller,
-            keeper,
-            threads=self.threads,
-            on_own=lambda ident, key: on_own(name, ident, key),
+            keep=keep,
+            session=session,
+            reach=reach,
+            presence=presence,
+            wake=self._wake.set,
         )
-        self.typing = TypingFeed(parts)
-        self.receipts = ReceiptBook(parts, lambda: self.attached and self.caught_up)
-        self.presence = PresenceFeed(
-            parts, self.receipts, wanted=presence, session=session, device=device, emit=emit
-        )
-        self.receipts.present = lambda: self.presence.present
+        self.typing, self.threads, self.presence = beside.typing, beside.threads, beside.presence
+        self.receipts, self.marks, self.registers = beside.receipts, beside.marks, beside.registers
+        self.teller = Teller(parts)
+        self._folder = Folder(parts, self.teller, keeper, threads=self.threads, on_own=partial(on_own, name))
         self.receiver = Receiver(
             parts,
             self._folder,
@@ -132,11 +122,7 @@ class ChannelEngine:
             threads=self.threads,
             wake=self._wake.set,
         )
-        self.marks = ReceiptSync(parts, self.receipts, attached=lambda: self.attached, reach=reach)
-        self.registers = RegisterSync(
-            parts, attached=lambda: self.attached, reach=reach, on_known=self._wake.set
-        )
-        self.receiver.on_register = self._take_register
+        self.receiver.on_register = beside.take_register
         self.receiver.on_hint = self.registers.take_in
         self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
@@ -161,7 +147,6 @@ class ChannelEngine:
             presence=self.presence,
         )
         self.ever_attached = False
-        self._began_at: OrderKey | None = None
         self._running = False
         self._restored = asyncio.Event()
         self._folding = asyncio.Lock()
@@ -252,27 +237,19 @@ class ChannelEngine:
 
     async def say_marks(self) -> None:
         """Let out what its users have read and wished, before the client ends."""
-        flushes = (marks.flush() for marks in self._all_marks())
-        _ = await asyncio.gather(*flushes, self.registers.flush())
+        await self._beside.say()
 
     async def flush(self) -> None:
         """Write what the store does not have."""
         await self.receiver.flush()
-        for marks in self._all_marks():
-            await marks.save()
-        await self.registers.book.save()
-
-    def _all_marks(self) -> list[ReceiptSync]:
-        return [self.marks, *(feed.marks for feed in self.threads.all())]
+        await self._beside.save()
 
     # -- told by the client -----------------------------------------------------------------------------
 
     def connected(self) -> None:
         """The link is up."""
         self._attacher.connected()
-        self.marks.connected()
-        self.registers.connected()
-        self.threads.connected()
+        self._beside.connected()
 
     def disconnected(self, *, overdue: bool) -> None:
         """The link is down; `overdue`: for so long that continuity is no longer expected."""
@@ -313,10 +290,7 @@ class ChannelEngine:
     def moderated(self) -> None:
         """Moderators answer otherwise now."""
         self.view.rest()
-        self.typing.moderated()
-        self.receipts.changed()
-        self.threads.moderated()
-        self.presence.changed()
+        self._beside.moderated()
         self.on_view()
 
     def read_whole(self, told: Callable[[Fact], None], mark: Mark | None) -> None:
@@ -332,8 +306,8 @@ class ChannelEngine:
 
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
-        if not self.ever_attached and (self._began_at is None or key < self._began_at):
-            self._began_at = key
+        if not self.ever_attached:
+            self.teller.expect(key)
 
     # -- the task ---------------------------------------------------------------------------------------
 
@@ -356,9 +330,7 @@ class ChannelEngine:
         try:
             if not self._restored.is_set():
                 await self._loader.restore()
-                await self.receipts.restore()
-                for user in self.receipts.modes:
-                    self.marks.joined(user)
+                await self._beside.restore()
                 self._restored.set()
             while True:
                 self._wake.clear()
@@ -368,8 +340,7 @@ class ChannelEngine:
                     async with self._folding:
                         if await self._sync.work():
                             self._on_change(self)
-                            self.marks.moved()
-                            self.threads.look()
+                            self._beside.caught_up()
                         await self.receiver.turn()
                 now = self._context.clock.monotonic()
                 self.progress.follow()
@@ -397,9 +368,7 @@ class ChannelEngine:
     def _changed(self, before: State) -> None:
         if before is State.ATTACHED:
             self._sync.stop()
-            self.typing.left()
-            self.threads.left()
-            self.presence.left(detached=self.state is State.DETACHED)
+            self._beside.left(detached=self.state is State.DETACHED)
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
         self._on_change(self)
@@ -411,7 +380,9 @@ class ChannelEngine:
         first, self.ever_attached = not self.ever_attached, True
         fresh = first and self.progress.complete is None and not self._loader.restored
         if first:
-            self._begin(found.start)
+            base = self.teller.begin(found.start)
+            if base is not None and self.progress.complete is None and not self.progress.whole:
+                self.progress.continuity.read(base, more=True)
         if found.resumed and not first:
             self._sync.resume()
         elif self._context.log is not None:
@@ -421,19 +392,4 @@ class ChannelEngine:
             if not fresh:
                 self.receiver.gap_announced()
                 self.teller.announce("reconnected")
-        self.marks.began()
-        self.registers.began()
-        self.threads.attached()
-
-    def _take_register(self, passing: Passing) -> None:
-        self.marks.take_in(passing)
-        self.presence.marked(passing)
-
-    def _begin(self, start: OrderKey | None) -> None:
-        complete = self.progress.complete
-        own = self._began_at
-        if own is not None and complete is not None and own <= complete:
-            own = None  # it was accepted in an earlier life
-        base = self.teller.begin(start, own)
-        if base is not None and complete is None and not self.progress.whole:
-            self.progress.continuity.read(base, more=True)
+        self._beside.began()

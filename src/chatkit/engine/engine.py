@@ -18,6 +18,7 @@ from chatkit.engine.outbox import Outbox, OutboxEntry
 from chatkit.engine.polling import Polling
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.publishing import Publishing
+from chatkit.engine.reach import Reach
 from chatkit.engine.receiver import Proven
 from chatkit.engine.replays import Replays
 from chatkit.engine.subscription import Subscription
@@ -134,8 +135,7 @@ class Engine:
                 gate=self._gate,
                 on_change=self._on_channel,
                 on_own=self.outbox.seen,
-                device=lambda: self.outbox.device,
-                emit=self.emit,
+                reach=Reach(lambda: link.live is not None, lambda: self.outbox.device, self.emit),
                 presence=presence,
             )
         return channel

@@ -140,6 +140,10 @@ class RegisterSync:
         except Exception as error:  # noqa: BLE001  # whatever a log raises, the client ends
             self._context.observer.point("registers.not_said", error=type(error).__name__)
 
+    async def save(self) -> None:
+        """Write what the store does not have; what it cannot write is written with the next."""
+        await self.book.save()
+
     # -- told by the channel ----------------------------------------------------------------------------
 
     def began(self) -> None:

@@ -60,24 +60,32 @@ class Teller:
         self.event_from: OrderKey | None = None
         """Facts at or below this place were there before anybody listened in this life."""
         self._first_own: OrderKey | None = None
+        self._early: OrderKey | None = None
+        """The first of my own messages that was accepted before live began."""
         self.holding = False
         """What was missed comes first: nothing beyond the mark is told meanwhile (D19)."""
         self.begun = asyncio.Event()
         """Set once it is settled from where on facts are told."""
 
-    def begin(self, start: OrderKey | None, own: OrderKey | None) -> OrderKey | None:
+    def expect(self, key: OrderKey) -> None:
+        """Take note of what I sent, while somebody listened, before live began (D15)."""
+        self._early = key if self._early is None else min(key, self._early)
+
+    def begin(self, start: OrderKey | None) -> OrderKey | None:
         """Say from where on facts are news to those who listen; returns the place.
+
+        The first of my own messages that was accepted while somebody listened, and all that follows it, is
+        told, although live may begin later (D15); unless it was accepted in an earlier life.
 
         Args:
             start: Where the provider says that live begins.
-            own: The first of my own messages that was accepted while somebody listened; it and all that
-                follows it are told, although live may begin later (D15).
         """
+        own, complete = self._early, self._progress.complete
+        lived = own is not None and complete is not None and own <= complete
+        if own is not None and not lived and (start is None or own <= start):
+            self._first_own = own
         self.begun.set()
-        if own is not None and (start is None or own <= start):
-            self.event_from = self._first_own = own
-        else:
-            self.event_from = start
+        self.event_from = start if self._first_own is None else own
         # The first of my own is to be told itself: nobody has it yet, and no place below it is known.
         self._sure = None if self._first_own is not None else start
         self._dispatcher.begin(self._channel, self._sure, self._progress.cursor(self._sure))
@@ -93,7 +101,7 @@ class Teller:
         reader.track(self._channel).begin(self._sure, self._progress.cursor(self._sure))
 
     def expects(self, key: OrderKey) -> bool:
-        """Whether a fact is to be told although the mark has passed it: it is what `begin` was given."""
+        """Whether a fact is to be told although the mark has passed it: live began with it."""
         return key == self._first_own
 
     # -- facts ------------------------------------------------------------------------------------------

@@ -39,9 +39,10 @@ async def thread_page(
     """
     log = context.need_log(channel)
     if "fold" in log.capabilities:
-        return await context.read(
+        page = await context.read(
             lambda: log.messages(channel, before=before, after=after, around=around, limit=limit, thread=root)
         )
+        return context.admitted(channel, page)
     return await picked_page(
         context,
         channel,
@@ -86,7 +87,8 @@ async def picked_page(
         start = sum(below(folded.stamp, around) for folded in found) - limit // 2
     else:
         start = 0 if ascending else len(found) - limit
-    return _cut(_joined(pages, found, ascending=ascending), max(0, start), limit)
+    page = _joined(pages, found, ascending=ascending)
+    return context.admitted(channel, _cut(page, max(0, start), limit))
 
 
 def in_thread(data: bytes, root: Ident) -> bool:
