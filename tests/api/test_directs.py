@@ -18,7 +18,7 @@ from chatkit.model.directs import INVITATION
 from chatkit.model.envelope import Envelope
 from chatkit.model.names import personal
 from chatkit.model.registers import Register
-from chatkit.ports import Ack
+from chatkit.ports import Ack, Moved, Present, Roster
 from chatkit.testing.clock import settle
 from chatkit.testing.death import kill
 from tests.engine.kit import Stage, counters, frame, later, taken, texts
@@ -579,3 +579,16 @@ async def test_another_provider_is_told_anew(clock: VirtualClock, tmp_path: Path
     async with chat("after", "bob", directs=True) as bob:
         opened = bob.events(DirectOpened)
         assert (await opened.next(timeout=10)).user == "ada"
+
+
+async def test_a_third_is_not_present(stage: Directs) -> None:
+    """Whoever enters a direct channel of others, where the provider lets them, is not shown there."""
+    async with stage.chat("ada") as ada:
+        channel = ada.direct("bob")
+        await channel.attach(timeout=10)
+        both = tuple(Present(user, user, {}) for user in ("bob", "mallory"))
+        stage.hub.inject(AB, Roster(AB, both))
+        stage.hub.inject(AB, Moved(AB, "enter", Present("eve", "eve", {})))
+        await settle()
+        assert set(channel.presence.members) == {"bob"}
+        assert counters(ada)["foreign:not_a_member"] == 2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chatkit.engine.reading import Passing
     from chatkit.engine.receipts import ReceiptBook
     from chatkit.model.views import Member
-    from chatkit.ports import Session
+    from chatkit.ports import Present, Session
 
 
 class Listener(Protocol):
@@ -175,9 +175,11 @@ class PresenceFeed:
             listener.changed()
 
     def signal(self, signal: Roster | Moved) -> None:
-        """Take what the provider says of its presence set."""
+        """Take what the provider says of its presence set; who has no say in the channel is not there."""
         if isinstance(signal, Roster):
-            self._known.replace(signal.members, self._own_word)
+            self._known.replace(tuple(filter(self._admits, signal.members)), self._own_word)
+            return
+        if not self._admits(signal.member):
             return
         self._known.move(signal)
         if signal.change == "leave":
@@ -186,6 +188,11 @@ class PresenceFeed:
         elif signal.change == "enter" and self._words is not None:
             self._words.came(self._known.present)
             self._say()
+
+    def _admits(self, member: Present) -> bool:
+        admitted = self._context.admits(self._channel, member.user)
+        self._context.counters["foreign:not_a_member"] += not admitted
+        return admitted
 
     def hear(self, passing: Passing) -> None:
         """Take a word of a device beside the set; one that nobody vouches for is refused."""
