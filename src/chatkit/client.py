@@ -16,6 +16,7 @@ from chatkit.engine.guarding import Guard
 from chatkit.engine.invitations import opened
 from chatkit.engine.roles import ChannelKind
 from chatkit.errors import CapabilityError, ConfigError, StateError, StoreError
+from chatkit.given import checked_owners
 from chatkit.handlers import HandlerRunner
 from chatkit.health import health_of
 from chatkit.model.events import (
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from chatkit.refs import Position
 
 LARGEST_KEEP = 1_000_000
-MOST_OWNERS = 1_000
 KINDS: Final[tuple[ChannelKind, ...]] = get_args(ChannelKind)
 
 
@@ -372,23 +372,6 @@ class Chat(Source):
         return self.engine.subscribe(
             kinds, None, viewer=self._user.id, since=None, from_start=False, buffer=buffer, overflow=overflow
         )
-
-
-def checked_owners(owners: Iterable[str], channel: str) -> tuple[str, ...]:
-    """Return the user ids of a channel's owners, sorted.
-
-    Raises:
-        ConfigError: There are too many, or it is no list.
-        InvalidMessage: One cannot be an id.
-    """
-    named = () if isinstance(owners, str) else tuple(owners)
-    if isinstance(owners, str) or len(named) > MOST_OWNERS:
-        raise ConfigError(
-            f"owners is a list of at most {MOST_OWNERS:,} user ids",
-            channel=channel,
-            hint='Write owners=["ada"]; give more of them roles in a log.',
-        )
-    return tuple(sorted({check_user(one) for one in named}))
 
 
 def checked_user(user: str | User) -> User:

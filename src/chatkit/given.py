@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from chatkit.errors import InvalidMessage
+from chatkit.errors import ConfigError, InvalidMessage
 from chatkit.model.envelope import Envelope
+from chatkit.model.names import check_user
 from chatkit.model.order import Ident
 
 if TYPE_CHECKING:
     from chatkit.ports import Row
+
+
+MOST_OWNERS: Final = 1_000
+"""Owners that an app may name of one channel."""
 
 
 def is_text(given: object) -> bool:
@@ -48,6 +53,23 @@ def list_of_users(given: Iterable[str]) -> tuple[str, ...]:
     if is_text(given) or not _is_iterable(given):
         raise InvalidMessage("mentions: is no list of user ids", hint='Write mentions=["bob"].')
     return tuple(given)
+
+
+def checked_owners(owners: Iterable[str], channel: str) -> tuple[str, ...]:
+    """Return the user ids of a channel's owners, sorted.
+
+    Raises:
+        ConfigError: There are too many, or it is no list.
+        InvalidMessage: One cannot be an id.
+    """
+    named = () if isinstance(owners, str) else tuple(owners)
+    if isinstance(owners, str) or len(named) > MOST_OWNERS:
+        raise ConfigError(
+            f"owners is a list of at most {MOST_OWNERS:,} user ids",
+            channel=channel,
+            hint='Write owners=["ada"]; give more of them roles in a log.',
+        )
+    return tuple(sorted({check_user(one) for one in named}))
 
 
 def target_of(row: Row) -> Ident:

@@ -211,7 +211,8 @@ async def test_what_the_log_holds_is_what_went_in(
             told[event.message.meta[TAG]] += 1
 
         await watched.attach(timeout=60)
-        everybody = Everybody(chats, moves=like != "pusher")  # there each enters for their own user alone
+        # Ably takes 200 members; on Pusher each client enters for its own user alone.
+        everybody = Everybody(chats, moves=like in {"memory", "supabase"})
         await everybody.play(islice(read(), count))
         await asyncio.sleep(60)
         shown = [(m.meta[TAG], m.sender.user, m.text) for m in watched.timeline.view.messages]
@@ -223,7 +224,9 @@ async def test_what_the_log_holds_is_what_went_in(
             thread = watched.thread(everybody.sent[root].message)
             found = [(m.meta[TAG], m.text) async for m in thread.scan()]
             assert found == [(id, line.text) for id, line in held.items() if line.root == root]
-            assert (await thread.info()).replies == len(found) == replies
+            assert len(found) == replies
+            if like != "ably":  # raw history cannot be asked for a message that is not loaded
+                assert (await thread.info()).replies == replies
 
     assert held == went_in
     assert by_user(held) == by_user(went_in)

@@ -266,6 +266,7 @@ async def test_a_thousand_members(clock: VirtualClock) -> None:
         assert [one.change for one in told] == ["enter"] * 1000 + ["leave"] * 1000
 
 
+@pytest.mark.long
 async def test_who_came_and_went_on_a_busy_channel(clock: VirtualClock) -> None:
     """22 days of IRC over one connection: thousands of users, who are all there again after a reconnect."""
     stage = Stage(clock)

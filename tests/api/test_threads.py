@@ -392,6 +392,8 @@ async def test_what_is_not_loaded_is_counted_at_least(plain: Stage) -> None:
             _ = thread.receipts.watch()
             await asyncio.sleep(5)
             assert (thread.receipts.unread.messages, thread.receipts.unread.exact) == (50, False)
+            await thread.timeline.jump("first_unread")  # the oldest of which it is known
+            assert texts(thread)[0] == "r10"
             await thread.timeline.load_older()
             assert (thread.receipts.unread.messages, thread.receipts.unread.exact) == (60, True)
 

@@ -65,7 +65,10 @@ async def test_nothing_is_lost_doubled_or_shuffled(faults: str, clock: VirtualCl
     assert left_in(folder) == []
 
 
-@pytest.mark.parametrize("faults", ["none", "mild", "wild"])
+@pytest.mark.parametrize(
+    "faults",
+    [pytest.param("none", marks=pytest.mark.long), "mild", pytest.param("wild", marks=pytest.mark.long)],
+)
 async def test_a_log_of_the_apps_own_takes_everything_once(
     faults: str, clock: VirtualClock, tmp_path_factory: pytest.TempPathFactory, folder: Path
 ) -> None:

@@ -163,6 +163,7 @@ def test_an_emptied_window_takes_what_is_loaded_next_up_to_its_bound() -> None:
 # -- memory
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_plain_messages_take_less_than_80_megabytes() -> None:
     """800 bytes for each of 20,000 real messages, as measured by the allocator (I10)."""
     corpus = Path(__file__).parents[1] / "data" / "ubuntu-irc.jsonl.gz"

@@ -203,7 +203,10 @@ async def test_load_older_fills_the_hole(stage: Stage) -> None:
         assert not view.has_older
 
 
-@pytest.mark.parametrize("count", [CAP, CAP + 1, CAP + PAGE, 2 * CAP - 1])
+@pytest.mark.parametrize(
+    "count",
+    [CAP, CAP + 1, *(pytest.param(most, marks=pytest.mark.long) for most in (CAP + PAGE, 2 * CAP - 1))],
+)
 async def test_what_the_newest_page_reaches_is_no_hole(stage: Stage, count: int) -> None:
     """Where the newest 1,000 join on to what was read forward nothing is skipped, and all is told (D19)."""
     async with stage.chat("ada") as ada:

@@ -317,7 +317,9 @@ async def test_an_apps_own_event_passes_by(stage: Stage) -> None:
 # -- a full inbox ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("like", NUMBERED)
+@pytest.mark.parametrize(
+    "like", ["memory", *(pytest.param(like, marks=pytest.mark.long) for like in ("supabase", "ably"))]
+)
 async def test_what_a_full_inbox_drops_is_read_from_the_log(clock: VirtualClock, like: Like) -> None:
     """Frames that wait are bounded; beyond that the log is read, and nothing is missing (D19, I10)."""
     stage = Stage(clock, like=like)

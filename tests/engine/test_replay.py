@@ -48,7 +48,9 @@ def numbers(start: int, stop: int) -> list[str]:
 # -- places ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("like", NUMBERED)
+@pytest.mark.parametrize(
+    "like", ["memory", *(pytest.param(like, marks=pytest.mark.long) for like in ("supabase", "ably"))]
+)
 async def test_from_the_start_all_that_is_kept_comes_then_what_is_new(
     clock: VirtualClock, like: Like
 ) -> None:

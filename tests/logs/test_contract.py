@@ -82,6 +82,7 @@ class TestRemote(WholeContract):
         return behind_a_network(clock)
 
 
+@pytest.mark.long  # much the same as memory, by another profile
 class TestSupabaseLike(AppendContract, RightsContract, RegistersContract, CapabilitiesContract):
     @pytest.fixture
     def kit(self, clock: VirtualClock) -> Kit:

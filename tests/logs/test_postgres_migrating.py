@@ -43,6 +43,7 @@ def test_migrating_again_changes_nothing(empty: str) -> None:
     assert ask(empty, "SELECT log_id FROM chatkit.header") == log_id
 
 
+@pytest.mark.long
 def test_four_processes_migrate_at_once(empty: str) -> None:
     """One does the work; the others wait and find it done."""
     code = f"from chatkit.logs.postgres import migrate; print(len(migrate({empty!r})))"

@@ -57,7 +57,12 @@ async def fill(log: PostgresLog) -> None:
 
 
 @pytest.mark.parametrize(
-    "likely", [0, 10_000, 1_000_000], ids=["index first", "index second", "never the index"]
+    "likely",
+    [
+        pytest.param(0, id="index first"),
+        pytest.param(10_000, id="index second", marks=pytest.mark.long),
+        pytest.param(1_000_000, id="never the index", marks=pytest.mark.long),
+    ],
 )
 async def test_every_way_finds_the_same(filled: str, likely: int) -> None:
     """Each hit once and in order, page by page, however a search is narrowed."""

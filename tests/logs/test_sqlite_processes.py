@@ -143,6 +143,7 @@ async def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, after:
     assert [ack.outcome for ack in answers] == ["duplicate"] * len(mine) + ["new"]
 
 
+@pytest.mark.long
 async def test_a_new_file_is_made_by_one_of_many(tmp_path: Path) -> None:
     """Processes that come first at once agree on one log."""
     body = """

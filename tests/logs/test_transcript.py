@@ -60,6 +60,7 @@ async def entries(log: Log, channel: str = "ubuntu") -> list[dict[str, Any]]:
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
 
+@pytest.mark.long
 @KINDS
 async def test_real_conversations_come_out_as_they_went_in(
     kind: str, clock: VirtualClock, tmp_path: Path

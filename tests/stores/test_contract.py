@@ -52,6 +52,7 @@ class TestPower(
         return kit_of(str(tmp_path / "ada.db"), clock, durability="power")
 
 
+@pytest.mark.long  # the same again, less surely on the disk
 @pytest.mark.realtime
 class TestProcess(
     OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
@@ -70,6 +71,7 @@ class TestDirectory(
         return kit_of(f"{tmp_path}/outbox/", clock)
 
 
+@pytest.mark.long  # the same again without threads
 class TestInlineDirectory(
     OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
 ):

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,6 +161,7 @@ def settled_down(told: dict[str, Any]) -> dict[str, Any]:
     return told | {"rows": rows, "lanes": None}
 
 
+@pytest.mark.long
 @given(st.lists(CALLS, max_size=12), FAILURES)
 async def test_a_failure_at_any_statement_neither_loses_nor_invents(
     calls: list[Call], failure: Failure

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from chatkit.core.continuity import Continuity, Verdict
 from chatkit.core.fact import Fact
 from chatkit.core.hints import Hints
-from chatkit.engine.progress import Hole
 from chatkit.engine.reading import Passing, Refused, believe
-from chatkit.model.cursor import Cursor
-from chatkit.model.order import OrderKey
 from chatkit.ports import Foreign, Received, Shed
 
 if TYPE_CHECKING:
@@ -116,15 +113,6 @@ class Receiver:
     def log_id(self) -> str | None:
         """The log that the mark is of, as far as known."""
         return self._progress.log_id
-
-    @property
-    def holes(self) -> tuple[Hole, ...]:
-        """Ranges that were skipped."""
-        return self._progress.holes
-
-    def cursor(self, key: OrderKey | None) -> Cursor | None:
-        """Return the cursor of a place in this channel, where there is a log to come back to."""
-        return self._progress.cursor(key)
 
     # -- called by others, synchronously ----------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chatkit.engine.system import logger
 from chatkit.model.events import (
     CustomEvent,
+    DirectOpened,
     Event,
     MessageEvent,
     MessageUpdated,
@@ -134,7 +135,7 @@ def _author(event: Event) -> str | None:
             return event.sender.user
         case PresenceChanged():
             return event.member.user
-        case ReactionChanged() | ReceiptAdvanced():
+        case ReactionChanged() | ReceiptAdvanced() | DirectOpened():
             return event.user
         case _:
             return None
