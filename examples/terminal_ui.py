@@ -81,6 +81,10 @@ class ChatApp(App[None]):
             if delivery.message_id == event.item.name:
                 await delivery.retry()
 
+    async def action_quit(self) -> None:
+        self.workers.cancel_all()  # they would draw on what is no longer there
+        await super().action_quit()
+
     async def on_unmount(self) -> None:
         self.workers.cancel_all()  # they would use a chat that is closed
         await self.chat.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
@@ -315,7 +315,10 @@ class Chat(Source):
 
     def outgoing(self, given: Draft) -> AbstractAsyncContextManager[Draft]:
         """Run middleware over a draft of this user, for the length of queueing it."""
-        return drafted(self._shared.middleware, replace(given, user=self._user.id))
+        middleware = self._shared.middleware
+        if not middleware:  # as for most
+            return nullcontext(given)
+        return drafted(middleware, replace(given, user=self._user.id))
 
     async def queue(self, wish: Wish, *, about: Message | None = None) -> Delivery:
         """Keep a wish and show it; a cancelled caller's is withdrawn if it was never attempted (D14).

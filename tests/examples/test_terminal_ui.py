@@ -68,6 +68,7 @@ async def running() -> AsyncGenerator[Screen]:
     app: App[None] = runpy.run_path(str(PROGRAM))["ChatApp"]()
     async with app.run_test() as pilot:
         yield Screen(app, pilot)
+        await app.action_quit()  # as Ctrl-Q does
 
 
 async def test_two_people_talk() -> None:

@@ -113,7 +113,7 @@ def _plain(fold: MessageFold, created: Envelope, channel: str, viewer: str, repl
         voucher.attested,
         MappingProxyType(created.meta) if created.meta else EMPTY,
         fold.flags,
-        created.root,
+        created.root if created.thread else None,
     )
 
 

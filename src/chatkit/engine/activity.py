@@ -37,8 +37,7 @@ class Activity:
 
     def touch(self) -> None:
         """The app asked something of the client."""
-        back = self.idle
-        self._at = self._clock.monotonic()
-        if back:
+        before, self._at = self._at, self._clock.monotonic()
+        if self._at >= before + IDLE:
             for told in self.on_back:
                 told()
