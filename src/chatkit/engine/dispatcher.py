@@ -99,7 +99,7 @@ class Dispatcher:
 
     def tell_fact(self, channel: str, told: Told) -> None:
         """Hand on a durable fact to readers that do not have it from the log; a hidden one has its place."""
-        if told.event is not None and self._screen.active:
+        if self._screen.moderators and told.event is not None and self._screen.active:
             told = told._replace(event=self._screen.event(told.event))
         for reader in self.readers(channel):
             reader.offer_fact(channel, told)

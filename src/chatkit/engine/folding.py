@@ -78,7 +78,8 @@ class Folder:
             self._note(applied)
             if not known:
                 self._teller.take(applied, fact, before, wanted=not quiet)
-        self._threads.fold(fact)
+        if self._threads.feeds:
+            self._threads.fold(fact)
 
     def show(self, fact: Fact) -> None:
         """Show a fact that will come again, to be told then; a change of what is not loaded waits, too."""
@@ -127,9 +128,9 @@ class Folder:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
             self._counters[applied.outcome] += 1
         self._keeper.touch(applied.fact.ident if applied.outcome == "created" else applied.target)
-        root = applied.fact.envelope.root
-        if root is not None:
-            self._keeper.touch(root)  # its replies are counted there
+        thread = applied.fact.envelope.thread
+        if thread is not None:
+            self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there
 
     def _remember(self, ident: Ident) -> bool:
         """Note that an envelope was folded; returns whether it was before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chatkit.engine.system import logger
 from chatkit.model.events import (
@@ -36,14 +36,14 @@ class Screen:
     """
 
     def __init__(self, moderators: Sequence[Moderator], viewer: str) -> None:
-        self._moderators = moderators
+        self.moderators: Final = moderators
         self._viewer = viewer
         self._broken: set[int] = set()
 
     @property
     def active(self) -> bool:
         """Whether anything is hidden or silent now."""
-        return bool(self._moderators) and self._any(lambda moderator: moderator.active)
+        return bool(self.moderators) and self._any(lambda moderator: moderator.active)
 
     def hides(self, user: str) -> bool:
         """Whether nothing of a user is to be shown or told."""
@@ -111,7 +111,7 @@ class Screen:
         return self._any(lambda moderator: moderator.silences(channel, user, mentioned=mentioned))
 
     def _any(self, ask: Callable[[Moderator], bool]) -> bool:
-        for moderator in self._moderators:
+        for moderator in self.moderators:
             try:
                 if ask(moderator):
                     return True

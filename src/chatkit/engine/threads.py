@@ -43,11 +43,12 @@ class Threads:
         self._parts = parts
         self._keep = keep
         self._reach = reach
-        self._feeds: dict[Ident, ThreadFeed] = {}
+        self.feeds: dict[Ident, ThreadFeed] = {}
+        """Those that are open."""
 
     def open(self, root: Ident, holder: object) -> ThreadFeed:
         """Return the thread of a message; it stays as long as the holder is there."""
-        feed = self._feeds.get(root)
+        feed = self.feeds.get(root)
         if feed is None:
             self._tidy()
             context, whole = self._parts.context, self._host.timeline
@@ -56,7 +57,7 @@ class Threads:
             )
             screen = self._parts.presenter.screen.message
             view = ViewFeed(timeline, self._parts.overlay, thread=root, screen=screen)
-            feed = self._feeds[root] = ThreadFeed(
+            feed = self.feeds[root] = ThreadFeed(
                 self._host,
                 replace(self._parts, timeline=timeline, view=view, thread=root),
                 root,
@@ -67,21 +68,21 @@ class Threads:
 
     def all(self) -> tuple[ThreadFeed, ...]:
         """Return those that are open."""
-        return tuple(self._feeds.values())
+        return tuple(self.feeds.values())
 
     @property
     def dirty(self) -> bool:
         """Whether a view of one may look different."""
-        return any(feed.timeline.dirty for feed in self._feeds.values())
+        return any(feed.timeline.dirty for feed in self.feeds.values())
 
     def fold(self, fact: Fact) -> None:
         """Fold in a fact that the channel folded just now."""
-        for feed in self._feeds.values():
+        for feed in self.feeds.values():
             feed.fold(fact)
 
     def hear(self, passing: Passing) -> None:
         """Hand on what passes by in a thread, if somebody looks at it."""
-        feed = self._feeds.get(passing.envelope.root) if passing.envelope.root else None
+        feed = self.feeds.get(passing.envelope.root) if passing.envelope.root else None
         if feed is not None:
             feed.hear(passing)
 
@@ -97,7 +98,7 @@ class Threads:
 
     def skipped(self) -> None:
         """The channel skipped a range, or its log is another one."""
-        for feed in self._feeds.values():
+        for feed in self.feeds.values():
             feed.lost()
 
     def look(self) -> None:
@@ -117,21 +118,21 @@ class Threads:
 
     def connected(self) -> None:
         """There is a connection again."""
-        for feed in self._feeds.values():
+        for feed in self.feeds.values():
             feed.marks.connected()
 
     def wait(self, now: float) -> float | None:
         """Return the seconds until `expire` has something to do, or `None`."""
-        waits = (feed.typing.wait(now) for feed in self._feeds.values())
+        waits = (feed.typing.wait(now) for feed in self.feeds.values())
         return min((wait for wait in waits if wait is not None), default=None)
 
     def expire(self, now: float) -> None:
         """Forget who typed in them and was not heard of any more."""
-        for feed in self._feeds.values():
+        for feed in self.feeds.values():
             feed.typing.look(now)
 
     def _tidy(self) -> None:
-        idle = [root for root, feed in self._feeds.items() if not feed.holders]
+        idle = [root for root, feed in self.feeds.items() if not feed.holders]
         for root in idle[: max(0, len(idle) - IDLE + 1)]:
-            if self._feeds[root].retire():
-                del self._feeds[root]
+            if self.feeds[root].retire():
+                del self.feeds[root]
