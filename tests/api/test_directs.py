@@ -18,6 +18,7 @@ from chatkit.model.directs import INVITATION
 from chatkit.model.envelope import Envelope
 from chatkit.model.names import personal
 from chatkit.model.registers import Register
+from chatkit.moderation import Blocks
 from chatkit.ports import Ack, Moved, Present, Roster
 from chatkit.testing.clock import settle
 from chatkit.testing.death import kill
@@ -592,3 +593,19 @@ async def test_a_third_is_not_present(stage: Directs) -> None:
         await settle()
         assert set(channel.presence.members) == {"bob"}
         assert counters(ada)["foreign:not_a_member"] == 2
+
+
+async def test_an_invitation_of_somebody_blocked_is_not_told(stage: Directs) -> None:
+    """Nothing of whom a moderator hides is; what comes of others is."""
+    async with (
+        stage.chat("ada", directs=True) as ada,
+        stage.chat("bob") as bob,
+        stage.chat("mallory") as mallory,
+    ):
+        ada.use(Blocks(["mallory"]))
+        opened = ada.events(DirectOpened)
+        await say(mallory, "ada", "psst")
+        await say(bob, "ada", "hello")
+        assert (await opened.next(timeout=10)).user == "bob"
+        with pytest.raises(chatkit.WaitTimeout):
+            await opened.next(timeout=10)

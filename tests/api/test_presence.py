@@ -382,6 +382,22 @@ async def test_a_backend_enters_for_others(stage: Stage) -> None:
         assert shown(bob)["ada"][0] == "offline"
 
 
+async def test_whom_a_backend_entered_is_there_again_after_a_reconnect(clock: VirtualClock) -> None:
+    """The wish of each user is renewed, not that of the client's own alone."""
+    stage = Stage(clock)
+    async with stage.chat("backend", config={"trusted": True}) as backend, stage.chat("bob") as bob:
+        await entered(bob)
+        await backend.as_user("ada").channel(C).presence.enter()
+        await asyncio.sleep(1)
+        stage.cut("backend")
+        await asyncio.sleep(90)
+        assert shown(bob)["ada"][0] == "offline"
+        stage.heal("backend")
+        backend.connection.retry_now()
+        await asyncio.sleep(20)
+        assert shown(bob)["ada"][0] == "online"
+
+
 async def test_hostile_words_change_nothing(clock: VirtualClock) -> None:
     """Of one who is not there, whom nobody vouches for, of an unknown kind, or too large; each is counted."""
     stage = Stage(clock, like="pusher")

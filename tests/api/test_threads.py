@@ -411,6 +411,9 @@ async def test_a_skipped_range_is_read_anew(plain: Stage, monkeypatch: Any) -> N
         await asyncio.sleep(2)
         plain.cut("bob")
         await asyncio.sleep(1)
+        for number in range(30):  # more than is read one by one
+            await ada.channel(C).send(f"a{number}")
+        await ada.outbox.flush(timeout=30)
         await say(ada.channel(C).thread(root), "early")
         await (await ada.channel(C).edit(reply, "edited")).wait(timeout=5)
         for number in range(60):
