@@ -14,7 +14,7 @@ from chatkit.model.message import Message
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.views import Page
 from chatkit.refs import MessageRef, Position, origin_of, place_of
-from chatkit.searching import search
+from chatkit.searching import pick, search
 from chatkit.source import Source
 from chatkit.timeline import as_own, read_message
 from chatkit.versions import read_versions
@@ -155,7 +155,8 @@ class Reading(Source):
         """Find the messages that hold all words of a text, newest first.
 
         A word is a run of letters and digits; case does not count. Without a connection, or where the
-        provider cannot search, it is what this device has cached, and the page is `provisional`.
+        provider cannot search, it is what this device has cached, and the page is `provisional`. Those of a
+        thread or topic are picked from the channel's hits: a page that has a `next` may hold few or none.
 
         Args:
             text: The words; without one nothing is found.
@@ -170,19 +171,29 @@ class Reading(Source):
             CursorInvalid: `after` is not of a search.
         """
         self._chat.check_use()
-        return await search(
-            self._engine_now(),
-            text,
-            viewer=self._chat.user.id,
-            channel=self._name,
-            sender=sender,
-            since=since,
-            until=until,
-            limit=limit,
-            after=after,
-        )
+
+        async def hits(mark: Cursor | None) -> Page[Message]:
+            return await search(
+                self._engine_now(),
+                text,
+                viewer=self._chat.user.id,
+                channel=self._name,
+                sender=sender,
+                since=since,
+                until=until,
+                limit=limit,
+                after=mark,
+            )
+
+        picks = self._picks
+        return await hits(after) if picks is None else await pick(hits, picks, after)
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    @property
+    def _picks(self) -> Callable[[Message], bool] | None:
+        """Say which of the channel's messages are of it; `None`: all."""
+        return None
 
     async def message_of(self, ident: Ident) -> Message:
         """Return a message by what names it; for the library itself."""

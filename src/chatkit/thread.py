@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from chatkit.conversation import Conversation
 from chatkit.engine.thread_pages import thread_page
 from chatkit.errors import CapabilityError, TransportError
-from chatkit.model.views import Page, ThreadInfo
-from chatkit.searching import pick
+from chatkit.model.views import ThreadInfo
 from chatkit.timeline import as_own
 
 if TYPE_CHECKING:
     from chatkit.channel import Channel
     from chatkit.client import Chat
     from chatkit.engine.channel import ChannelEngine
-    from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, Place
     from chatkit.places import Places
@@ -83,32 +81,14 @@ class Thread(Conversation):
             last=next((message for message in reversed(replies) if not message.deleted), None),
         )
 
-    async def search(
-        self,
-        text: str,
-        /,
-        *,
-        sender: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-        after: Cursor | None = None,
-    ) -> Page[Message]:
-        """Find the replies that hold all words of a text, newest first; arguments as for `channel.search`.
-
-        They are picked from the hits of the channel, so that a page that has a `next` may hold few or none.
-        """
-        whole = super().search
-        return await pick(
-            lambda mark: whole(text, sender=sender, since=since, until=until, limit=limit, after=mark),
-            lambda message: message.root == self._ident,
-            after,
-        )
-
     def __repr__(self) -> str:
         return f"Thread({self._name!r}, {self.root!r})"
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    @property
+    def _picks(self) -> Callable[[Message], bool]:
+        return lambda message: message.root == self._ident
 
     @property
     def _topic(self) -> str | None:

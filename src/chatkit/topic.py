@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from chatkit.conversation import Conversation
@@ -19,16 +18,13 @@ from chatkit.model.events import (
     MessageEvent,
     ReactionChanged,
 )
-from chatkit.searching import pick
 from chatkit.timeline import as_own
 
 if TYPE_CHECKING:
     from chatkit.channel import Channel
     from chatkit.client import Chat
-    from chatkit.model.cursor import Cursor
     from chatkit.model.message import Message
     from chatkit.model.order import Place
-    from chatkit.model.views import Page
     from chatkit.ports import Messages
 
 LONGEST: Final = 64
@@ -71,32 +67,14 @@ class Topic(Conversation):
         user = self._chat.user.id
         return tuple(as_own(message, user) for message in shown if message.topic == self._label)
 
-    async def search(
-        self,
-        text: str,
-        /,
-        *,
-        sender: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-        after: Cursor | None = None,
-    ) -> Page[Message]:
-        """Find the messages of the topic that hold all words of a text; arguments as for `channel.search`.
-
-        They are picked from the hits of the channel, so that a page that has a `next` may hold few or none.
-        """
-        whole = super().search
-        return await pick(
-            lambda mark: whole(text, sender=sender, since=since, until=until, limit=limit, after=mark),
-            lambda message: message.topic == self._label,
-            after,
-        )
-
     def __repr__(self) -> str:
         return f"Topic({self._name!r}, {self._label!r})"
 
     # -- inside -----------------------------------------------------------------------------------------
+
+    @property
+    def _picks(self) -> Callable[[Message], bool]:
+        return lambda message: message.topic == self._label
 
     @property
     def _topic(self) -> str | None:
