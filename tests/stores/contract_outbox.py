@@ -204,6 +204,18 @@ class OutboxContract:
             await store.settle([two._replace(status="sent")])
             assert await store.prune(kit.clock.wall()) == 1
 
+    async def test_pruning_spares_the_batch_of_what_was_retried(self, kit: Kit) -> None:
+        """Sent again by hand while its batch was under way, it goes on in it, all members there (D7, D10)."""
+        async with kit.opened() as store:
+            await store.add([row(1), row(2)])
+            one, two = await send(store, "b1", (row(1), 1), (row(2), 2))
+            await store.settle([one._replace(status="failed"), two._replace(status="failed")])
+            await store.settle([two._replace(status="queued")])
+            kit.clock.advance(10)
+
+            assert await store.prune(kit.clock.wall()) == 0
+            assert await ids(store) == ["entry-1", "entry-2"]
+
     async def test_a_row_that_was_retried_is_not_pruned(self, kit: Kit) -> None:
         """Its end is undone; a new end counts from then (D14)."""
         async with kit.opened() as store:

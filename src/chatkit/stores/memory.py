@@ -203,8 +203,11 @@ class MemoryStore:
     async def batches(self) -> Mapping[str, tuple[Ident, ...]]:
         """Return the members of each batch that has an unfinished row (D10)."""
         self._check()
-        unfinished = {row.batch_id for row in self._shelf.rows.values() if row.status in UNFINISHED}
-        return {batch_id: members for batch_id, members in self._batches.items() if batch_id in unfinished}
+        open_ = self._open_batches()
+        return {batch_id: members for batch_id, members in self._batches.items() if batch_id in open_}
+
+    def _open_batches(self) -> set[str | None]:
+        return {row.batch_id for row in self._shelf.rows.values() if row.status in UNFINISHED}
 
     async def adopt(self) -> Sequence[Row]:
         """Nothing: memory has no dead owners."""
@@ -214,19 +217,19 @@ class MemoryStore:
     async def prune(self, before: datetime, /) -> int:
         """Forget ended rows and ids older than `before` (D14, D20)."""
         self._check()
-        in_doubt = set(await self.batches())
+        kept = self._open_batches() - {None}
         old = [
             entry_id
             for entry_id, ended in self._ended.items()
-            if ended < before and self._shelf.rows[entry_id].batch_id not in in_doubt
+            if ended < before and self._shelf.rows[entry_id].batch_id not in kept
         ]
         for entry_id in old:
             self._forget(entry_id)
         ids = 0
         for channel, seen in self._seen.items():
-            kept = {ident: at for ident, at in seen.items() if at >= before}
-            ids += len(seen) - len(kept)
-            self._seen[channel] = kept
+            newer = {ident: at for ident, at in seen.items() if at >= before}
+            ids += len(seen) - len(newer)
+            self._seen[channel] = newer
         return len(old) + ids
 
     # ------------------------------------------------------------------------------------------- timeline
