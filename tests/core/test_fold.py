@@ -52,7 +52,7 @@ def test_a_message_that_was_only_created_is_its_bytes_and_its_place() -> None:
     made = fold()
 
     assert (made.data, made.key, made.version, made.changed) == (HELLO.data, key(1), 1, key(1))
-    assert (made.deleted, made.edit, made.reactions(), made.untold) == (False, None, {}, None)
+    assert (made.deleted, made.edit, made.reactions(), made.plain) == (False, None, {}, True)
     assert (made.replies, made.last_reply, made.flags) == (0, None, frozenset())
 
 

@@ -89,6 +89,38 @@ def test_a_newer_raw_page_overrules_an_older_one() -> None:
     assert message.flags == {"provisional"}
 
 
+def test_a_page_from_before_what_was_shown_is_provisional() -> None:
+    """A replica that lags brings an edit back that had left the window: the older text says so (I7, D22)."""
+    hello = create(1)
+    facts = [hello, change(2, "update", hello)]
+    room = timeline()
+    room.load(page(facts, 2), as_of=key(2))
+    room.unload()
+
+    room.load(page(facts, 1), as_of=key(1))
+    (stale,) = room
+    room.load(page(facts, 2), as_of=key(2))
+    (again,) = room
+
+    assert [stale.text, again.text] == ["text 1", "edit 2"]
+    assert [stale.flags, again.flags] == [{"provisional"}, frozenset()]
+
+
+def test_a_page_that_lags_less_does_not_end_the_doubt() -> None:
+    """Only one that holds what was forgotten does (I7, D22)."""
+    hello = create(1)
+    facts = [hello, create(2), create(3), change(4, "update", hello)]
+    room = timeline(*facts)
+    room.unload()
+
+    flags = []
+    for as_of in (2, 3, 4):
+        room.load(page(facts, as_of, [hello.ident]), as_of=key(as_of))
+        flags.append([message.flags for message in room])
+
+    assert flags == [[{"provisional"}], [{"provisional"}], [frozenset()]]
+
+
 def test_a_page_marked_provisional_is_shown_so_until_another_tells_its_messages() -> None:
     """A page not contiguous with the head may miss later changes (D24)."""
     hello = create(1)

@@ -132,11 +132,6 @@ class MessageFold:
         return max(self.key, (self._more and self._more.changed) or self.key)
 
     @property
-    def untold(self) -> OrderKey | None:
-        """Place of the newest change that no log has told yet."""
-        return self._more.changes.last if self._more else None
-
-    @property
     def replies(self) -> int:
         """Replies in its thread that a log counted."""
         return self._more.replies if self._more else 0

@@ -249,3 +249,4 @@ class Timeline(Kept):
         if merged and fold.ident in self._lacking:
             self._lacking.discard(fold.ident)
             self._doubt(fold, as_of, self._held.mark)
+            self._doubt(fold, as_of, self._forgotten)

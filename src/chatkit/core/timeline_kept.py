@@ -54,7 +54,8 @@ class Kept:
         self._former: set[Ident] = set()
         self._lacking: set[Ident] = set()
         self._forgotten: OrderKey | None = None
-        """The newest change, beyond a log's word, of a message that left the window."""
+        """The newest change of a message that left the window: a page from before it is older than what was
+        shown."""
         self._vouchers: dict[Voucher, Voucher] = {}
         self._voucher_last: Voucher | None = None
         self._users: dict[str, str] = {}
@@ -145,14 +146,15 @@ class Kept:
 
     def _left(self, fold: MessageFold) -> None:
         """Take note that a message is not in the window, or not any more."""
+        former = False
         if self._former or self._lacking or not self.dirty.all:
             ident = fold.ident
             self.dirty.add(ident)
+            former = ident in self._former  # its places mean nothing beside those of the present log
             self._former.discard(ident)
             self._lacking.discard(ident)
-        untold = None if fold.plain else fold.untold
-        if untold is not None:
-            self._forgotten = max(untold, self._forgotten or untold)
+        if not (fold.plain or former):
+            self._forgotten = max(fold.changed, self._forgotten or fold.changed)
 
     def _doubt(self, fold: MessageFold, known: OrderKey | None, dropped: OrderKey | None) -> None:
         """Flag a message if changes were dropped that are newer than what is known of it (D22)."""
