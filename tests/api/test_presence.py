@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chatkit
+from chatkit.core.roster import GONE
 from chatkit.engine.activity import IDLE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register
@@ -264,6 +265,24 @@ async def test_a_thousand_members(clock: VirtualClock) -> None:
             stage.hub.inject(C, Moved(C, "leave", one))
         told = [await events.next(timeout=1) for _ in range(2000)]
         assert [one.change for one in told] == ["enter"] * 1000 + ["leave"] * 1000
+
+
+async def test_of_very_many_who_go_at_once_each_is_told(clock: VirtualClock) -> None:
+    """Of whom less is remembered than went (I10): readers of events keep no ghosts."""
+    stage = Stage(clock)
+    many = tuple(Present(f"u{n}", f"c{n}", {}) for n in range(GONE + 5))
+    async with stage.chat("ada") as ada:
+        events = ada.channel(C).events(chatkit.PresenceChanged, buffer=5_000)
+        await ada.channel(C).attach(timeout=10)
+        stage.hub.inject(C, Roster(C, ()))
+        stage.hub.inject(C, Roster(C, many))
+        stage.hub.inject(C, Roster(C, ()))
+
+        told = await taken(events)
+
+        left = {event.member.user for event in told if event.change == "leave"}
+        assert left == {one.user for one in many}
+        assert all(event.member.status == "offline" for event in told if event.change == "leave")
 
 
 @pytest.mark.long

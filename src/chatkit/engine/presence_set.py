@@ -143,6 +143,8 @@ class PresenceSet:
         self._context.counters["presence_left_out"] += self._roster.left_out - left_out
         for user, old in before.items():
             new = self._roster.member(user)
+            if new is None and old is not None:  # of very many who went at once some are forgotten at once
+                new = Member(user=user, status="offline", last_seen=old.last_seen)
             change = _change(old, new)
             if new is not None and change is not None and not quiet:
                 self._tell(new, change)
