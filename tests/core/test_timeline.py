@@ -189,6 +189,28 @@ def test_a_copy_that_belongs_below_the_window_takes_its_message_out_of_it() -> N
     assert [message.serial for message in room] == [key(3).serial]
 
 
+def test_a_repeat_of_a_deleted_message_leaves_it_at_the_end_of_the_window() -> None:
+    """That it still has the text which ours has lost makes it no other copy (I2, D26)."""
+    facts = [create(serial) for serial in range(1, 5)]
+    room = timeline(*facts, change(5, "delete", facts[1]), keep=3)
+    before = state(room)
+
+    (applied,) = room.apply(facts[1])
+
+    assert (applied.outcome, applied.kept, room.window.has_older) == ("duplicate", True, True)
+    assert state(room) == before
+
+
+def test_another_copy_at_the_same_place_leaves_it_at_the_end_of_the_window() -> None:
+    """Which of the two stands is another question than where (D1)."""
+    first = create(2, text="b", meta={"of": "z"})
+    room = timeline(create(1), first, create(3), keep=2)
+
+    room.apply(create(2, text="a", meta={"of": "y"}))
+
+    assert [message.meta for message in room] == [{"of": "y"}, {}]
+
+
 def test_the_same_id_from_two_users_is_two_messages() -> None:
     """Nobody swallows a message by repeating its id (D1)."""
     room = timeline(create(1, "ada", number=7), create(2, "bob", number=7))

@@ -209,7 +209,10 @@ class MessageFold:
         mine, theirs = (-self.strength, self.key), (-STRENGTH[fact.attested], fact.key)
         if mine != theirs:
             return theirs < mine
-        return fact.data != self.data and preference(fact.data) < preference(self.data)
+        # The same copy with the text that a delete took from ours is no other one.
+        if self.data in {fact.data, erased(fact.data)}:
+            return False
+        return preference(fact.data) < preference(self.data)
 
     def yield_to(self, fact: Fact, voucher: Voucher) -> None:
         """Take another copy of its creation for the true one."""

@@ -174,9 +174,10 @@ class Timeline(Kept):
         """Fold in another copy of a creation (D1)."""
         outcome: Outcome = "conflict" if fold.conflicts(fact) else "duplicate"
         if fold.yields_to(fact):
+            stays = fact.key == fold.key
             self.window.remove(fold)
             fold.yield_to(fact, voucher)
-            if self.window.covers(fact.key):
+            if stays or self.window.covers(fact.key):
                 self.window.add(fold)
             else:
                 self._left(fold)
