@@ -79,6 +79,9 @@ class Provider:
         """All else is the log's."""
         return getattr(self.log, name)
 
+    void: set[Ident] = field(default_factory=set[Ident])
+    """What was refused for good: a copy that is under way still is refused as well."""
+
     async def append(self, channel: str, entries: Sequence[Outgoing], /) -> Appended:
         """Make one attempt."""
         lane = (channel, entries[0].ident.user, entries[0].device)
@@ -100,6 +103,10 @@ class Provider:
         refusals = {
             out.ident: ack for out, ack in zip(entries, _refusals(answer, entries), strict=True) if ack
         }
+        if answer == "refused":  # a log looks ids up first, and remembers what it refused (D9)
+            there = self.log.core.find(channel, [out.ident for out in entries]).items
+            refusals = {ident: ack for ident, ack in refusals.items() if ident not in there}
+            self.void |= refusals.keys()
         self._doubt(entries)  # until the answer is there, and for ever if it never comes
         appended = await self.log.append(channel, [out for out in entries if out.ident not in refusals])
         await asyncio.sleep(0.02)
@@ -136,7 +143,7 @@ class Provider:
         """What was under way arrives after all; nobody waits for the answer any more (D9)."""
         late, self.late = self.late, []
         for channel, entries in late:
-            await self.log.append(channel, entries)
+            await self.log.append(channel, [out for out in entries if out.ident not in self.void])
 
 
 def _refusals(answer: str, entries: Sequence[Outgoing]) -> list[Ack | None]:
