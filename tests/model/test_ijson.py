@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 import tracemalloc
 from contextlib import suppress
 from enum import IntEnum, StrEnum
@@ -159,6 +160,15 @@ def test_32_levels_are_the_limit(before: str, after: str, levels: int, *, accept
     else:
         assert refusal(ijson.loads, data, limit=PLENTY) == "envelope: is nested deeper than 32 levels"
         assert refusal(ijson.dumps, {"a": inner}).endswith(": is nested deeper than 32 levels")
+
+
+def test_a_string_without_an_end_takes_no_longer_than_another() -> None:
+    """Its levels are counted in one pass: else 64 kB of a stranger's would hold a client up for half a minute."""
+    data = b'{"a":"' + b"[]" * 33 + b'\\"' * 32_000
+    began = time.process_time()
+
+    assert refusal(ijson.loads, data, limit=PLENTY).startswith("envelope: is not JSON")
+    assert time.process_time() - began < 1
 
 
 def test_the_path_of_a_value_counts_as_levels() -> None:

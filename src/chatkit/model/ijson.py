@@ -247,7 +247,8 @@ _MARKING = json.JSONDecoder(
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 _SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])").search
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL).finditer
+# A string without an end is one token too: tried again from each of its quotes it would take quadratic time.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL).finditer
 _OPENS, _CLOSES = 1, 2  # groups of the above
 
 
