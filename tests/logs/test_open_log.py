@@ -36,6 +36,7 @@ def named(url: str) -> Log:
         ("sqlite:///", "names no file"),
         ("sqlite:///logs/", "names no file"),
         ("sqlite:///a%00b", "names no file"),
+        ("sqlite:///\ud800", "names no file"),
         ("sqlite:///:memory:", "in memory"),
         (f"https://{SECRET}@relay.example", "comes with the relay"),
         (f"mysql://user:{SECRET}@host/app", "no log for mysql://"),

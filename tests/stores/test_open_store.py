@@ -87,6 +87,10 @@ async def test_memory_can_be_abandoned_like_a_file() -> None:
         "file:ada.db?mode=ro&cache=shared",
         "file:ada.db?vfs=other",
         "file:" + "//elsewhere/ada.db",
+        "file:" + "//[elsewhere/ada.db",
+        "file:" + "//else\u2100where/ada.db",
+        "\ud800.db",
+        "file:\ud800.db",
     ],
 )
 def test_what_is_no_path_is_refused(spec: str) -> None:

@@ -79,13 +79,14 @@ def _sqlite(
     rest: str, *, clock: Clock, random: RandomSource, durability: Durability, inline: bool
 ) -> SqliteLog:
     from chatkit.logs.sqlite.log import SqliteLog
+    from chatkit.sqlite.files import can_be
 
     if not rest.startswith("/"):
         raise ConfigError("log: sqlite:// names no host", hint="Write three slashes: sqlite:///shop.db.")
     if "?" in rest or "#" in rest:
         raise ConfigError("log: sqlite:// takes no options", hint="Write ? and # of a name as %3F and %23.")
     path = unquote(rest[1:])
-    if not path or "\0" in path or path.endswith("/"):
+    if not can_be(path) or path.endswith("/"):
         raise ConfigError("log: sqlite:// names no file", hint="Name one, as in sqlite:///shop.db.")
     if path == ":memory:":
         raise ConfigError(

@@ -28,3 +28,11 @@ def sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def can_be(path: str) -> bool:
+    """Say whether the system could have a file of this name: not empty, no NUL, no lone surrogate."""
+    try:
+        return bool(path) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chatkit.errors import ConfigError, StoreError
 from chatkit.sqlite.connection import Mode
-from chatkit.sqlite.files import make_directory
+from chatkit.sqlite.files import can_be, make_directory
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
@@ -27,21 +27,21 @@ class Location:
         """Read a path, or `file:PATH[?mode=ro|rw|rwc]`.
 
         Raises:
-            ConfigError: An empty path, a host, or an option other than `mode`.
+            ConfigError: No path, a host, or an option other than `mode`.
         """
         spec = os.fspath(text)
         if not spec.startswith("file:"):
             return cls(resolved(spec))
         from urllib.request import url2pathname
 
-        parts = urlsplit(spec)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        try:
+            parts = urlsplit(spec)
+            options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        except ValueError:  # a host with a bracket, more options than anybody means
+            raise _other_uri() from None
         mode = options.pop("mode", "rwc")
         if options or mode not in get_args(Mode) or parts.netloc not in {"", "localhost"}:
-            raise ConfigError(
-                "store: a file: URI names a local file and takes no option but mode=ro, rw or rwc",
-                hint='For a store that is not kept say store=":memory:".',
-            )
+            raise _other_uri()
         return cls(resolved(url2pathname(parts.path)), mode)  # type: ignore[arg-type]  # one of them, as just seen
 
     @property
@@ -77,8 +77,15 @@ def resolved(path: str) -> str:
     """Return the absolute path, without symbolic links.
 
     Raises:
-        ConfigError: It is empty or holds a NUL.
+        ConfigError: It is empty, or no file could have this name.
     """
-    if not path or "\0" in path:
+    if not can_be(path):
         raise ConfigError("store: not a path", hint='Name a file, as in store="ada.db".')
     return os.path.realpath(path)
+
+
+def _other_uri() -> ConfigError:
+    return ConfigError(
+        "store: a file: URI names a local file and takes no option but mode=ro, rw or rwc",
+        hint='For a store that is not kept say store=":memory:".',
+    )
