@@ -136,9 +136,9 @@ class HandlerRunner:
         """Go on though cancelled: the app, which sees this task as its handler's, may cancel that alone.
 
         Raises:
-            CancelledError: The client is closing.
+            CancelledError: The client is closing, or the program ends without having closed it.
         """
-        if self._engine.context.tasks.closing:
+        if self._engine.context.tasks.closing or _is_ending():
             raise  # noqa: PLE0704  # called where it is handled
         task = asyncio.current_task()
         while task is not None and task.uncancel():
@@ -146,6 +146,11 @@ class HandlerRunner:
 
     def _report(self, event: Event, error: BaseException) -> None:
         self._engine.presenter.report(HandlerError(event=event, handler=name_of(self._handler), error=error))
+
+
+def _is_ending() -> bool:
+    """Whether all tasks of the loop are cancelled: so `asyncio.run` ends, and waits for each of them."""
+    return all(task.cancelling() for task in asyncio.all_tasks())
 
 
 class _Watched:

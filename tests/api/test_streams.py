@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ import pytest
 import chatkit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.kit import Stage
 
 
@@ -490,3 +494,36 @@ async def test_the_outbox_can_be_watched(stage: Stage) -> None:
         report = await ada.outbox.flush(timeout=1)
         assert (report.sent, report.queued, report.durable) == (0, 1, False)
         assert report.reason is not None
+
+
+def test_a_program_that_breaks_off_shows_why(tmp_path: Path) -> None:
+    """A client with handlers that nobody closed does not hold `asyncio.run` up at the end (I12)."""
+    program = tmp_path / "program.py"
+    program.write_text(BREAKS_OFF, encoding="utf-8")
+
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert "RuntimeError: the app's own" in ended.stderr
+
+
+BREAKS_OFF = """
+import asyncio
+import chatkit
+
+async def main():
+    chat = await chatkit.connect("memory://breaks-off", user="ada")
+
+    @chat.on(chatkit.MessageCreated)
+    async def idle(event): ...
+
+    @chat.on(chatkit.MessageCreated)
+    async def busy(event):
+        await asyncio.sleep(3600)
+
+    await (await chat.channel("support").send("Hello")).wait("sent")
+    await asyncio.sleep(0.1)
+    raise RuntimeError("the app's own")
+
+asyncio.run(main())
+"""
