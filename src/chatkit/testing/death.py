@@ -50,11 +50,15 @@ async def kill(chat: Chat, *own: asyncio.Task[Any]) -> None:
     context = chat.engine.context
     assert isinstance(context.store, Mortal)
     dying, context.tasks = context.tasks, _Void(lambda _name, _error: None)
+    context.tasks.closing = True  # what asks whether the client ends, as handlers do, asks here
     for task in own:
         task.cancel()
     context.store.abandon()
     await context.adapter.aclose()
     left = await dying.aclose(GRACE)
+    for link in chat.engine.links:
+        await link.aclose()  # its timers would keep the dead client for two minutes
+    left += await context.tasks.aclose(GRACE)
     if own:
         _, pending = await asyncio.wait(own, timeout=GRACE)
         left += tuple(task.get_name() for task in pending)
