@@ -1,0 +1,266 @@
+"""The soak: people chat over a bad network in real time, and every so often all rest and are measured."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock
+
+import chatkit
+from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
+from chatkit.cli.demo.distant import distant
+from chatkit.engine.system import SystemClock
+from chatkit.logs import open_log
+from tests.soak.measure import Sample, Standing, kinds, sample
+from tests.soak.people import CHANNELS, Person
+
+if TYPE_CHECKING:
+    from chatkit import Chat
+    from chatkit.ports import Log
+
+TIMEOUT: Final = 1.5
+"""Seconds after which a lost request is given up."""
+REST: Final = 60.0
+"""Seconds for everybody to come to rest: a half-open socket is noticed late."""
+QUIET: Final = 2.5
+"""Seconds of silence before a sample: timers of the last deeds have passed."""
+USERS: Final = ("ada", "bob", "cleo", "dan")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to happen."""
+
+    seconds: float
+    every: float
+    """Seconds between two samples."""
+    folder: Path
+    """Where stores and log lie."""
+    seed: int = 1
+    faults: Faults = MILD
+    plant: Callable[[Chat], object] | None = None
+    """Called with a client after each blow of chance: a test's own leak."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What happened."""
+
+    samples: list[Sample] = field(default_factory=list[Sample])
+    done: Counter[str] = field(default_factory=Counter[str])
+    left: list[str] = field(default_factory=list[str])
+    """What stands after all is closed; empty: nothing."""
+    broken: list[str] = field(default_factory=list[str])
+    """What else should not have happened: a defect in a client, a message lost or doubled."""
+    grown: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
+    """Types of objects by how many more there are at the end than after warming up, and how many are."""
+
+
+async def soak(plan: Plan, show: Callable[[Sample], None] = lambda _: None) -> Result:
+    """Let it happen, on a plain event loop."""
+    before = Standing.now()
+    result = Result()
+    town = Town(plan, result, show)
+    try:
+        await town.live()
+    finally:
+        await town.close()
+    del town
+    await asyncio.sleep(0.2)
+    gc.collect()
+    result.left += Standing.now().beyond(before)
+    result.left += [
+        f"a {name} object" for name, count in kinds().items() if name in LASTING for _ in range(count)
+    ]
+    result.left += [f"lock {path.name}" for path in sorted(plan.folder.glob("*.lock")) if not _is_free(path)]
+    return result
+
+
+LASTING: Final = frozenset(
+    {"chatkit.client.Chat", "chatkit.engine.engine.Engine", "tests.soak.people.Person"}
+)
+"""Types of which no object is to outlive a soak."""
+
+
+class Town:
+    """All of it.
+
+    Args:
+        plan: What is to happen.
+        result: Where it is noted.
+        show: Given each sample.
+    """
+
+    def __init__(self, plan: Plan, result: Result, show: Callable[[Sample], None]) -> None:
+        self._plan = plan
+        self._result = result
+        self._show = show
+        self._chance = Random(plan.seed)
+        clock = SystemClock()
+        self._hub = new_hub("soak", clock=clock, random=Random(plan.seed + 1), keep=1_000)
+        self._hub.network.set_timeout(TIMEOUT)
+        self._url = f"sqlite:///{plan.folder / 'log.db'}"
+        self._log = open_log(self._url, clock=clock, random=Random(plan.seed + 2))
+        self._gate = asyncio.Event()
+        self._people = [
+            Person(
+                user,
+                MemoryConfig(hub=self._hub),
+                # Half of them reach the log over the bad network, half open and close it with each life.
+                (lambda: self._url) if number % 2 else self._far(user),
+                plan.folder / f"{user}.db",
+                Random(plan.seed + 10 + number),
+                self._gate,
+            )
+            for number, user in enumerate(USERS)
+        ]
+        self._elder = self._people[0]
+        """Lives as long as the soak."""
+
+    def _far(self, user: str) -> Callable[[], Log]:
+        return lambda: distant(self._log, self._hub.network.link(user))
+
+    async def live(self) -> None:
+        """Chat, rest, be measured, until the time is over."""
+        began = monotonic()
+        for person in self._people:
+            await person.wake()
+        warm: Counter[str] = Counter()
+        while (now := monotonic() - began) < self._plan.seconds:
+            await self._stir(min(self._plan.every, self._plan.seconds - now))
+            await self._rest()
+            self._result.samples.append(sample(monotonic() - began, self._done().total()))
+            self._show(self._result.samples[-1])
+            if now <= self._plan.seconds / 3:
+                warm = kinds()
+        grown = kinds() - warm
+        self._result.grown = [(name, more, warm[name] + more) for name, more in grown.most_common(15)]
+        await self._compare()
+
+    async def close(self) -> None:
+        """Close all that is open."""
+        self._gate.clear()
+        self._hub.network.set_faults(NONE)
+        for person in self._people:
+            self._hub.network.heal(person.user)
+            await person.leave()
+        await self._log.aclose()
+        self._result.done = self._done()
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _done(self) -> Counter[str]:
+        return sum((person.done for person in self._people), Counter[str]())
+
+    async def _stir(self, seconds: float) -> None:
+        """Let everybody chat, and chance strike."""
+        network = self._hub.network
+        network.set_faults(self._plan.faults)
+        self._gate.set()
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.2 + 0.8 * self._chance.random()))
+            person = self._chance.choice(self._people)
+            ends = ("close", "kill") if person is not self._elder else ()
+            blow = self._chance.choice(("cut", "half-open", "kick", "ack", "wild", "retry", *ends))
+            await self._strike(person, blow)
+            self._result.done[blow] += 1
+            if self._plan.plant is not None and person.chat is not None:
+                self._plan.plant(person.chat)
+
+    async def _strike(self, person: Person, blow: str) -> None:
+        network = self._hub.network
+        match blow:
+            case "cut" | "half-open":
+                network.cut(person.user, half_open=blow == "half-open")
+                await asyncio.sleep(0.3 * self._chance.random())
+                network.heal(person.user)
+            case "kick":
+                self._hub.kick(person.user)
+            case "ack":
+                network.lose_ack(person.user)
+            case "wild":
+                network.set_faults(WILD, person.user)
+            case "close":
+                self._look(person)
+                await person.leave()
+                await person.wake()
+            case "kill":
+                self._look(person)
+                await person.die()
+                await person.wake()
+            case _ if person.chat is not None:
+                person.chat.connection.retry_now()
+            case _:
+                pass
+
+    async def _rest(self) -> None:
+        """Stop chance, heal the network, and wait until all is sent and quiet.
+
+        All but the elder begin anew, so that each rest finds the others equally young: what grows over lives
+        shows in what they leave, what grows in a life in the elder.
+        """
+        self._gate.clear()
+        network = self._hub.network
+        network.set_faults(NONE)
+        for person in self._people:
+            network.heal(person.user)
+            if person.chat is not None:
+                person.chat.connection.retry_now()
+        for person in self._people:
+            await person.idle.wait()
+            await person.settle(REST)
+            self._look(person)
+            if person is not self._elder:
+                await person.leave()
+                await person.wake()
+                await person.settle(REST)
+        await asyncio.sleep(QUIET)
+
+    def _look(self, person: Person) -> None:
+        """Note what broke in a client."""
+        if person.chat is not None:
+            defects = person.chat.health().checks["defects"]
+            self._result.broken += [f"{person.user}: a defect in {name}" for name in defects]
+
+    async def _compare(self) -> None:
+        """Hold the log beside what was asked for and accepted: nothing lost, nothing doubled."""
+        created: set[tuple[str, str]] = set()
+        count = 0
+        with suppress(chatkit.MessageNotFound):
+            for name in CHANNELS:
+                after = None
+                while True:
+                    page = await self._log.entries(name, after=after, limit=1_000)
+                    for entry in page.items:
+                        if b'"kind":"message.create"' in entry.data:
+                            count += 1
+                            created.add((entry.stamp.user, str(entry.data[:120])))
+                        after = entry.stamp.key
+                    if not page.more:
+                        break
+        done = self._done()
+        if not done["accepted"] <= count <= done["asked"]:
+            self._result.broken.append(
+                f"{done['accepted']} messages were accepted, of {done['asked']} asked for; the log has {count}"
+            )
+        if len(created) != count:
+            self._result.broken.append(f"{count - len(created)} messages are in the log twice")
+
+
+def _is_free(path: Path) -> bool:
+    lock = FileLock(path)
+    with suppress(TimeoutError):
+        lock.acquire(timeout=0)
+        lock.release()
+        return True
+    return False
