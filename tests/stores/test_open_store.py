@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatkit.errors import ConfigError, StateError
+from chatkit.errors import ConfigError, StateError, StoreError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register, merged
@@ -64,6 +64,15 @@ def test_a_store_is_taken_as_it_is() -> None:
     store = chosen(None)
 
     assert chosen(store) is store
+
+
+async def test_a_name_too_long_for_a_file_is_told_when_it_is_opened() -> None:
+    """As an error of the store, with its reason."""
+    store = chosen("a" * 300)
+
+    with pytest.raises(StoreError):
+        await store.open("ada", "memory:hub", rebind=False)
+    await store.aclose()
 
 
 async def test_memory_can_be_abandoned_like_a_file() -> None:

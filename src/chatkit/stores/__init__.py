@@ -50,7 +50,8 @@ def open_store(
     if not isinstance(spec, (str, os.PathLike)):
         return spec
     text = os.fspath(spec)
-    if text.endswith(("/", os.sep)) or (text and Path(text).is_dir()):
+    # `Path.is_dir` raises where a name is too long for any file.
+    if text.endswith(("/", os.sep)) or os.path.isdir(text):  # noqa: PTH112
         directory = Path(resolved(text))
         return DirectoryStore(
             directory,
