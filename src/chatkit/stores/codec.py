@@ -1,15 +1,21 @@
-"""How the port's values lie in columns, and back."""
+"""How the port's values lie in columns, and back.
+
+A file that another program wrote, or that a disk damaged, may hold anything in any column: what chatkit never
+wrote there is refused as it is read, before anything is made of it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, get_args
 
+from chatkit.errors import StoreError
 from chatkit.model.entry import Folded, Stamp
+from chatkit.model.message import Status
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
-from chatkit.ports.store import Mark, Row
+from chatkit.ports.store import LaneKey, LaneMark, Mark, Row
 from chatkit.sqlite.times import micros, moment
 
 ROW_COLUMNS: Final = (
@@ -21,6 +27,72 @@ FOLDED_COLUMNS: Final = (
     " deleted, replies, last_epoch, last_serial, reactions"
 )
 REGISTER_COLUMNS: Final = "channel, user, name, value, merge, epoch, serial"
+
+_Shape: TypeAlias = "tuple[type | tuple[type, ...], ...]"
+_NONE: Final = type(None)
+_TEXT: Final = (str, _NONE)
+_NUMBER: Final = (int, _NONE)
+_ROW: Final[_Shape] = (
+    *(
+        str,
+        str,
+        str,
+        str,
+        str,
+        str,
+        str,
+        int,
+        bytes,
+        _TEXT,
+        _TEXT,
+        int,
+        _NUMBER,
+        _NUMBER,
+        _NUMBER,
+        int,
+        _NUMBER,
+    ),
+    *(_TEXT, _NUMBER, _TEXT, int, _TEXT),
+)
+_FOLDED: Final[_Shape] = (
+    *(str, str, int, str, _TEXT, _TEXT, str, int, bytes, (bytes, _NONE), int, int, str, int, int, _NUMBER),
+    *(_TEXT, str),
+)
+_REGISTER: Final[_Shape] = (str, str, str, str, str, _NUMBER, _TEXT)
+_MARK: Final[_Shape] = (int, str, _TEXT, str)
+_PLACE: Final[_Shape] = (int, str)
+_HEADER: Final[_Shape] = (str, str, str, bytes, int, int, _TEXT)
+_LANE: Final[_Shape] = (str, str, str, int, int)
+_STATUSES: Final = frozenset(get_args(Status))
+
+
+def checked(values: Sequence[Any], shape: _Shape) -> Sequence[Any]:
+    """Return values that lie in columns if they are of the types that chatkit writes there.
+
+    Raises:
+        StoreError: They are not.
+    """
+    if not all(map(isinstance, values, shape)):
+        raise _damaged()
+    return values
+
+
+def _damaged() -> StoreError:
+    return StoreError(
+        "the store holds what chatkit never wrote: it is damaged",
+        hint="Keep a copy of the file, and give `store=` another one.",
+    )
+
+
+def header_from(values: Sequence[Any]) -> Sequence[Any]:
+    """Return user, realm, device, secret, owner_epoch, clean, hlc of a header."""
+    return checked(values, _HEADER)
+
+
+def lane_from(values: Sequence[Any]) -> tuple[LaneKey, LaneMark]:
+    """Return the lane that lies in channel, user, device, seq, acked."""
+    channel, user, device, seq, acked = checked(values, _LANE)
+    return LaneKey(channel, user, device), LaneMark(seq, acked)
 
 
 def placeholders(columns: str) -> str:
@@ -65,7 +137,9 @@ def row_from(values: Sequence[Any]) -> Row:
     """Return the row that lies in `ROW_COLUMNS`."""
     (entry_id, user, id, device, channel, kind, status, certain, data, depends_on, key, queued_at, due_at,
      expires_at, seq, attempts, first_attempt, batch_id, epoch, serial, announced, reason,
-    ) = values  # fmt: skip
+    ) = checked(values, _ROW)  # fmt: skip
+    if status not in _STATUSES:
+        raise _damaged()
     return Row(
         entry_id=entry_id,
         ident=Ident(user, id),
@@ -116,7 +190,7 @@ def folded_values(folded: Folded) -> tuple[Any, ...]:
 def folded_from(values: Sequence[Any]) -> Folded:
     """Return the message that lies in `FOLDED_COLUMNS`."""
     (user, id, epoch, serial, prev, log_id, attested, at, data, edit, version, changed_epoch, changed_serial,
-     deleted, replies, last_epoch, last_serial, reactions) = values  # fmt: skip
+     deleted, replies, last_epoch, last_serial, reactions) = checked(values, _FOLDED)  # fmt: skip
     return Folded(
         ident=Ident(user, id),
         data=data,
@@ -139,7 +213,9 @@ def register_values(register: Register) -> tuple[Any, ...]:
 
 def register_from(values: Sequence[Any]) -> Register:
     """Return the register that lies in `REGISTER_COLUMNS`."""
-    channel, user, name, value, merge, epoch, serial = values
+    channel, user, name, value, merge, epoch, serial = checked(values, _REGISTER)
+    if merge not in ("greatest", "newest"):
+        raise _damaged()
     return Register(channel, user, name, value, merge, _key(epoch, serial))
 
 
@@ -150,9 +226,12 @@ def mark_values(mark: Mark) -> tuple[Any, ...]:
 
 def mark_from(values: Sequence[Any]) -> Mark:
     """Return the mark that lies in epoch, serial, log_id, holes."""
-    epoch, serial, log_id, holes = values
+    epoch, serial, log_id, holes = checked(values, _MARK)
     return Mark(
         OrderKey(epoch, serial),
         log_id,
-        tuple((OrderKey(*after), OrderKey(*before)) for after, before in json.loads(holes)),
+        tuple(
+            (OrderKey(*checked(after, _PLACE)), OrderKey(*checked(before, _PLACE)))
+            for after, before in json.loads(holes)
+        ),
     )

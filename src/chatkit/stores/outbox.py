@@ -14,7 +14,7 @@ from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Row
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import micros
-from chatkit.stores.codec import ROW_COLUMNS, placeholders, row_from, row_values
+from chatkit.stores.codec import ROW_COLUMNS, lane_from, placeholders, row_from, row_values
 from chatkit.stores.faults import conflicts
 from chatkit.stores.rules import UNFINISHED, Tally, check_room, forgettable, may_have_arrived
 
@@ -219,9 +219,7 @@ def lanes(connection: Connection) -> dict[LaneKey, LaneMark]:
         " WHERE o.status = 'sending' AND o.channel = lanes.channel AND o.user = lanes.user"
         " AND o.device = lanes.device), 0)) FROM lanes",
     )
-    return {
-        LaneKey(channel, user, device): LaneMark(seq, acked) for channel, user, device, seq, acked in found
-    }
+    return dict(map(lane_from, found))
 
 
 def batches(connection: Connection) -> Mapping[str, tuple[Ident, ...]]:

@@ -10,6 +10,7 @@ from chatkit.ports.context import RandomSource
 from chatkit.ports.store import StoreHeader
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import micros
+from chatkit.stores.codec import header_from
 from chatkit.stores.secret import new_secret
 
 
@@ -52,7 +53,7 @@ def take(
             (header.user, header.realm, header.device, header.secret),
         )
         return header
-    bound_user, bound_realm, device, kept_secret, epoch, clean, hlc = found
+    bound_user, bound_realm, device, kept_secret, epoch, clean, hlc = header_from(found)
     if bound_user != user:
         raise StateError(
             f"{name} belongs to another user",
