@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 from unicodedata import is_normalized
@@ -209,3 +210,14 @@ def test_an_emoji_key_is_its_own_key(text: str) -> None:
 def test_a_refused_emoji_says_why(text: Any, problem: str) -> None:
     """The message names what is wrong."""
     assert str(refusal(names.emoji_key, text)) == f"emoji: {problem}"
+
+
+@pytest.mark.parametrize("read", [names.check_channel, names.check_user, names.emoji_key])
+def test_a_name_of_endless_marks_takes_no_time(read: Callable[[str], str]) -> None:
+    """It is too long in any form: putting its marks in order would take minutes."""
+    began = time.process_time()
+
+    with pytest.raises(InvalidMessage):
+        read("a" + "\u0301\u0323" * 100_000)
+
+    assert time.process_time() - began < 1

@@ -41,7 +41,7 @@ def check_channel(name: str) -> str:
     Raises:
         InvalidMessage: It is no such name; the message says why, the hint what is.
     """
-    normal = normalize("NFC", _as_text("channel", name, _CHANNEL_HINT))
+    normal = _normal(_as_text("channel", name, _CHANNEL_HINT), MAX_CHANNEL_CHARACTERS)
     problem = "is a reserved name" if _is_reserved(normal) else channel_problem(normal)
     if problem is not None:
         raise InvalidMessage(f"channel: {problem}", hint=_CHANNEL_HINT)
@@ -54,7 +54,7 @@ def check_user(id: str) -> str:
     Raises:
         InvalidMessage: It is no such id; the message says why, the hint what is.
     """
-    normal = normalize("NFC", _as_text("user", id, _USER_HINT))
+    normal = _normal(_as_text("user", id, _USER_HINT), MAX_USER_BYTES)
     problem = user_problem(normal)
     if problem is not None:
         raise InvalidMessage(f"user: {problem}", hint=_USER_HINT)
@@ -70,7 +70,7 @@ def emoji_key(text: str) -> str:
         InvalidMessage: Nothing is left, more than 64 bytes are, or it holds control characters.
     """
     # Selectors go first: one can stand between two characters that normal form C joins.
-    key = normalize("NFC", _SELECTORS.sub("", _as_text("emoji", text, _EMOJI_HINT)))
+    key = _normal(_SELECTORS.sub("", _as_text("emoji", text, _EMOJI_HINT)), MAX_EMOJI_BYTES)
     problem = _text_problem(key, MAX_EMOJI_BYTES)
     if problem is not None:
         raise InvalidMessage(f"emoji: {problem}", hint=_EMOJI_HINT)
@@ -168,6 +168,15 @@ def _as_text(field: str, text: object, hint: str) -> str:
     if not isinstance(text, str):
         raise InvalidMessage(f"{field}: is not text", hint=hint)
     return text
+
+
+def _normal(text: str, limit: int) -> str:
+    """Return text in normal form C; as it is where it is too long in any form.
+
+    Putting combining marks in order takes quadratic time, and a character takes at most four of what it is
+    composed of.
+    """
+    return text if len(text) > 4 * limit else normalize("NFC", text)
 
 
 def _text_problem(text: str, limit: int) -> str | None:
