@@ -59,6 +59,8 @@ async def kill(chat: Chat, *own: asyncio.Task[Any]) -> None:
     for link in chat.engine.links:
         await link.aclose()  # its timers would keep the dead client for two minutes
     left += await context.tasks.aclose(GRACE)
+    if context.opened is not None:
+        await context.opened.aclose()  # in the middle of a call it would not go by itself
     if own:
         _, pending = await asyncio.wait(own, timeout=GRACE)
         left += tuple(task.get_name() for task in pending)
