@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.soak.measure import Sample, judge, table
+from tests.soak.measure import LEAST, Sample, judge, table
 from tests.soak.run import Plan, Result, soak
 
 
@@ -48,6 +48,10 @@ def main(arguments: list[str]) -> int:
 
 def told(result: Result) -> tuple[str, bool]:
     """Return the table and the verdict, and whether all is well."""
+    if len(result.samples) < LEAST:
+        return "\n".join(
+            [table(result.samples), "", *(f"BROKEN  {one}" for one in result.broken), "BREACH"]
+        ), False
     verdict = judge(result.samples)
     wrong = [*verdict.breaches, *(f"left behind: {one}" for one in result.left), *result.broken]
     lines = [table(result.samples), ""]

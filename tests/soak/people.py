@@ -50,6 +50,8 @@ class Person:
     ) -> None:
         self.user = user
         self.done: Counter[str] = Counter()
+        self.broken: list[str] = []
+        """What it met that no user should."""
         self.chat: Chat | None = None
         self._source = source
         self._log = log
@@ -147,8 +149,10 @@ class Person:
                 self.done["acts"] += 1
             except TimeoutError:  # ours too: WaitTimeout
                 self.done["too slow"] += 1
-            except (chatkit.TransportError, chatkit.MessageNotFound, chatkit.NotAllowed) as error:
+            except chatkit.ChatkitError as error:  # the network fails, what was meant is gone
                 self.done[type(error).__name__] += 1
+            except Exception as error:  # noqa: BLE001  # only errors of chatkit may reach a user
+                self.broken.append(f"{self.user}: {act.__name__} raised {type(error).__name__}: {error}")
             await asyncio.sleep(self._chance.random() * 0.1)
 
     def _words(self) -> str:
@@ -246,6 +250,7 @@ class Person:
         """Wish something and be cancelled before it is kept, or after."""
         self.done["asked"] += 1
         sending = asyncio.create_task(channel.send(self._words()), name=f"soak:{self.user}:cancelled")
+        sending.add_done_callback(lambda done: done.cancelled() or done.exception())  # as it may: it dies too
         await asyncio.sleep(self._chance.random() * 0.003)
         sending.cancel()
         await asyncio.wait({sending})

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 from filelock import FileLock
 
 import chatkit
 from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
 from chatkit.cli.demo.distant import distant
+from chatkit.core import timeline_replies
+from chatkit.core.held import Held
+from chatkit.engine import folding, track
 from chatkit.engine.system import SystemClock
 from chatkit.logs import open_log
-from tests.soak.measure import Sample, Standing, kinds, sample
+from tests.soak.measure import Sample, Standing, kinds, sample, whereabouts
 from tests.soak.people import CHANNELS, Person
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ REST: Final = 60.0
 """Seconds for everybody to come to rest: a half-open socket is noticed late."""
 QUIET: Final = 2.5
 """Seconds of silence before a sample: timers of the last deeds have passed."""
+FEW: Final = 50
+"""What is kept of each kind that chatkit bounds by thousands."""
 USERS: Final = ("ada", "bob", "cleo", "dan")
 
 
@@ -47,6 +53,8 @@ class Plan:
     """Where stores and log lie."""
     seed: int = 1
     faults: Faults = MILD
+    quiet: float = QUIET
+    """Seconds of silence before a sample."""
     plant: Callable[[Chat], object] | None = None
     """Called with a client after each blow of chance: a test's own leak."""
 
@@ -65,15 +73,36 @@ class Result:
     """Types of objects by how many more there are at the end than after warming up, and how many are."""
 
 
+@contextmanager
+def low_bounds() -> Iterator[None]:
+    """Lower the bounds of caches that take hours to fill: they are full before the first sample counts.
+
+    What then still grows has no bound.
+    """
+    with ExitStack() as stack:
+        for place, name in (
+            (timeline_replies, "MAX_ROOTS"),
+            (timeline_replies, "MAX_KNOWN"),
+            (folding, "KNOWN"),
+            (track, "RECENT"),
+            (track, "PASSED"),
+        ):
+            assert hasattr(place, name)
+            stack.enter_context(patch.object(place, name, FEW))
+        stack.enter_context(patch.dict(Held.__init__.__kwdefaults__, targets=FEW))
+        yield
+
+
 async def soak(plan: Plan, show: Callable[[Sample], None] = lambda _: None) -> Result:
     """Let it happen, on a plain event loop."""
     before = Standing.now()
     result = Result()
-    town = Town(plan, result, show)
-    try:
-        await town.live()
-    finally:
-        await town.close()
+    with low_bounds():
+        town = Town(plan, result, show)
+        try:
+            await town.live()
+        finally:
+            await town.close()
     del town
     await asyncio.sleep(0.2)
     gc.collect()
@@ -123,6 +152,8 @@ class Town:
             )
             for number, user in enumerate(USERS)
         ]
+        self._hurdle = ""
+        """What rest waits for."""
         self._elder = self._people[0]
         """Lives as long as the soak."""
 
@@ -137,7 +168,13 @@ class Town:
         warm: Counter[str] = Counter()
         while (now := monotonic() - began) < self._plan.seconds:
             await self._stir(min(self._plan.every, self._plan.seconds - now))
-            await self._rest()
+            try:
+                async with asyncio.timeout(2 * REST):
+                    await self._rest()
+            except TimeoutError:
+                self._result.broken.append(f"no rest within {2 * REST:g} s: {self._hurdle}")
+                self._result.broken += sorted(map(whereabouts, asyncio.all_tasks()))
+                return
             self._result.samples.append(sample(monotonic() - began, self._done().total()))
             self._show(self._result.samples[-1])
             if now <= self._plan.seconds / 3:
@@ -153,6 +190,7 @@ class Town:
         for person in self._people:
             self._hub.network.heal(person.user)
             await person.leave()
+            self._result.broken += person.broken
         await self._log.aclose()
         self._result.done = self._done()
 
@@ -217,14 +255,17 @@ class Town:
             if person.chat is not None:
                 person.chat.connection.retry_now()
         for person in self._people:
+            self._hurdle = f"{person.user} goes on"
             await person.idle.wait()
+            self._hurdle = f"{person.user} does not settle"
             await person.settle(REST)
             self._look(person)
             if person is not self._elder:
+                self._hurdle = f"{person.user} does not begin anew"
                 await person.leave()
                 await person.wake()
                 await person.settle(REST)
-        await asyncio.sleep(QUIET)
+        await asyncio.sleep(self._plan.quiet)
 
     def _look(self, person: Person) -> None:
         """Note what broke in a client."""
