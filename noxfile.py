@@ -103,10 +103,19 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Chat for minutes in real time, and measure what stays; `-- --minutes 10`: see docs/soak-and-fuzz.md."""
+    install(session, "-e", ".[dev]")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def nightly(session: nox.Session) -> None:
-    """What takes too long for every change: whole amounts, and all benchmarks, with logs of 1,000,000."""
+    """What takes too long for every change: whole amounts, all benchmarks, 200,000 hostile inputs."""
     install(session, "-e", ".[dev]")
     with (RESULTS / "nightly.txt").open("w", encoding="utf-8") as told:
         wanted = ("-m", "nightly", "-o", "faulthandler_timeout=900")
         session.run("pytest", "-q", "--durations=0", "--durations-min=1", *wanted, stdout=told)
     session.run("python", "-m", "tests.benchmarks", "--json", str(RESULTS / "benchmarks.json"))
+    fuzzed = ("--inputs", "200000", "--jobs", "2", "--out", str(RESULTS / "fuzz.txt"))
+    session.run("python", "-m", "chatkit.testing.fuzz", *fuzzed)

@@ -1,0 +1,430 @@
+"""Hostile inputs made of sound ones: the same seed and number give the same bytes, everywhere.
+
+    for hostile in inputs(samples, seed=1, count=1_000):
+        read(hostile.data)
+
+Two families. Of any bytes: bits turned, slices cut out, doubled and spliced, traps put in. Of samples that
+are JSON objects: values of wrong types, numbers that no number holds, keys twice, levels without end, giants,
+text that two programs read differently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+LARGEST: Final = 10_000_000
+"""Bytes of the largest input."""
+
+
+class Input(NamedTuple):
+    """One hostile input."""
+
+    number: int
+    kind: str
+    """What was done to a sample."""
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Input(number={self.number}, kind={self.kind!r}, {len(self.data)} bytes)"
+
+
+def inputs(
+    samples: Sequence[bytes], *, seed: int, count: int, start: int = 0, largest: int = LARGEST
+) -> Iterator[Input]:
+    """Yield hostile inputs.
+
+    Args:
+        samples: What a reader is meant to be given, at least one; the more shapes, the better.
+        seed: Of every choice.
+        count: How many.
+        start: Number of the first; an input depends on seed and number alone, and can be made again.
+        largest: Most bytes of one.
+    """
+    for number in range(start, start + count):
+        chance = Random(f"{seed}/{number}")  # noqa: S311  # it is to be the same again
+        sample = chance.choice(samples)
+        kind = chance.choice(_KINDS)
+        data = _MUTATIONS[kind](chance, sample, samples)
+        yield Input(number, kind, data[:largest])
+
+
+def of_number(samples: Sequence[bytes], *, seed: int, number: int, largest: int = LARGEST) -> Input:
+    """Return one of `inputs` again."""
+    return next(inputs(samples, seed=seed, count=1, start=number, largest=largest))
+
+
+_Mutation: TypeAlias = Callable[[Random, bytes, Sequence[bytes]], bytes]
+
+# -- of any bytes
+
+_TRAPS: Final = (
+    b"\xef\xbb\xbf",  # a byte order mark
+    b"\x00",
+    b"\xc0\xaf",  # an overlong slash
+    b"\xe0\x80\xaf",
+    b"\xed\xa0\x80",  # a surrogate as UTF-8 of its own
+    b"\xf5\x80\x80\x80",  # beyond Unicode
+    b"\xff\xfe",
+    b"\x80",
+    b"\\ud800",
+    b"\\udc00\\ud800",
+    b"\\u0000",
+    b"\xe2\x80\xae",  # right to left from here on
+    b"e\xcc\x81",  # not in normal form C
+    b"\xe2\x80\xa8",
+    b"%00",
+    b"%",
+    b"%ff",
+    b"..",
+    b"/",
+    b"//",
+    b"@",
+    b"?",
+    b"#",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b"\\",
+    b",",
+    b":",
+    b"1e999",
+    b"-0",
+    b"NaN",
+    b"\r\n",
+    b" ",
+)
+
+
+def _same(_chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    return data
+
+
+def _flip(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    turned = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        if turned:
+            turned[chance.randrange(len(turned))] ^= 1 << chance.randrange(8)
+    return bytes(turned)
+
+
+def _cut(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    return data[: chance.randint(0, len(data))]
+
+
+def _drop(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    begin, end = _slice(chance, data)
+    return data[:begin] + data[end:]
+
+
+def _double(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    begin, end = _slice(chance, data)
+    return data[:end] + data[begin:end] * chance.choice((1, 1, 2, 40)) + data[end:]
+
+
+def _splice(chance: Random, data: bytes, samples: Sequence[bytes]) -> bytes:
+    other = chance.choice(samples)
+    return data[: chance.randint(0, len(data))] + other[chance.randint(0, len(other)) :]
+
+
+def _trap(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randint(0, len(data))
+        data = data[:at] + chance.choice(_TRAPS) + data[at:]
+    return data
+
+
+def _noise(chance: Random, _data: bytes, _samples: Sequence[bytes]) -> bytes:
+    return chance.randbytes(chance.randint(0, 400))
+
+
+def _repeat(chance: Random, data: bytes, _samples: Sequence[bytes]) -> bytes:
+    """Repeat a few bytes in the middle a great many times."""
+    begin, _ = _slice(chance, data)
+    few = data[begin : begin + chance.randint(1, 3)] or b"a"
+    return data[:begin] + few * (_size(chance) // len(few)) + data[begin:]
+
+
+def _slice(chance: Random, data: bytes) -> tuple[int, int]:
+    ends = sorted((chance.randint(0, len(data)), chance.randint(0, len(data))))
+    return ends[0], ends[1]
+
+
+def _size(chance: Random) -> int:
+    """Return a size, seldom a large one: most below 1,000, one in 110 above 1,000,000."""
+    return int(10 ** (1 + 6 * chance.random() ** 20))
+
+
+# -- of JSON objects
+
+_TOKENS: Final = (
+    *("1e999", "-1e999", "1e-999", "-0", "0.1e1", "1.0", "01", "+1", ".5", "1.", "0x10", "1_0", "NaN"),
+    *("Infinity", "-Infinity", "9007199254740992", "-9007199254740993", "18446744073709551616", "1" * 400),
+    *(
+        "-" + "9" * 5_000,
+        "0." + "1" * 3_000,
+        "true",
+        "null",
+        "undefined",
+        "'x'",
+        "",
+        "[",
+        "}",
+        '"',
+        '"\\x41"',
+    ),
+    *(
+        '"\\ud800"',
+        '"\\udc00\\ud800"',
+        '"\\u0000"',
+        '"\\uD83D\\uDE00"',
+        '"\\u00zz"',
+        '"\t"',
+        "[[]]",
+        "{}",
+        "/**/1",
+    ),
+)
+"""Numbers and more as they might stand in JSON, though most may not."""
+_TEXTS: Final = (
+    *(
+        "",
+        " ",
+        "*",
+        "\x7f",
+        "\x85",
+        "a\u0301",
+        "\u212b",
+        "\ufb01",
+        "\u1100\u1161",
+        "\u202egnp.exe",
+        "\u2066ada\u2069",
+    ),
+    *("\ufeffada", "ad\u200ba", "\u0430da", "ADA", "ada ", "\U0001f469\u200d\U0001f4bb", "\ufffd", "\uffff"),
+    *("\U0010ffff", "dm.ada.bob", "u.ada", "dm.", "..", "../../etc", "a" * 141, "\u00e9" * 65, "x" * 20_000),
+    *(
+        "0" * 36,
+        "00000000-0000-0000-0000-000000000000",
+        "2026-02-30T00:00:00.000Z",
+        "9999-12-31T23:59:59.999Z",
+    ),
+    *(
+        "0001-01-01T00:00:00.000Z",
+        "ffffffffffff-ffff",
+        "000000000000-0000",
+        "-1",
+        "1",
+        "__proto__",
+        "constructor",
+    ),
+)
+"""Text that is not what it looks like, or stands where something else is meant."""
+_OTHERS: Final[tuple[Any, ...]] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**53 - 1,
+        2**53,
+        -(2**53),
+        2**64,
+        0.5,
+        1e308,
+        "",
+        "x",
+        [],
+        {},
+        [[]],
+        [None],
+    ),
+    *({"type": "text"}, {"": ""}, {"id": 1}, ["a"] * 60, {"a": {"b": {"c": []}}}),
+)
+_RAW: Final = "\ue000raw\ue000"
+"""Stands for what no JSON writer writes."""
+
+
+def _structured(change: Callable[[Random, dict[str, Any]], str]) -> _Mutation:
+    """Make a mutation of a change to a JSON object; what is none is turned bit by bit."""
+
+    def mutation(chance: Random, data: bytes, samples: Sequence[bytes]) -> bytes:
+        try:
+            found: object = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not found:
+            return _trap(chance, data, samples)
+        return change(chance, cast("dict[str, Any]", found)).encode("utf-8", "surrogatepass")
+
+    return mutation
+
+
+def _type(chance: Random, fields: dict[str, Any]) -> str:
+    _replace(chance, fields, chance.choice(_OTHERS))
+    return _written(chance, fields)
+
+
+def _token(chance: Random, fields: dict[str, Any]) -> str:
+    _replace(chance, fields, _RAW)
+    return _written(chance, fields, chance.choice(_TOKENS))
+
+
+def _text(chance: Random, fields: dict[str, Any]) -> str:
+    _replace(chance, fields, chance.choice(_TEXTS))
+    return _written(chance, fields)
+
+
+def _missing(chance: Random, fields: dict[str, Any]) -> str:
+    owner, key = _place(chance, fields)
+    del owner[key]
+    return _written(chance, fields)
+
+
+def _extra(chance: Random, fields: dict[str, Any]) -> str:
+    owner = _objects(fields)
+    chance.choice(owner)[chance.choice(_TEXTS)] = chance.choice(_OTHERS)
+    return _written(chance, fields)
+
+
+def _twice(chance: Random, fields: dict[str, Any]) -> str:
+    owner, key = _place(chance, fields)
+    value = json.dumps(chance.choice((owner[key], chance.choice(_OTHERS))), ensure_ascii=False)
+    kept = json.dumps(owner[key], ensure_ascii=False)
+    owner[key] = _RAW
+    return _written(chance, fields, f"{kept},{json.dumps(key)}:{value}")
+
+
+def _deep(chance: Random, fields: dict[str, Any]) -> str:
+    levels = chance.choice((30, 31, 32, 33, 40, 900, 1_100, _size(chance)))
+    opening, closing = chance.choice((("[", "]"), ('{"a":', "}"), ('[{"":', "}]")))
+    inner = chance.choice(("0", '"x"', ""))
+    _replace(chance, fields, _RAW)
+    closed = closing * chance.choice((levels, levels, levels - 1, 0))
+    return _written(chance, fields, opening * levels + inner + closed)
+
+
+def _many(chance: Random, fields: dict[str, Any]) -> str:
+    size = _size(chance) // 4
+    _replace(chance, fields, _RAW)
+    item = chance.choice(("{}", "[]", "0", '""', "1.5", "null", '"\u00e9\U0001f30a"'))
+    if chance.random() < 0.5:
+        return _written(chance, fields, f"[{','.join([item] * size)}]")
+    return _written(chance, fields, "{" + ",".join(f'"k{number}":{item}' for number in range(size)) + "}")
+
+
+def _giant(chance: Random, fields: dict[str, Any]) -> str:
+    part = chance.choice(
+        ("a", "\u00e9", "\U0001f30a", "\\n", "\\u00e9", "\\\\", '\\"', "[]", "\\ud83d", "{", "1")
+    )
+    text = part * (_size(chance) // len(part.encode()))
+    _replace(chance, fields, _RAW)
+    return _written(chance, fields, chance.choice((f'"{text}"', f'"{text}', text)))
+
+
+def _endless(chance: Random, fields: dict[str, Any]) -> str:
+    """Leave a string open behind many brackets: what counts levels must not try again from each quote."""
+    _replace(chance, fields, _RAW)
+    return _written(
+        chance, fields, '"' + "[]" * 40 + chance.choice(('\\"', "\\\\", '"', "{")) * (_size(chance) // 2)
+    )
+
+
+def _spaces(chance: Random, fields: dict[str, Any]) -> str:
+    return (chance.choice(" \t\n\r") * _size(chance)).join(_written(chance, fields).partition(":"))
+
+
+def _escaped(_chance: Random, fields: dict[str, Any]) -> str:
+    """Write every character of text as an escape."""
+
+    def hidden(value: Any) -> str:
+        if isinstance(value, str):
+            units = value.encode("utf-16-be", "surrogatepass").hex()
+            return '"' + "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)) + '"'
+        if isinstance(value, dict):
+            known = cast("dict[str, Any]", value)
+            return "{" + ",".join(f"{hidden(key)}:{hidden(item)}" for key, item in known.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(map(hidden, cast("list[Any]", value))) + "]"
+        return json.dumps(value)
+
+    return hidden(fields)
+
+
+def _swap(chance: Random, fields: dict[str, Any]) -> str:
+    (one, a), (other, b) = _place(chance, fields), _place(chance, fields)
+    try:
+        one[a], other[b] = other[b], one[a]
+        return _written(chance, fields)
+    except (KeyError, ValueError, RecursionError):  # one held the other
+        return "{}"
+
+
+def _objects(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [fields]
+    for owner in found:
+        found += [cast("dict[str, Any]", item) for item in owner.values() if isinstance(item, dict)]
+    return found
+
+
+def _place(chance: Random, fields: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    places = [(owner, key) for owner in _objects(fields) for key in owner]
+    return chance.choice(places)
+
+
+def _replace(chance: Random, fields: dict[str, Any], value: Any) -> None:
+    owner, key = _place(chance, fields)
+    owner[key] = value
+
+
+def _written(chance: Random, fields: dict[str, Any], raw: str = "") -> str:
+    compact = chance.random() < 0.8
+    text = json.dumps(
+        fields, ensure_ascii=chance.random() < 0.2, separators=(",", ":") if compact else (" , ", " : ")
+    )
+    return text.replace(json.dumps(_RAW), raw, 1).replace(json.dumps(_RAW, ensure_ascii=False), raw, 1)
+
+
+_MUTATIONS: Final[dict[str, _Mutation]] = {
+    "same": _same,
+    "flip": _flip,
+    "cut": _cut,
+    "drop": _drop,
+    "double": _double,
+    "splice": _splice,
+    "trap": _trap,
+    "noise": _noise,
+    "repeat": _repeat,
+    "type": _structured(_type),
+    "token": _structured(_token),
+    "text": _structured(_text),
+    "missing": _structured(_missing),
+    "extra": _structured(_extra),
+    "twice": _structured(_twice),
+    "deep": _structured(_deep),
+    "many": _structured(_many),
+    "giant": _structured(_giant),
+    "endless": _structured(_endless),
+    "spaces": _structured(_spaces),
+    "escaped": _structured(_escaped),
+    "swap": _structured(_swap),
+}
+_KINDS: Final = (
+    *_MUTATIONS,
+    "flip",
+    "trap",
+    "splice",
+    "type",
+    "type",
+    "token",
+    "text",
+    "text",
+    "extra",
+    "swap",
+)
+"""Each kind, what finds most several times."""
