@@ -84,8 +84,8 @@ class Story:
 
     def _chat(self, user: str, **options: Any) -> chatkit.Chat:
         config = MemoryConfig(hub=self._hub, secret=self.say.config_secret)
-        options = {"store": self._folder / f"{user}.db", "seed": 1, "observer": self.spy} | options
-        return chatkit.connect(config, user=user, clock=self._clock, **options)
+        known: dict[str, Any] = {"store": self._folder / f"{user}.db", "seed": 1, "observer": self.spy}
+        return chatkit.connect(config, user=user, clock=self._clock, **(known | options))
 
     async def tell(self) -> list[str]:
         """Tell it, and return what was let out."""
@@ -316,7 +316,7 @@ def _drop(path: Path, table: str) -> None:
 
 
 async def _opened(chat: chatkit.Chat) -> None:
-    await chat
+    _ = await chat
 
 
 async def _connecting(url: str | None, **options: Any) -> None:
