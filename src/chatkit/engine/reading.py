@@ -45,7 +45,10 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
     if read.klass != "log":
         return Passing(read, user, signal.attested)
     if signal.stamp is not None and signal.unforgeable:
-        return _stamped(context, read, signal.data, signal.stamp, signal.attested)
+        # What a log has numbered it vouches for, however it comes: else a change heard live counts as weaker
+        # than its target that was read, and is never shown (D2).
+        attested: Attested = "provider" if context.fenced else signal.attested
+        return _stamped(context, read, signal.data, signal.stamp, attested)
     if context.adapter.capabilities.order != "clock":
         return Refused("unstamped")
     if read.hlc is None:
