@@ -98,6 +98,8 @@ class Replay:
             if loss is not None and asked:
                 self._reader.close(_invalid(loss, self._name))
                 return
+            if asked and isinstance(place, OrderKey):
+                self._track.after = place  # the rest is not wanted, however late it comes to this client
             asked = False
             if loss is not None:
                 place = self._tell_loss(loss, place, got.state)
