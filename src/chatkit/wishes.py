@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from chatkit.errors import ConfigError, InvalidMessage, MessageTooLarge
+from chatkit.errors import ConfigError, DependencyFailed, InvalidMessage, MessageTooLarge
 from chatkit.given import is_instant, is_number, is_text
 from chatkit.model.directs import INVITATION, INVITE
 from chatkit.model.envelope import Envelope
@@ -159,10 +159,22 @@ def _dependency(wish: Wish, engine: Engine) -> str | None:
     """Return the entry that makes what this one refers to, while its fate is open (D7).
 
     Of a quote in a thread that is the message quoted, unless only the thread's own is still to be sent.
+
+    Raises:
+        DependencyFailed: That message was certainly not sent: nobody else could make anything of this one.
     """
     quoted = None if wish.ref is None else Ident(wish.ref["user"], wish.ref["id"])
     for ident in filter(None, (quoted, wish.thread)):
         entry = engine.outbox.for_ident(wish.channel, ident)
-        if entry is not None and entry.unfinished:
+        if entry is None:
+            continue
+        if entry.unfinished:
             return entry.row.entry_id
+        if entry.row.status != "sent" and entry.row.certain:
+            raise DependencyFailed(
+                f"the message that this refers to is {entry.row.status}",
+                channel=wish.channel,
+                message_id=ident.id,
+                hint="Send that one first: its delivery has retry().",
+            )
     return None

@@ -586,3 +586,26 @@ async def test_an_untrusted_credential_speaks_for_one_user(stage: Stage) -> None
         assert ada.capabilities.support("as_user") == "none"
         with pytest.raises(chatkit.CapabilityError):
             _ = ada.as_user("bob")
+
+
+async def test_a_change_of_what_was_certainly_not_sent_is_refused(stage: Stage) -> None:
+    """D7: nobody else could make anything of it; once the message is on its way again it may be changed."""
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada") as ada:
+        room = ada.channel("room")
+        delivery = await room.send("quick", expires_in=10)
+        await asyncio.sleep(11)
+        stage.hub.network.heal("ada")
+        await asyncio.sleep(120)
+        assert (delivery.status, delivery.certain) == ("expired", True)
+        for change in (
+            room.edit(delivery, "slow"),
+            room.react(delivery, "👍"),
+            room.send("see", reply_to=delivery),
+        ):
+            with pytest.raises(chatkit.DependencyFailed, match="is expired") as refused:
+                await change
+            assert (refused.value.channel, refused.value.message_id) == ("room", delivery.message_id)
+        await delivery.retry()
+        await (await room.edit(delivery, "slow")).wait(timeout=10)
+        assert stage.texts("room") == ["slow"]
