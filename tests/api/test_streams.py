@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chatkit
+from chatkit.testing import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -527,3 +528,36 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_a_stream_from_a_place_is_not_given_what_lies_before_it() -> None:
+    """D15, D17: also where no order is settled at once, and the client hears of older messages only now."""
+    async with World(like="ably") as world:
+        ada, bob = await world.connect("ada"), await world.connect("bob")
+        heard, said = ada.channel("room"), bob.channel("room")
+        await heard.attach(timeout=10)
+        world.cut("ada")
+        for text in ("one", "two", "three"):
+            last = await (await said.send(text)).wait(timeout=10)
+        await world.advance(40)
+        world.heal("ada")
+        events = heard.events(chatkit.MessageCreated, since=last)
+        await world.advance(60)
+        await said.send("four")
+        assert (await events.next(timeout=60)).message.text == "four"
+
+
+async def test_an_edit_heard_live_shows_on_a_message_that_was_read() -> None:
+    """D2: what a log has numbered it vouches for, whether it is read there or announced by another path."""
+    async with World(like="pusher", log=True) as world:
+        ada, bob = await world.connect("ada"), await world.connect("bob")
+        delivery = await ada.channel("room").send("first")
+        await world.advance(1)
+        room = bob.channel("room")
+        await room.attach(timeout=10)
+        await world.advance(1)
+        assert [message.text for message in room.timeline.view.messages] == ["first"]
+        await ada.channel("room").edit(delivery, "mended")
+        await world.advance(1)
+        for chat in (ada, bob):
+            assert [message.text for message in chat.channel("room").timeline.view.messages] == ["mended"]

@@ -116,3 +116,17 @@ async def test_a_task_that_will_not_die_is_named(hub: Hub, file: Path, clock: Vi
     with pytest.raises(AssertionError, match="cling"):
         await kill(chat, clinging)
     await clinging
+
+
+async def test_a_handler_dies_with_its_process(hub: Hub, file: Path, clock: VirtualClock) -> None:
+    """A handler goes on after its app cancelled it, not after its process was killed."""
+    chat = await client(hub, file, clock, seed=1)
+
+    @chat.channel("c").on(chatkit.MessageCreated)
+    async def wait(_event: chatkit.MessageCreated) -> None:
+        await asyncio.Event().wait()
+
+    await chat.channel("c").attach()
+    await chat.channel("c").send("hello")
+    await asyncio.sleep(1)
+    await kill(chat)

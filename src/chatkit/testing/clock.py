@@ -52,6 +52,30 @@ class VirtualClock:
         self._shift += seconds
 
 
+class DeviceClock:
+    """The clock of one device in a world: seconds pass as for everybody, the time of day is its own.
+
+    Args:
+        clock: Of the world.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._shift = timedelta()
+
+    def monotonic(self) -> float:
+        """Seconds since the start of the world."""
+        return self._clock.monotonic()
+
+    def wall(self) -> datetime:
+        """The time of day as this device has it."""
+        return self._clock.wall() + self._shift
+
+    def jump(self, seconds: float) -> None:
+        """Move the time of day: somebody set the clock, or the device slept (D32)."""
+        self._shift += timedelta(seconds=seconds)
+
+
 class _IdleSelector(selectors.BaseSelector):
     """Reports real events; where the loop would wait for a timer it moves the clock instead."""
 

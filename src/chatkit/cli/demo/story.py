@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, cast
 from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
 from chatkit.cli.demo.actor import TAG, Actor, Stage
 from chatkit.cli.demo.corpus import Line
-from chatkit.cli.demo.distant import distant
 from chatkit.cli.demo.figures import Figures, measure
 from chatkit.cli.demo.judge import Verdict, judge
 from chatkit.cli.demo.record import Logged
@@ -22,6 +21,7 @@ from chatkit.engine.system import SystemClock
 from chatkit.errors import ChatkitError
 from chatkit.logs import open_log
 from chatkit.model.envelope import Envelope
+from chatkit.testing.distant import distant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
