@@ -76,6 +76,14 @@ def long(session: nox.Session) -> None:
 
 
 @nox.session
+def simulation(session: nox.Session) -> None:
+    """A thousand seeds of everything that goes wrong, and the checker's word; `-- --seeds N`."""
+    install(session, "-e", ".[dev]")
+    given = session.posargs or ("--seeds", "1000", "--jobs", "2")
+    session.run("python", "-m", "chatkit.testing.simulation", *given)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The pages, every warning an error; they load nothing from another host."""
     install(session, "-e", ".[dev]")

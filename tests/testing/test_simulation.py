@@ -1,0 +1,76 @@
+"""The simulation: seeds that never broke, and that a seed is the same story wherever it is told (I15)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chatkit.testing.simulation import PROFILES, simulate
+from chatkit.testing.simulation.program import main
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FAILED = (
+    # Seeds that broke a promise once, with the profile that they broke it in: kept for ever.
+    ("pusher-log", 41),
+    ("ably", 135),
+    ("pusher", 25),
+)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_short_story_of_each_kind_keeps_every_promise(profile: str) -> None:
+    """Sixty steps; the long ones run in a session of their own."""
+    outcome = simulate(7, steps=60, profile=profile)
+    assert not outcome.breaches, "\n".join(map(str, outcome.breaches))
+    assert outcome.accepted > 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("profile", "seed"), FAILED)
+def test_a_seed_that_failed_once_does_not_fail_again(profile: str, seed: int) -> None:
+    """What they found is mended, and has a test of its own beside the code."""
+    outcome = simulate(seed, profile=profile)
+    assert not outcome.breaches, "\n".join(map(str, outcome.breaches))
+
+
+def told(python: str, environment: Mapping[str, str], *arguments: str) -> list[Any]:
+    """Return what the program prints as JSON, in a process of its own."""
+    command = [python, "-m", "chatkit.testing.simulation", "--json", "--jobs", "1", *arguments]
+    found = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, check=True, text=True
+    )
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+@pytest.mark.long
+def test_a_seed_is_the_same_story_in_every_process() -> None:
+    """Two processes with two hash seeds: the histories are equal to the last record (I15)."""
+    first, second = (
+        told(sys.executable, {"PYTHONHASHSEED": seed}, "--seeds", str(len(PROFILES))) for seed in ("1", "2")
+    )
+    assert [one["digest"] for one in first[:-1]] == [one["digest"] for one in second[:-1]]
+
+
+def test_the_program_tells_a_story_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--replay` shows step by step what was done; the exit code says whether a promise was broken."""
+    assert main(["--replay", "3", "--steps", "20", "--profile", "memory"]) == 0
+    *story, last = capsys.readouterr().out.splitlines()
+    assert len(story) > 10
+    assert "calm" in story[-1]
+    assert last.startswith("1 seeds, ")
+    assert "0 seeds broken" in last
+
+
+def test_the_program_refuses_what_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers below one, and profiles that there are not."""
+    for wrong in (["--seeds", "0"], ["--steps", "-1"], ["--profile", "mars"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+    assert "is at least 1" in capsys.readouterr().err
