@@ -14,11 +14,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
+from chatkit.cli.demo.distant import distant
 from filelock import FileLock
 
 import chatkit
 from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
-from chatkit.cli.demo.distant import distant
 from chatkit.core import timeline_replies
 from chatkit.core.held import Held
 from chatkit.engine import folding, track
