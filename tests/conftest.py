@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import inspect
 import ipaddress
@@ -10,17 +9,18 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
 import pytest
 
-from chatkit.testing.clock import VirtualClock, run
+from chatkit.testing.clock import VirtualClock
+from chatkit.testing.running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Generator
 
 # The same examples in every run; a slow machine is no failure.
 hypothesis.settings.register_profile(
@@ -73,41 +73,6 @@ def clock() -> VirtualClock:
     return VirtualClock()
 
 
-@dataclass
-class _AsyncTest:
-    """Runs the coroutine of a test, and hears what the event loop has to complain about."""
-
-    clock: VirtualClock | None
-    realtime: bool
-    complaints: list[dict[str, Any]] = field(default_factory=list)
-
-    def run(self, main: Coroutine[Any, Any, None]) -> None:
-        if self.realtime:
-            with asyncio.Runner(debug=False) as runner:
-                runner.run(self._leave_nothing(main))
-        else:
-            run(self._listen(main), clock=self.clock)
-
-    async def _listen(self, main: Coroutine[Any, Any, None]) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: self.complaints.append(context))
-        await main
-
-    async def _leave_nothing(self, main: Coroutine[Any, Any, None]) -> None:
-        await self._listen(main)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if left:
-            _, left = await asyncio.wait(left, timeout=GRACE)
-        assert not left, f"tasks left running: {sorted(task.get_name() for task in left)}"
-
-    def finish(self) -> None:
-        """Make what was dropped speak now, not in the middle of a later test."""
-        gc.collect()
-        for context in self.complaints:
-            message = f"the event loop complained: {context['message']}"
-            raise AssertionError(message) from context.get("exception")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Run `async def` tests: on virtual time, or on a plain loop if marked `realtime`."""
@@ -117,10 +82,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         return (yield)
 
     clock = pyfuncitem.funcargs.get("clock")
-    test = _AsyncTest(
-        clock=clock if isinstance(clock, VirtualClock) else None,
-        realtime=pyfuncitem.get_closest_marker("realtime") is not None,
-    )
+    realtime = pyfuncitem.get_closest_marker("realtime") is not None
+    virtual = clock if isinstance(clock, VirtualClock) else VirtualClock()
+    test = Running(None if realtime else virtual, grace=GRACE)
 
     def call(*args: Any, **kwargs: Any) -> None:
         test.run(inner(*args, **kwargs))

@@ -13,8 +13,8 @@ from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import KIND, PINS, READ, ROLE, UNREAD, Register
 from chatkit.ports.log import Log
+from chatkit.testing.contract.wishes import wish
 from tests.adapters.world import World, attached, received
-from tests.logs.wishes import wish
 
 
 def log_of(world: World, user: str = "ada", *, trusted: bool = True, link: str = "") -> Log:

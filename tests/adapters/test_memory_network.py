@@ -23,8 +23,8 @@ from chatkit.errors import (
 )
 from chatkit.ports.adapter import Alive, Received, SessionClosed, Shed
 from chatkit.testing.clock import VirtualClock, run, settle
+from chatkit.testing.contract.wishes import batch, text_of, wish
 from tests.adapters.world import World, attached, end_of, heard, received
-from tests.logs.wishes import batch, text_of, wish
 
 
 def texts(frames: list[Received]) -> list[str | None]:

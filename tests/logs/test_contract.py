@@ -8,42 +8,24 @@ from typing import Any
 import pytest
 
 from chatkit.adapters.memory import Faults
+from chatkit.errors import CapabilityError
 from chatkit.logs.memory import MemoryLog
-from chatkit.ports.log import Log
+from chatkit.model.order import Ident
+from chatkit.ports.log import Log, LogFeature
 from chatkit.testing.clock import VirtualClock
-from tests.adapters.world import World
-from tests.logs.contract import Kit
-from tests.logs.contract_append import AppendContract
-from tests.logs.contract_doors import CapabilitiesContract, DoorsContract
-from tests.logs.contract_erase import EraseContract, TrimContract
-from tests.logs.contract_hostile import HostileContract
-from tests.logs.contract_pages import PagesContract
-from tests.logs.contract_read import ReadContract
-from tests.logs.contract_registers import RegistersContract, UnreadContract
-from tests.logs.contract_rights import RightsContract
-from tests.logs.contract_search import SearchContract
-
-
-class WholeContract(
+from chatkit.testing.contract import LogContract, LogKit
+from chatkit.testing.contract.log import (
     AppendContract,
-    RightsContract,
-    ReadContract,
-    PagesContract,
-    EraseContract,
-    TrimContract,
-    RegistersContract,
-    UnreadContract,
-    SearchContract,
-    HostileContract,
-    DoorsContract,
     CapabilitiesContract,
-):
-    """What a log that can do everything owes."""
+    RegistersContract,
+    RightsContract,
+)
+from tests.adapters.world import World
 
 
-class TestMemory(WholeContract):
+class TestMemory(LogContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> LogKit:
         log = MemoryLog(clock, Random(1))
 
         async def restored(_: Log) -> Log:
@@ -52,10 +34,10 @@ class TestMemory(WholeContract):
         async def age(seconds: float) -> None:
             clock.advance(seconds)
 
-        return Kit(lambda: log, restored, age, clock.advance)
+        return LogKit(lambda: log, restored, age, clock.advance, loop_clock=clock)
 
 
-def behind_a_network(clock: VirtualClock, **config: Any) -> Kit:
+def behind_a_network(clock: VirtualClock, **config: Any) -> LogKit:
     """A hub's own log, or history, as a client reaches it; all takes a while."""
 
     def made(seed: int) -> Log:
@@ -73,29 +55,69 @@ def behind_a_network(clock: VirtualClock, **config: Any) -> Kit:
     async def age(seconds: float) -> None:
         clock.advance(seconds)
 
-    return Kit(lambda: log, restored, age, clock.advance)
+    return LogKit(lambda: log, restored, age, clock.advance, loop_clock=clock)
 
 
-class TestRemote(WholeContract):
+class TestRemote(LogContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> LogKit:
         return behind_a_network(clock)
 
 
 @pytest.mark.long  # much the same as memory, by another profile
 class TestSupabaseLike(AppendContract, RightsContract, RegistersContract, CapabilitiesContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> LogKit:
         return behind_a_network(clock, like="supabase")
 
 
 class TestAblyLike(CapabilitiesContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> LogKit:
         return behind_a_network(clock, like="ably")
 
 
 class TestWindow(CapabilitiesContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> LogKit:
         return behind_a_network(clock, history=60.0)
+
+
+class Poor(MemoryLog):
+    """It numbers and fences, and shows entries; the rest it declines."""
+
+    def __init__(self, clock: VirtualClock, random: Random) -> None:
+        super().__init__(clock, random)
+
+    @property
+    def capabilities(self) -> frozenset[LogFeature]:
+        return frozenset({"append", "fence"})
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"get", "versions", "put", "registers", "unread", "search", "trim", "changes"}:
+            return _decline
+        return super().__getattribute__(name)
+
+    async def messages(self, channel: str, /, *, thread: Ident | None = None, **options: Any) -> Any:
+        return _decline() if thread is not None else await super().messages(channel, **options)
+
+
+def _decline(*_: Any, **__: Any) -> Any:
+    raise CapabilityError("this log is poor")
+
+
+@pytest.mark.long  # mostly that it declines
+class TestPoor(LogContract):
+    """A log that lacks most passes all the same."""
+
+    @pytest.fixture
+    def kit(self, clock: VirtualClock) -> LogKit:
+        log = Poor(clock, Random(1))
+
+        async def restored(_: Log) -> Log:
+            return Poor(clock, Random(2))
+
+        async def age(seconds: float) -> None:
+            clock.advance(seconds)
+
+        return LogKit(lambda: log, restored, age, clock.advance, loop_clock=clock)

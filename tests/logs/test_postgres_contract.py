@@ -7,15 +7,12 @@ import pytest
 
 from chatkit.logs.postgres import PostgresLog
 from chatkit.ports.log import Log
-from tests.logs.contract import Kit
-from tests.logs.test_contract import WholeContract
-
-pytestmark = pytest.mark.realtime
+from chatkit.testing.contract import LogContract, LogKit
 
 
-class TestPostgres(WholeContract):
+class TestPostgres(LogContract):
     @pytest.fixture
-    def kit(self, emptied: str) -> Kit:
+    def kit(self, emptied: str) -> LogKit:
         def make() -> PostgresLog:
             return PostgresLog(emptied)
 
@@ -30,4 +27,4 @@ class TestPostgres(WholeContract):
                     query = f"UPDATE chatkit.{table} SET at = at - %s * interval '1 second'"
                     connection.execute(query.encode(), (seconds,))
 
-        return Kit(make, restored, age)
+        return LogKit(make, restored, age)

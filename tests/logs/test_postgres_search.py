@@ -10,10 +10,10 @@ import pytest
 
 from chatkit.logs.postgres import PostgresLog, migrate
 from chatkit.model.search import SearchMark, words
+from chatkit.testing.contract.log.kit import says
+from chatkit.testing.contract.wishes import change, text_of
 from tests.logs import postgres_server
-from tests.logs.contract import says
 from tests.logs.postgres_kit import ask, opened, session
-from tests.logs.wishes import change, text_of
 
 pytestmark = pytest.mark.realtime
 

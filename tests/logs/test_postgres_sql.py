@@ -16,10 +16,10 @@ from chatkit.logs.postgres.connecting import as_json
 from chatkit.logs.postgres.rows import item
 from chatkit.model.envelope import Envelope
 from chatkit.model.search import words
+from chatkit.testing.contract.log.kit import SUPPORT
+from chatkit.testing.contract.wishes import change, wish
 from tests.logs import postgres_server
-from tests.logs.contract import SUPPORT
 from tests.logs.postgres_kit import Session, ask, opened, session
-from tests.logs.wishes import change, wish
 
 SECRET = "hunter2-very-secret"
 PLAIN = json.loads(wish(1).data)

@@ -12,11 +12,10 @@ import pytest
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.ports.log import Log
 from chatkit.testing.clock import VirtualClock
-from tests.logs.contract import Kit
-from tests.logs.test_contract import WholeContract
+from chatkit.testing.contract import LogContract, LogKit
 
 
-def kit_of(path: Path, clock: VirtualClock, **options: Any) -> Kit:
+def kit_of(path: Path, clock: VirtualClock, *, realtime: bool = False, **options: Any) -> LogKit:
     seeds = count(1)
     options = {"durability": "process"} | options
 
@@ -31,18 +30,17 @@ def kit_of(path: Path, clock: VirtualClock, **options: Any) -> Kit:
     async def age(seconds: float) -> None:
         clock.advance(seconds)
 
-    return Kit(make, restored, age, clock.advance)
+    return LogKit(make, restored, age, clock.advance, loop_clock=None if realtime else clock)
 
 
-class TestInline(WholeContract):
+class TestInline(LogContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> LogKit:
         return kit_of(tmp_path / "shop.db", clock, inline=True)
 
 
 @pytest.mark.long  # the same again on threads and a synced disk
-@pytest.mark.realtime
-class TestThreads(WholeContract):
+class TestThreads(LogContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
-        return kit_of(tmp_path / "shop.db", clock)
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> LogKit:
+        return kit_of(tmp_path / "shop.db", clock, realtime=True)

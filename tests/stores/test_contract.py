@@ -11,70 +11,62 @@ import pytest
 from chatkit.model.options import OutboxLimits
 from chatkit.stores import open_store
 from chatkit.testing.clock import VirtualClock
-from tests.stores.contract import Kit
-from tests.stores.contract_attempts import AttemptsContract
-from tests.stores.contract_life import DurableContract, LifeContract
-from tests.stores.contract_outbox import OutboxContract
-from tests.stores.contract_search import SearchContract
-from tests.stores.contract_timeline import TimelineContract
+from chatkit.testing.contract import StoreContract, StoreKit
 
 
-def kit_of(spec: str | None, clock: VirtualClock, **options: Any) -> Kit:
+def kit_of(spec: str | None, clock: VirtualClock, *, realtime: bool = False, **options: Any) -> StoreKit:
     random = Random(7)
+    searches = options.get("index", True)
     options = {"durability": "process"} | options
 
     def make(limits: OutboxLimits) -> Any:
         return open_store(spec, limits=limits, clock=clock, random=random, **options)
 
-    return Kit(make, clock, durable=spec is not None)
+    return StoreKit(
+        make, clock, durable=spec is not None, searches=searches, loop_clock=None if realtime else clock
+    )
 
 
-class TestMemory(OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract):
+class TestMemory(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock) -> Kit:
+    def kit(self, clock: VirtualClock) -> StoreKit:
         return kit_of(None, clock)
 
 
-class TestInline(
-    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
-):
+class TestInline(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
         return kit_of(str(tmp_path / "ada.db"), clock, inline=True)
 
 
-@pytest.mark.realtime
-class TestPower(
-    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
-):
+class TestPower(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
-        return kit_of(str(tmp_path / "ada.db"), clock, durability="power")
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
+        return kit_of(str(tmp_path / "ada.db"), clock, durability="power", realtime=True)
 
 
 @pytest.mark.long  # the same again, less surely on the disk
-@pytest.mark.realtime
-class TestProcess(
-    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
-):
+class TestProcess(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
-        return kit_of(str(tmp_path / "ada.db"), clock)
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
+        return kit_of(str(tmp_path / "ada.db"), clock, realtime=True)
 
 
-@pytest.mark.realtime
-class TestDirectory(
-    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
-):
+class TestDirectory(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
-        return kit_of(f"{tmp_path}/outbox/", clock)
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
+        return kit_of(f"{tmp_path}/outbox/", clock, realtime=True)
 
 
 @pytest.mark.long  # the same again without threads
-class TestInlineDirectory(
-    OutboxContract, AttemptsContract, TimelineContract, SearchContract, LifeContract, DurableContract
-):
+class TestInlineDirectory(StoreContract):
     @pytest.fixture
-    def kit(self, clock: VirtualClock, tmp_path: Path) -> Kit:
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
         return kit_of(f"{tmp_path}/outbox/", clock, inline=True)
+
+
+@pytest.mark.long  # the same again but for the search
+class TestWithoutIndex(StoreContract):
+    @pytest.fixture
+    def kit(self, clock: VirtualClock, tmp_path: Path) -> StoreKit:
+        return kit_of(str(tmp_path / "ada.db"), clock, inline=True, index=False)

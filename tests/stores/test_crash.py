@@ -15,9 +15,9 @@ from typing import IO
 import pytest
 
 from chatkit.errors import StoreLocked
-from tests.stores.contract import ids
+from chatkit.testing.contract.store.kit import ids
+from chatkit.testing.contract.store.values import row
 from tests.stores.kits import directory_store, file_store, opened
-from tests.stores.values import row
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ PRELUDE = """
 import asyncio, os, signal, sys, threading
 from pathlib import Path
 from tests.stores.kits import directory_store, file_store, opened
-from tests.stores.values import attempted, batch_of, row
+from chatkit.testing.contract.store.values import attempted, batch_of, row
 
 def say(*words):
     print(*words, flush=True)

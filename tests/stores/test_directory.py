@@ -22,10 +22,10 @@ from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
 from chatkit.sqlite.files import make_directory
 from chatkit.stores import DirectoryStore
 from chatkit.testing.clock import VirtualClock, settle
-from tests.stores.contract import ids, send
+from chatkit.testing.contract.store.kit import ids, send
+from chatkit.testing.contract.store.values import attempted, message, row
 from tests.stores.doubles import Factory, Nth, Once, disk_error
 from tests.stores.kits import directory_store, file_store, opened
-from tests.stores.values import attempted, message, row
 
 
 @pytest.fixture

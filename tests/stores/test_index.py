@@ -10,7 +10,7 @@ import pytest
 from chatkit.errors import CapabilityError
 from chatkit.stores import open_store
 from chatkit.testing.clock import VirtualClock
-from tests.stores.contract_search import cache, numbers, said
+from chatkit.testing.contract.store.search import cache, numbers, said
 from tests.stores.kits import file_store, opened
 
 

@@ -19,10 +19,10 @@ from chatkit.errors import StateError, StoreError, StoreLocked
 from chatkit.sqlite.connection import Durability, connect
 from chatkit.stores import schema
 from chatkit.stores.schema import APPLICATION_ID, MIGRATIONS
-from tests.stores.contract import ids
+from chatkit.testing.contract.store.kit import ids
+from chatkit.testing.contract.store.values import attempted, batch_of, message, row
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error
 from tests.stores.kits import file_store, opened
-from tests.stores.values import attempted, batch_of, message, row
 
 
 async def refused(path: Path | str, **options: Any) -> StoreError:

@@ -5,16 +5,31 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chatkit.model.order import Ident, OrderKey
-from tests.logs.contract import SUPPORT, Kit, append, key, numbers, raw, serial, spread, state, texts
-from tests.logs.wishes import change, message_id, text_of, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import (
+    SUPPORT,
+    LogKit,
+    append,
+    key,
+    numbers,
+    raw,
+    serial,
+    spread,
+    state,
+    texts,
+)
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, message_id, text_of, wish
 
 
-class ReadContract:
+class ReadContract(LogPart):
     """What was appended can be read, raw and folded."""
+
+    needs = frozenset({"append", "fence"})
 
     # -- heads
 
-    async def test_an_untouched_channel_has_neither_head_nor_floor(self, kit: Kit) -> None:
+    async def test_an_untouched_channel_has_neither_head_nor_floor(self, kit: LogKit) -> None:
         """A channel is there once somebody wrote to it; one call tells of all (D16, D18)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2))
@@ -29,7 +44,8 @@ class ReadContract:
             assert heads[SUPPORT].now.utcoffset() == timedelta(0)
             assert await log.heads([]) == {}
 
-    async def test_every_answer_says_where_the_log_stands(self, kit: Kit) -> None:
+    @needing("erase", "fold")
+    async def test_every_answer_says_where_the_log_stands(self, kit: LogKit) -> None:
         """Log, epoch, head and floor come with whatever is read (D18)."""
         async with kit.opened() as log:
             appended = await log.append(SUPPORT, [wish(1), wish(2)])
@@ -50,7 +66,7 @@ class ReadContract:
 
     # -- raw entries
 
-    async def test_entries_are_read_forward(self, kit: Kit) -> None:
+    async def test_entries_are_read_forward(self, kit: LogKit) -> None:
         """From a place, oldest first, with word of whether more follow (D24)."""
         async with kit.opened() as log:
             await append(log, *map(wish, range(1, 6)))
@@ -63,7 +79,7 @@ class ReadContract:
             assert (raw(rest), rest.more) == (["text 4", "text 5"], False)
             assert (raw(last), last.more) == (["text 3", "text 4", "text 5"], False)
 
-    async def test_entries_are_read_since_a_time(self, kit: Kit) -> None:
+    async def test_entries_are_read_since_a_time(self, kit: LogKit) -> None:
         """A time is a place: strictly after it."""
         async with kit.opened() as log:
             times = await spread(kit, log, 3)
@@ -73,7 +89,7 @@ class ReadContract:
             early = times[0] - timedelta(microseconds=1)
             assert len((await log.entries(SUPPORT, after=early, limit=10)).items) == 3
 
-    async def test_entries_of_every_kind_are_there(self, kit: Kit) -> None:
+    async def test_entries_of_every_kind_are_there(self, kit: LogKit) -> None:
         """Changes and unknown kinds too, each in its place (D24)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -86,7 +102,7 @@ class ReadContract:
 
     # -- folded
 
-    async def test_changes_are_folded_in(self, kit: Kit) -> None:
+    async def test_changes_are_folded_in(self, kit: LogKit) -> None:
         """A page shows each message as it is now, not the entries that made it so (D24)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -103,7 +119,7 @@ class ReadContract:
             assert (found.stamp.at, found.stamp.user) == (ack.sent_at, "ada")
             assert (found.replies, found.last_reply) == (0, None)
 
-    async def test_the_newest_edit_shows(self, kit: Kit) -> None:
+    async def test_the_newest_edit_shows(self, kit: LogKit) -> None:
         """Later serials win, and each counts as a version (D23)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -114,7 +130,7 @@ class ReadContract:
 
             assert (found.edit, found.version, found.changed) == (edits[-1].data, 4, key(4))
 
-    async def test_reactions_are_given_and_taken_back(self, kit: Kit) -> None:
+    async def test_reactions_are_given_and_taken_back(self, kit: LogKit) -> None:
         """Once for each emoji and user, whoever repeats it; users sorted as bytes (D24)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -137,7 +153,7 @@ class ReadContract:
             assert found.reactions == {"❤": ("ada",), "👍": ("Bob", "bob", "éva")}
             assert found.version == 1
 
-    async def test_nobody_fills_a_message_with_reactions(self, kit: Kit) -> None:
+    async def test_nobody_fills_a_message_with_reactions(self, kit: LogKit) -> None:
         """Of one user the newest 32 stay, and push out nobody else's (I10)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -157,7 +173,8 @@ class ReadContract:
 
     # -- threads
 
-    async def test_threads_are_counted_and_read_alone(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_threads_are_counted_and_read_alone(self, kit: LogKit) -> None:
         """A thread is the replies to its root; the root says how many there are (D24)."""
         async with kit.opened() as log:
             root = wish(1)
@@ -177,7 +194,8 @@ class ReadContract:
             (got,) = (await log.get(SUPPORT, [root.ident])).items
             assert got == everything.items[0]
 
-    async def test_threads_are_read_in_pages(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_threads_are_read_in_pages(self, kit: LogKit) -> None:
         """Other messages lie between replies, and are none of theirs."""
         async with kit.opened() as log:
             root = wish(1)
@@ -191,7 +209,8 @@ class ReadContract:
             assert (numbers(older.items), older.before, older.after) == ([3, 5], None, key(5))
             assert numbers(middle.items) == [5, 7]
 
-    async def test_a_thread_is_its_root_users(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_a_thread_is_its_root_users(self, kit: LogKit) -> None:
         """The same id of another user is another root (D1)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(1, user="bob"), wish(2, thread=wish(1, user="bob")))
@@ -201,7 +220,8 @@ class ReadContract:
             assert [item.replies for item in found] == [0, 1, 0]
             assert (await log.messages(SUPPORT, thread=wish(1).ident, limit=10)).items == ()
 
-    async def test_a_reply_may_come_before_its_root(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_a_reply_may_come_before_its_root(self, kit: LogKit) -> None:
         """Or without it: it is counted once the root is there."""
         async with kit.opened() as log:
             root = wish(5)
@@ -214,7 +234,8 @@ class ReadContract:
             assert texts(before) == ["text 1"]
             assert (found.replies, found.last_reply) == (2, key(3))
 
-    async def test_a_deleted_reply_keeps_its_place(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_a_deleted_reply_keeps_its_place(self, kit: LogKit) -> None:
         """A tombstone is a message: it stays in the thread and in its count."""
         async with kit.opened() as log:
             root = wish(1)
@@ -229,7 +250,8 @@ class ReadContract:
 
     # -- by name
 
-    async def test_messages_are_got_by_name(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_messages_are_got_by_name(self, kit: LogKit) -> None:
         """By user and id, or by a bare id that may be several users'; unknown ones are left out (D1)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2), wish(1, user="bob"), change(3, "reaction.add", wish(1)))
@@ -244,7 +266,7 @@ class ReadContract:
             assert (by_ident.as_of, by_ident.provisional) == (key(4), False)
             assert (await log.get("sales", [wish(1).ident])).items == ()
 
-    async def test_ids_are_found_wherever_they_are(self, kit: Kit) -> None:
+    async def test_ids_are_found_wherever_they_are(self, kit: LogKit) -> None:
         """Of every kind, with their place; and nothing that is absent can be there (D10)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -260,7 +282,8 @@ class ReadContract:
             assert ack.sent_at is not None
             assert found.reaches < ack.sent_at - timedelta(days=365)
 
-    async def test_many_ids_are_looked_for_at_once(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_many_ids_are_looked_for_at_once(self, kit: LogKit) -> None:
         """As many as a batch, or a timeline, may hold."""
         async with kit.opened() as log:
             sent = [wish(number) for number in range(1, 301)]
@@ -273,7 +296,8 @@ class ReadContract:
 
     # -- versions
 
-    async def test_versions_are_the_creation_and_its_changes(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_versions_are_the_creation_and_its_changes(self, kit: LogKit) -> None:
         """Oldest first; reactions and other messages' changes are none of them."""
         async with kit.opened() as log:
             created, other = wish(1), wish(2)
@@ -294,7 +318,8 @@ class ReadContract:
             assert [item.stamp.prev for item in found.items] == ["", serial(2), serial(5)]
             assert not found.more
 
-    async def test_versions_of_what_was_erased_stay_without_text(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_versions_of_what_was_erased_stay_without_text(self, kit: LogKit) -> None:
         """Who deleted and restored when can be read; what was said cannot (D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -312,7 +337,8 @@ class ReadContract:
             assert raw(found) == [None, None, None, "text 4", None]
             assert numbers(found.items) == [1, 2, 3, 4, 5]
 
-    async def test_there_are_no_versions_of_what_is_no_message(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_there_are_no_versions_of_what_is_no_message(self, kit: LogKit) -> None:
         """No error either."""
         async with kit.opened() as log:
             reaction = change(2, "reaction.add", wish(1))
@@ -324,7 +350,7 @@ class ReadContract:
 
     # -- places
 
-    async def test_places_of_others_divide_the_log(self, kit: Kit) -> None:
+    async def test_places_of_others_divide_the_log(self, kit: LogKit) -> None:
         """Keys of other sequencers, and serials of another form, compare as pairs of number and text (D3)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2))

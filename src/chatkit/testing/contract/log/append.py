@@ -12,14 +12,27 @@ from chatkit.errors import InvalidMessage, MessageNotFound, NotAllowed, Rejected
 from chatkit.model.order import OrderKey
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Outgoing
-from tests.logs.contract import SUPPORT, Kit, append, key, outcomes, refusal, serial, state, texts
-from tests.logs.wishes import change, text_of, wish
+from chatkit.testing.contract.log.kit import (
+    SUPPORT,
+    LogKit,
+    append,
+    key,
+    outcomes,
+    refusal,
+    serial,
+    state,
+    texts,
+)
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, text_of, wish
 
 
-class AppendContract:
+class AppendContract(LogPart):
     """Every entry once, in order, at a place of its own."""
 
-    async def test_entries_are_numbered_in_order(self, kit: Kit) -> None:
+    needs = frozenset({"append", "fence"})
+
+    async def test_entries_are_numbered_in_order(self, kit: LogKit) -> None:
         """Serials are 20 digits, one after another, and an answer says where the log stands (D3, D18)."""
         async with kit.opened() as log:
             appended = await log.append(SUPPORT, [wish(1), wish(2)])
@@ -30,7 +43,7 @@ class AppendContract:
             ]
             assert (appended.state.head, appended.state.floor, appended.state.epoch) == (serial(2), None, 1)
 
-    async def test_an_ack_says_when_its_entry_came(self, kit: Kit) -> None:
+    async def test_an_ack_says_when_its_entry_came(self, kit: LogKit) -> None:
         """By the log's clock, as its stamp does for everyone who reads it (D9)."""
         async with kit.opened() as log:
             before = (await state(log)).now
@@ -42,14 +55,14 @@ class AppendContract:
             assert all(before <= item.stamp.at <= after for item in found.items)
             assert {item.stamp.at.utcoffset() for item in found.items} == {timedelta(0)}
 
-    async def test_nothing_appended_changes_nothing(self, kit: Kit) -> None:
+    async def test_nothing_appended_changes_nothing(self, kit: LogKit) -> None:
         """A batch of nothing is answered by nothing, and makes no channel."""
         async with kit.opened() as log:
             appended = await log.append(SUPPORT, [])
 
             assert (appended.acks, appended.state.head, appended.state.floor) == ((), None, None)
 
-    async def test_each_channel_has_numbers_of_its_own(self, kit: Kit) -> None:
+    async def test_each_channel_has_numbers_of_its_own(self, kit: LogKit) -> None:
         """One channel's traffic leaves no hole in another's (D17)."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -58,7 +71,7 @@ class AppendContract:
 
             assert (ack.key, ack.prev) == (key(1), "")
 
-    async def test_an_entry_names_its_predecessor(self, kit: Kit) -> None:
+    async def test_an_entry_names_its_predecessor(self, kit: LogKit) -> None:
         """`prev` is the serial before it, empty for the first, in the ack as in the entry (D17)."""
         async with kit.opened() as log:
             acks = await append(log, wish(1), wish(2))
@@ -68,7 +81,7 @@ class AppendContract:
             assert [item.stamp.prev for item in found.items] == ["", serial(1), serial(2)]
             assert [ack.prev for ack in acks] == ["", serial(1), serial(2), serial(1), ""]
 
-    async def test_an_entry_is_kept_as_it_was_written(self, kit: Kit) -> None:
+    async def test_an_entry_is_kept_as_it_was_written(self, kit: LogKit) -> None:
         """To the byte, with the log's id and the attested sender in its stamp (D7)."""
         async with kit.opened() as log:
             odd = wish(1, future="kept", body={"type": "text", "text": "a\u2028\U0001f600 \\ \" '"})
@@ -84,7 +97,7 @@ class AppendContract:
             ]
             assert {(item.stamp.log_id, item.stamp.user) for item in found.items} == {(log_id, "ada")}
 
-    async def test_time_never_steps_back(self, kit: Kit) -> None:
+    async def test_time_never_steps_back(self, kit: LogKit) -> None:
         """Whatever comes later bears a time that is not earlier."""
         async with kit.opened() as log:
             for number in range(1, 20):
@@ -96,7 +109,7 @@ class AppendContract:
 
     # -- what is known already
 
-    async def test_a_repeat_is_a_duplicate_with_its_place(self, kit: Kit) -> None:
+    async def test_a_repeat_is_a_duplicate_with_its_place(self, kit: LogKit) -> None:
         """A retry is answered with the first one's serial, time and predecessor, and appended once (D9)."""
         async with kit.opened() as log:
             (first,) = await append(log, wish(1))
@@ -108,12 +121,12 @@ class AppendContract:
             assert again._replace(outcome="new") == first
             assert (await state(log)).head == serial(1)
 
-    async def test_a_repeat_within_a_batch_is_a_duplicate(self, kit: Kit) -> None:
+    async def test_a_repeat_within_a_batch_is_a_duplicate(self, kit: LogKit) -> None:
         """Each row sees those before it."""
         async with kit.opened() as log:
             assert await outcomes(log, wish(1), wish(1), wish(2)) == ["new", "duplicate", "new"]
 
-    async def test_another_body_under_the_same_id_is_a_conflict(self, kit: Kit) -> None:
+    async def test_another_body_under_the_same_id_is_a_conflict(self, kit: LogKit) -> None:
         """The first one stands, and the answer says where (D1)."""
         async with kit.opened() as log:
             (first,) = await append(log, wish(1))
@@ -123,7 +136,7 @@ class AppendContract:
             assert ack == first._replace(outcome="conflict")
             assert texts(await log.messages(SUPPORT, limit=10)) == ["text 1"]
 
-    async def test_the_same_body_written_otherwise_is_a_duplicate(self, kit: Kit) -> None:
+    async def test_the_same_body_written_otherwise_is_a_duplicate(self, kit: LogKit) -> None:
         """A message made anew under its key has another time and number, and is the same message (D14)."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -132,7 +145,7 @@ class AppendContract:
 
             assert await outcomes(log, again) == ["duplicate"]
 
-    async def test_the_same_id_of_another_user_is_another_message(self, kit: Kit) -> None:
+    async def test_the_same_id_of_another_user_is_another_message(self, kit: LogKit) -> None:
         """A member who repeats someone's id swallows nothing, before or after (D1)."""
         async with kit.opened() as log:
             assert await outcomes(log, wish(1, user="bob"), wish(1)) == ["new", "new"]
@@ -143,7 +156,7 @@ class AppendContract:
                 "eve",
             ]
 
-    async def test_the_same_id_in_another_channel_is_another_message(self, kit: Kit) -> None:
+    async def test_the_same_id_in_another_channel_is_another_message(self, kit: LogKit) -> None:
         """Identity is channel, user and id (D1)."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -152,7 +165,7 @@ class AppendContract:
 
     # -- deadlines
 
-    async def test_a_late_entry_is_refused_by_its_deadline(self, kit: Kit) -> None:
+    async def test_a_late_entry_is_refused_by_its_deadline(self, kit: LogKit) -> None:
         """Past its own `not_after`, in the log's time, an entry is certain never to appear (D9)."""
         async with kit.opened() as log:
             now = (await state(log)).now
@@ -163,7 +176,7 @@ class AppendContract:
             ) == ["too_late", "new", "new"]
             assert (await log.find(SUPPORT, [wish(1).ident])).items == {}
 
-    async def test_an_accepted_entry_is_known_past_its_deadline(self, kit: Kit) -> None:
+    async def test_an_accepted_entry_is_known_past_its_deadline(self, kit: LogKit) -> None:
         """What is known is answered as a duplicate first: it did appear (D9)."""
         async with kit.opened() as log:
             now = (await state(log)).now
@@ -172,7 +185,7 @@ class AppendContract:
 
             assert await outcomes(log, wish(1, not_after=now)) == ["duplicate"]
 
-    async def test_what_came_too_late_is_no_part_of_its_lane(self, kit: Kit) -> None:
+    async def test_what_came_too_late_is_no_part_of_its_lane(self, kit: LogKit) -> None:
         """The number it took stays free: the next one of the lane is new (D9)."""
         async with kit.opened() as log:
             now = (await state(log)).now
@@ -183,7 +196,7 @@ class AppendContract:
 
     # -- lanes
 
-    async def test_a_late_attempt_of_a_lane_is_superseded(self, kit: Kit) -> None:
+    async def test_a_late_attempt_of_a_lane_is_superseded(self, kit: LogKit) -> None:
         """Once number 2 of a lane is in, number 1 can no longer slip in behind it (D9)."""
         async with kit.opened() as log:
             await append(log, wish(2))
@@ -191,7 +204,7 @@ class AppendContract:
             assert await outcomes(log, wish(1), wish(3)) == ["superseded", "new"]
             assert (await log.find(SUPPORT, [wish(1).ident])).items == {}
 
-    async def test_one_number_of_a_lane_is_used_once(self, kit: Kit) -> None:
+    async def test_one_number_of_a_lane_is_used_once(self, kit: LogKit) -> None:
         """Another message under a number that is in use comes from a copy of the store (D27)."""
         async with kit.opened() as log:
             await append(log, wish(2))
@@ -199,21 +212,23 @@ class AppendContract:
             assert await outcomes(log, wish(9, seq=2)) == ["superseded"]
 
     @pytest.mark.parametrize("other", [{"device": "device2"}, {"user": "bob"}])
-    async def test_lanes_of_other_devices_and_users_are_apart(self, kit: Kit, other: dict[str, Any]) -> None:
+    async def test_lanes_of_other_devices_and_users_are_apart(
+        self, kit: LogKit, other: dict[str, Any]
+    ) -> None:
         """The fence is per channel, user and device (D9)."""
         async with kit.opened() as log:
             await append(log, wish(5))
 
             assert await outcomes(log, wish(1, **other)) == ["new"]
 
-    async def test_lanes_of_other_channels_are_apart(self, kit: Kit) -> None:
+    async def test_lanes_of_other_channels_are_apart(self, kit: LogKit) -> None:
         """The same device may be at another number elsewhere (D9)."""
         async with kit.opened() as log:
             await append(log, wish(5))
 
             assert await outcomes(log, wish(1, channel="sales"), channel="sales") == ["new"]
 
-    async def test_a_web_page_without_numbers_is_not_fenced(self, kit: Kit) -> None:
+    async def test_a_web_page_without_numbers_is_not_fenced(self, kit: LogKit) -> None:
         """`seq` may be missing (D5)."""
         async with kit.opened() as log:
             await append(log, wish(5))
@@ -222,7 +237,7 @@ class AppendContract:
 
     # -- refusals
 
-    async def test_a_bad_row_fails_alone(self, kit: Kit) -> None:
+    async def test_a_bad_row_fails_alone(self, kit: LogKit) -> None:
         """One answer a row, in order, whatever the others are (D9)."""
         async with kit.opened() as log:
             broken = wish(2)._replace(data=b"{")
@@ -233,14 +248,14 @@ class AppendContract:
             assert answers == ["new", "refused", "refused", "duplicate", "new"]
             assert (await state(log)).head == serial(2)
 
-    async def test_a_refused_row_is_no_part_of_its_lane(self, kit: Kit) -> None:
+    async def test_a_refused_row_is_no_part_of_its_lane(self, kit: LogKit) -> None:
         """What never happened overtakes nothing (D9)."""
         async with kit.opened() as log:
             await refusal(log, change(5, "message.update", wish(99)))
 
             assert await outcomes(log, wish(4)) == ["new"]
 
-    async def test_an_unreadable_envelope_is_refused(self, kit: Kit) -> None:
+    async def test_an_unreadable_envelope_is_refused(self, kit: LogKit) -> None:
         """The error is the envelope's own and names the field."""
         async with kit.opened() as log:
             assert isinstance(await refusal(log, wish(1)._replace(data=b"{}")), InvalidMessage)
@@ -255,18 +270,18 @@ class AppendContract:
         ],
         ids=["channel", "user", "id", "device"],
     )
-    async def test_an_envelope_says_what_it_is_handed_over_as(self, kit: Kit, entry: Outgoing) -> None:
+    async def test_an_envelope_says_what_it_is_handed_over_as(self, kit: LogKit, entry: Outgoing) -> None:
         """Channel, sender and id inside are those outside (D2)."""
         async with kit.opened() as log:
             assert isinstance(await refusal(log, entry), NotAllowed)
 
     @pytest.mark.parametrize("kind", ["state.read", "typing", "presence.status", "x.wave"])
-    async def test_a_log_keeps_log_kinds_only(self, kit: Kit, kind: str) -> None:
+    async def test_a_log_keeps_log_kinds_only(self, kit: LogKit, kind: str) -> None:
         """Registers and passing signals never become entries (D25)."""
         async with kit.opened() as log:
             assert isinstance(await refusal(log, wish(1, kind=kind)), Rejected)
 
-    async def test_a_refusal_is_final_for_its_attempt(self, kit: Kit) -> None:
+    async def test_a_refusal_is_final_for_its_attempt(self, kit: LogKit) -> None:
         """A copy that comes when it would pass is refused as the first was: `refused` is certain (D9)."""
         async with kit.opened() as log:
             created = wish(1, user="bob")
@@ -279,7 +294,7 @@ class AppendContract:
             assert (type(again), str(again)) == (type(first), str(first))
             assert isinstance(again, MessageNotFound)
 
-    async def test_a_manual_retry_after_a_refusal_is_weighed_anew(self, kit: Kit) -> None:
+    async def test_a_manual_retry_after_a_refusal_is_weighed_anew(self, kit: LogKit) -> None:
         """It takes a new number, and so is another attempt (D7)."""
         async with kit.opened() as log:
             created = wish(1, user="bob")
@@ -288,7 +303,7 @@ class AppendContract:
 
             assert await outcomes(log, change(2, "reaction.add", created, seq=3)) == ["new"]
 
-    async def test_errors_hold_no_text(self, kit: Kit) -> None:
+    async def test_errors_hold_no_text(self, kit: LogKit) -> None:
         """A refusal names channel and message, never the body (I16)."""
         async with kit.opened() as log:
             secret = {"type": "text", "text": "open sesame"}
@@ -305,7 +320,7 @@ class AppendContract:
 
     # -- many at once
 
-    async def test_writers_at_once_lose_double_and_shuffle_nothing(self, kit: Kit) -> None:
+    async def test_writers_at_once_lose_double_and_shuffle_nothing(self, kit: LogKit) -> None:
         """Overlapping retries of several lanes through several doors: dense serials, each lane in order (D9)."""
         lanes, each = 4, 12
 

@@ -13,8 +13,8 @@ from chatkit.model.entry import Folded
 from chatkit.model.order import Ident
 from chatkit.model.search import SearchMark
 from chatkit.ports.store import Store
-from tests.stores.contract import Kit
-from tests.stores.values import NOON, message
+from chatkit.testing.contract.store.kit import StoreKit, StorePart
+from chatkit.testing.contract.store.values import NOON, message
 
 
 def said(number: int, text: str, /, *, user: str = "bob", **changes: Any) -> Folded:
@@ -34,7 +34,8 @@ def create(text: str) -> bytes:
 
 async def numbers(store: Store, text: str, **wanted: Any) -> list[int]:
     """Return the numbers of the messages found."""
-    page = await store.search(text, **{"limit": 100, **wanted})
+    options: dict[str, Any] = {"limit": 100, **wanted}
+    page = await store.search(text, **options)
     return [number_of(folded) for folded in page.items]
 
 
@@ -46,10 +47,12 @@ async def cache(store: Store, *messages: Folded, channel: str = "support", keep:
     await store.applied(channel, None, messages, [], keep=keep)
 
 
-class SearchContract:
+class SearchContract(StorePart):
     """What was seen is found without a connection."""
 
-    async def test_messages_with_all_words_are_found_newest_first(self, kit: Kit) -> None:
+    needs = frozenset({"search"})
+
+    async def test_messages_with_all_words_are_found_newest_first(self, kit: StoreKit) -> None:
         """Words are runs of letters and digits, in any order; case does not count."""
         texts = ["Where is the manual?", "The manual is at /usr/share", "no such thing", "MANUAL: the end"]
         async with kit.opened() as store:
@@ -73,7 +76,9 @@ class SearchContract:
             ("0xDEADBEEF", "0xdeadbeef"),
         ],
     )
-    async def test_any_script_and_any_sign_may_be_in_a_text(self, kit: Kit, text: str, query: str) -> None:
+    async def test_any_script_and_any_sign_may_be_in_a_text(
+        self, kit: StoreKit, text: str, query: str
+    ) -> None:
         """What means something to a database means nothing in a search."""
         async with kit.opened() as store:
             await cache(store, said(1, text), said(2, "something else"))
@@ -81,14 +86,14 @@ class SearchContract:
             assert await numbers(store, query) == [1]
 
     @pytest.mark.parametrize("query", ["", " ", "?!", "_", '"'])
-    async def test_a_text_without_a_word_finds_nothing(self, kit: Kit, query: str) -> None:
+    async def test_a_text_without_a_word_finds_nothing(self, kit: StoreKit, query: str) -> None:
         """Nothing was asked for."""
         async with kit.opened() as store:
             await cache(store, said(1, "word"))
 
             assert await numbers(store, query) == []
 
-    async def test_what_shows_is_searched(self, kit: Kit) -> None:
+    async def test_what_shows_is_searched(self, kit: StoreKit) -> None:
         """Of an edited message the edit, of a deleted one nothing (D26)."""
         async with kit.opened() as store:
             await cache(store, said(1, "before"), said(2, "secret"), said(3, "before"))
@@ -98,7 +103,7 @@ class SearchContract:
             assert await numbers(store, "after") == [1]
             assert await numbers(store, "secret") == []
 
-    async def test_channel_sender_and_time_narrow_a_search(self, kit: Kit) -> None:
+    async def test_channel_sender_and_time_narrow_a_search(self, kit: StoreKit) -> None:
         """Each that is given holds; `until` is not included."""
         async with kit.opened() as store:
             await cache(store, said(1, "x", user="ada"), said(2, "x"), said(3, "x", user="ada"))
@@ -110,7 +115,7 @@ class SearchContract:
             since, until = NOON + timedelta(minutes=2), NOON + timedelta(minutes=4)
             assert await numbers(store, "x", since=since, until=until) == [3, 2]
 
-    async def test_pages_cover_all_hits_once(self, kit: Kit) -> None:
+    async def test_pages_cover_all_hits_once(self, kit: StoreKit) -> None:
         """Also where many came at the same time, in several channels."""
         async with kit.opened() as store:
             for channel in ("sales", "support"):
@@ -133,7 +138,7 @@ class SearchContract:
             assert len(found) == 14
             assert [number for _, number in found] == [*range(6, -1, -1)] * 2
 
-    async def test_what_left_the_cache_is_found_no_more(self, kit: Kit) -> None:
+    async def test_what_left_the_cache_is_found_no_more(self, kit: StoreKit) -> None:
         """The index is as bounded as the cache (I10)."""
         async with kit.opened() as store:
             await cache(store, *(said(n, "x") for n in range(5)), keep=2)

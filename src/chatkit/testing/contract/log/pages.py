@@ -10,8 +10,10 @@ import pytest
 
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.log import Log
-from tests.logs.contract import SUPPORT, Kit, append, key, numbers, serial, spread, texts
-from tests.logs.wishes import change, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, key, numbers, serial, spread, texts
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, wish
 
 
 async def forward(log: Log, limit: int, *, thread: Ident | None = None) -> list[int]:
@@ -37,8 +39,10 @@ async def backward(log: Log, limit: int, *, thread: Ident | None = None) -> list
             return found
 
 
-class PagesContract:
+class PagesContract(LogPart):
     """A page ascends and says where older and newer messages lie, or that there are none."""
+
+    needs = frozenset({"append", "fence"})
 
     @pytest.mark.parametrize(
         ("places", "shown", "before", "after"),
@@ -56,7 +60,7 @@ class PagesContract:
         ],
     )
     async def test_pages(
-        self, kit: Kit, places: dict[str, Any], shown: list[int], before: int | None, after: int | None
+        self, kit: LogKit, places: dict[str, Any], shown: list[int], before: int | None, after: int | None
     ) -> None:
         """Two of five, by every kind of place (D24)."""
         async with kit.opened() as log:
@@ -70,7 +74,7 @@ class PagesContract:
             assert not page.provisional
             assert page.as_of == key(5)
 
-    async def test_times_are_places_of_pages(self, kit: Kit) -> None:
+    async def test_times_are_places_of_pages(self, kit: LogKit) -> None:
         """Before, after and around a moment."""
         async with kit.opened() as log:
             moment = (await spread(kit, log, 5))[2]
@@ -82,7 +86,7 @@ class PagesContract:
             between = await log.messages(SUPPORT, around=moment - timedelta(microseconds=1), limit=2)
             assert texts(between) == ["text 2", "text 3"]
 
-    async def test_an_empty_page_still_says_what_lies_around_it(self, kit: Kit) -> None:
+    async def test_an_empty_page_still_says_what_lies_around_it(self, kit: LogKit) -> None:
         """Going back from behind the newest, or on from before the oldest, gives all of it."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2), wish(3))
@@ -97,7 +101,7 @@ class PagesContract:
             assert ahead.before is None
             assert texts(await log.messages(SUPPORT, after=ahead.after, limit=9)) == every
 
-    async def test_an_empty_page_in_the_middle_divides_what_there_is(self, kit: Kit) -> None:
+    async def test_an_empty_page_in_the_middle_divides_what_there_is(self, kit: LogKit) -> None:
         """Nothing lies between two neighbours, and both directions go on from there."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2), wish(3))
@@ -108,14 +112,14 @@ class PagesContract:
             assert texts(await log.messages(SUPPORT, before=between.before, limit=9)) == ["text 1"]
             assert texts(await log.messages(SUPPORT, after=between.after, limit=9)) == ["text 2", "text 3"]
 
-    async def test_an_empty_channel_has_no_older_and_no_newer(self, kit: Kit) -> None:
+    async def test_an_empty_channel_has_no_older_and_no_newer(self, kit: LogKit) -> None:
         """A page of nothing ends in both directions."""
         async with kit.opened() as log:
             page = await log.messages(SUPPORT, limit=10)
 
             assert (page.items, page.before, page.after, page.as_of) == ((), None, None, OrderKey(1, ""))
 
-    async def test_pages_hold_at_most_a_thousand(self, kit: Kit) -> None:
+    async def test_pages_hold_at_most_a_thousand(self, kit: LogKit) -> None:
         """A larger wish is capped, a senseless one gives one message."""
         async with kit.opened() as log:
             await append(log, *(wish(number) for number in range(1, 1003)))
@@ -127,8 +131,9 @@ class PagesContract:
 
     # -- the law
 
+    @needing("erase", "fold")
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
-    async def test_forward_and_backward_are_each_others_reverse(self, kit: Kit, limit: int) -> None:
+    async def test_forward_and_backward_are_each_others_reverse(self, kit: LogKit, limit: int) -> None:
         """And cover all above the floor once, whatever lies between messages (I14)."""
         async with kit.opened() as log:
             root = wish(1)
@@ -152,7 +157,7 @@ class PagesContract:
             assert await forward(log, limit, thread=root.ident) == [6, 7, 13]
             assert await backward(log, limit, thread=root.ident) == [13, 7, 6]
 
-    async def test_the_law_holds_while_others_write(self, kit: Kit) -> None:
+    async def test_the_law_holds_while_others_write(self, kit: LogKit) -> None:
         """What is there at the start is covered once; forward reads what came meanwhile too (I14)."""
         async with kit.opened() as one, kit.opened() as other:
             await append(one, *map(wish, range(1, 11)))
@@ -173,7 +178,7 @@ class PagesContract:
             assert up == list(range(1, up[-1] + 1))
             assert up[-1] >= down[0]
 
-    async def test_entries_read_while_others_write_miss_nothing(self, kit: Kit) -> None:
+    async def test_entries_read_while_others_write_miss_nothing(self, kit: LogKit) -> None:
         """A reader who has seen a serial never sees a lower one appear later (D17)."""
         async with kit.opened() as one, kit.opened() as other:
 

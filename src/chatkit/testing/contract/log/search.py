@@ -9,8 +9,22 @@ import pytest
 
 from chatkit.model.search import SearchMark
 from chatkit.ports.log import Log
-from tests.logs.contract import SUPPORT, Kit, append, key, numbers, role, said, says, search, serial, texts
-from tests.logs.wishes import change, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import (
+    SUPPORT,
+    LogKit,
+    append,
+    key,
+    numbers,
+    role,
+    said,
+    says,
+    search,
+    serial,
+    texts,
+)
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, wish
 
 
 async def paged(log: Log, words: str, limit: int) -> list[str | None]:
@@ -26,10 +40,12 @@ async def paged(log: Log, words: str, limit: int) -> list[str | None]:
         assert len(page.items) == limit
 
 
-class SearchContract:
+class SearchContract(LogPart):
     """What shows can be found by all of its words."""
 
-    async def test_all_words_must_be_there(self, kit: Kit) -> None:
+    needs = frozenset({"append", "fence", "search"})
+
+    async def test_all_words_must_be_there(self, kit: LogKit) -> None:
         """In any case and order, whole, newest first (D24)."""
         async with kit.opened() as log:
             await append(
@@ -48,7 +64,7 @@ class SearchContract:
             assert await search(log, "wiese!") == ["baum, grüne_wiese"]
 
     @pytest.mark.parametrize("text", ["", "  ", "-- _ §", "...", "\u2026\u200b", "\ud800"])
-    async def test_a_text_without_a_word_finds_nothing(self, kit: Kit, text: str) -> None:
+    async def test_a_text_without_a_word_finds_nothing(self, kit: LogKit, text: str) -> None:
         """Rather than everything."""
         async with kit.opened() as log:
             await append(log, says(1, "word"), says(2, "... _ §"))
@@ -72,7 +88,7 @@ class SearchContract:
             "a" * 300,
         ],
     )
-    async def test_words_are_those_of_the_model_in_every_script(self, kit: Kit, text: str) -> None:
+    async def test_words_are_those_of_the_model_in_every_script(self, kit: LogKit, text: str) -> None:
         """An index splits and folds nothing by rules of its own: a text finds itself."""
         async with kit.opened() as log:
             await append(log, says(1, f"before {text} after"), says(2, "cafe strasse unicode b" + "a" * 299))
@@ -97,7 +113,7 @@ class SearchContract:
             "baum\0x",
         ],
     )
-    async def test_a_text_is_words_and_never_a_program(self, kit: Kit, text: str) -> None:
+    async def test_a_text_is_words_and_never_a_program(self, kit: LogKit, text: str) -> None:
         """What an index, or a database, would take for an operator is a word or nothing."""
         async with kit.opened() as log:
             await append(log, says(1, "baum"))
@@ -105,7 +121,7 @@ class SearchContract:
             assert await search(log, text) == []
             assert await search(log, "baum") == ["baum"]
 
-    async def test_common_words_are_words(self, kit: Kit) -> None:
+    async def test_common_words_are_words(self, kit: LogKit) -> None:
         """There is no list of words that are not looked for, and no stem."""
         async with kit.opened() as log:
             await append(log, says(1, "to be or not to be"), says(2, "running"), says(3, "the"))
@@ -114,7 +130,7 @@ class SearchContract:
             assert await search(log, "the") == ["the"]
             assert await search(log, "run") == []
 
-    async def test_every_text_of_a_body_is_searched(self, kit: Kit) -> None:
+    async def test_every_text_of_a_body_is_searched(self, kit: LogKit) -> None:
         """Of any type, in the fields that hold text (`chatkit.model.search`)."""
         async with kit.opened() as log:
             fields = ("text", "title", "caption", "description", "name", "fallback")
@@ -133,7 +149,8 @@ class SearchContract:
             assert (await log.search("word7", limit=9)).items == ()
             assert numbers((await log.search("split fields", limit=9)).items) == [8]
 
-    async def test_only_messages_are_searched(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_only_messages_are_searched(self, kit: LogKit) -> None:
         """Unknown kinds and reactions are none, whatever text they hold; replies are."""
         async with kit.opened() as log:
             root = wish(1)
@@ -147,7 +164,8 @@ class SearchContract:
 
             assert numbers((await log.search("word", limit=9)).items) == [4]
 
-    async def test_what_shows_is_searched(self, kit: Kit) -> None:
+    @needing("registers")
+    async def test_what_shows_is_searched(self, kit: LogKit) -> None:
         """Of an edited message the edit, of a deleted one nothing, of a restored one what was written since."""
         async with kit.opened() as log:
             created = says(1, "first words")
@@ -169,7 +187,8 @@ class SearchContract:
             await append(log, change(6, "message.delete", created))
             assert await search(log, "third") == []
 
-    async def test_a_hit_is_the_message_as_it_is_now(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_a_hit_is_the_message_as_it_is_now(self, kit: LogKit) -> None:
         """As a page shows it, from the channel that its envelope names."""
         async with kit.opened() as log:
             created = says(1, "word")
@@ -187,7 +206,7 @@ class SearchContract:
             assert hit == shown
             assert (hit.replies, hit.version, hit.reactions) == (1, 2, {"👍": ("bob",)})
 
-    async def test_an_edit_keeps_the_place_of_its_message(self, kit: Kit) -> None:
+    async def test_an_edit_keeps_the_place_of_its_message(self, kit: LogKit) -> None:
         """Newest first is by creation (D23)."""
         async with kit.opened() as log:
             first = says(1, "word one")
@@ -197,7 +216,7 @@ class SearchContract:
 
             assert await search(log, "word") == ["word two", "word late"]
 
-    async def test_a_search_is_narrowed(self, kit: Kit) -> None:
+    async def test_a_search_is_narrowed(self, kit: LogKit) -> None:
         """To channels, a sender, a span of time: `since` included, `until` not."""
         async with kit.opened() as log:
             times: list[datetime] = []
@@ -237,7 +256,7 @@ class SearchContract:
             assert await search(log, "hello", since=times[2], until=times[0]) == []
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
-    async def test_a_search_goes_on_where_it_stopped(self, kit: Kit, limit: int) -> None:
+    async def test_a_search_goes_on_where_it_stopped(self, kit: LogKit, limit: int) -> None:
         """Every hit once, newest first by time, then channel, then serial, however many came at one moment."""
         async with kit.opened() as log:
             places: dict[str, tuple[datetime, str, str]] = {}
@@ -258,7 +277,7 @@ class SearchContract:
 
             assert await paged(log, "word", limit) == sorted(places, key=places.__getitem__, reverse=True)
 
-    async def test_a_search_goes_on_while_others_write(self, kit: Kit) -> None:
+    async def test_a_search_goes_on_while_others_write(self, kit: LogKit) -> None:
         """What is newer than the first page stays out of the later ones."""
         async with kit.opened() as log:
             await append(log, *(says(number, f"word {number}") for number in range(1, 6)))
@@ -271,7 +290,7 @@ class SearchContract:
             assert texts(first) == ["word 5", "word 4"]
             assert (texts(rest), rest.next) == (["word 3", "word 2", "word 1"], None)
 
-    async def test_a_mark_is_a_place_and_needs_no_message(self, kit: Kit) -> None:
+    async def test_a_mark_is_a_place_and_needs_no_message(self, kit: LogKit) -> None:
         """What it pointed at may be gone by now; any time, channel and serial divide the hits."""
         async with kit.opened() as log:
             sent = [says(number, f"word {number}") for number in range(1, 4)]
@@ -293,7 +312,7 @@ class SearchContract:
             ]:
                 assert len((await log.search("word", before=mark, limit=9)).items) == count
 
-    async def test_pages_of_hits_are_bounded(self, kit: Kit) -> None:
+    async def test_pages_of_hits_are_bounded(self, kit: LogKit) -> None:
         """A senseless limit gives one hit, and says that there are more."""
         async with kit.opened() as log:
             await append(log, says(1, "word 1"), says(2, "word 2"))
@@ -305,7 +324,7 @@ class SearchContract:
             last = await log.search("word", before=page.next, limit=1)
             assert (texts(last), last.next) == (["word 1"], None)
 
-    async def test_a_rare_word_is_found_among_common_ones(self, kit: Kit) -> None:
+    async def test_a_rare_word_is_found_among_common_ones(self, kit: LogKit) -> None:
         """However far down it lies, and the other way round."""
         async with kit.opened() as log:
             await append(
@@ -319,7 +338,7 @@ class SearchContract:
                 "common rare",
             ]
 
-    async def test_a_question_may_be_long(self, kit: Kit) -> None:
+    async def test_a_question_may_be_long(self, kit: LogKit) -> None:
         """Words and channels of any number are one question."""
         async with kit.opened() as log:
             text = " ".join(f"word{number}" for number in range(2_000))
@@ -332,7 +351,8 @@ class SearchContract:
             found = await log.search("word1", channels=[*names, *(f"no-{n}" for n in range(500))], limit=100)
             assert len(found.items) == 40
 
-    async def test_erased_and_trimmed_text_is_found_no_more(self, kit: Kit) -> None:
+    @needing("erase")
+    async def test_erased_and_trimmed_text_is_found_no_more(self, kit: LogKit) -> None:
         """Not even by a page that goes on from before (D26)."""
         async with kit.opened() as log:
             sent = [says(number, f"word {number}") for number in range(1, 6)]

@@ -9,16 +9,16 @@ import pytest
 from chatkit.errors import StateError
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.store import LaneKey, LaneMark
-from tests.stores.contract import Kit, ids, send
-from tests.stores.values import DEVICE, attempted, batch_of, row
+from chatkit.testing.contract.store.kit import StoreKit, StorePart, ids, send
+from chatkit.testing.contract.store.values import DEVICE, attempted, batch_of, row
 
 LANE = LaneKey("support", "ada", DEVICE)
 
 
-class AttemptsContract:
+class AttemptsContract(StorePart):
     """From the first attempt of an entry to its end."""
 
-    async def test_an_attempt_is_recorded_with_its_batch_in_order(self, kit: Kit) -> None:
+    async def test_an_attempt_is_recorded_with_its_batch_in_order(self, kit: StoreKit) -> None:
         """Number, first time, batch id, members in order and `seq` are kept before bytes are written (D6)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -29,7 +29,7 @@ class AttemptsContract:
             assert await store.batches() == {"b1": (two.ident, one.ident)}
             assert await store.lanes() == {LANE: LaneMark(2, 2)}
 
-    async def test_an_attempt_of_an_unknown_row_is_refused_as_a_whole(self, kit: Kit) -> None:
+    async def test_an_attempt_of_an_unknown_row_is_refused_as_a_whole(self, kit: StoreKit) -> None:
         """What is not recorded must not be written to the provider (D6)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -41,7 +41,7 @@ class AttemptsContract:
             assert await store.batches() == {}
             assert await store.lanes() == {}
 
-    async def test_what_is_sent_without_a_key_is_forgotten(self, kit: Kit) -> None:
+    async def test_what_is_sent_without_a_key_is_forgotten(self, kit: StoreKit) -> None:
         """Nobody will ask for it again; its `seq` stays the lane's last acknowledged one (D5, D14)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -53,7 +53,7 @@ class AttemptsContract:
             assert await store.batches() == {}
             assert await store.lanes() == {LANE: LaneMark(4, 4)}
 
-    async def test_what_is_sent_without_an_attempt_is_forgotten(self, kit: Kit) -> None:
+    async def test_what_is_sent_without_an_attempt_is_forgotten(self, kit: StoreKit) -> None:
         """An echo may end a row that this life never attempted (D6)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -62,7 +62,7 @@ class AttemptsContract:
 
             assert await ids(store) == []
 
-    async def test_what_is_sent_and_not_announced_stays_until_it_is(self, kit: Kit) -> None:
+    async def test_what_is_sent_and_not_announced_stays_until_it_is(self, kit: StoreKit) -> None:
         """An entry that the log has is told to receivers in the next life, if not in this one (D16)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -79,7 +79,7 @@ class AttemptsContract:
             await store.settle([untold._replace(announced=True)])
             assert await ids(store) == []
 
-    async def test_what_is_sent_with_a_key_stays(self, kit: Kit) -> None:
+    async def test_what_is_sent_with_a_key_stays(self, kit: StoreKit) -> None:
         """The same key finds the same delivery (D14)."""
         keyed = row(1, key="order-17")
 
@@ -92,7 +92,7 @@ class AttemptsContract:
             assert list(await store.add([row(2, key="order-17")])) == [sent]
 
     @pytest.mark.parametrize("status", ["failed", "expired", "discarded"])
-    async def test_what_ended_otherwise_stays_with_its_reason(self, kit: Kit, status: Any) -> None:
+    async def test_what_ended_otherwise_stays_with_its_reason(self, kit: StoreKit, status: Any) -> None:
         """A dead letter is kept until it is pruned (D12)."""
         ended = row(1, status=status, reason="Rejected")
 
@@ -102,14 +102,14 @@ class AttemptsContract:
 
             assert list(await store.rows(status=status)) == [ended]
 
-    async def test_settling_what_is_forgotten_changes_nothing(self, kit: Kit) -> None:
+    async def test_settling_what_is_forgotten_changes_nothing(self, kit: StoreKit) -> None:
         """An echo after the acknowledgement is no news."""
         async with kit.opened() as store:
             await store.settle([row(1, status="sent"), row(2, status="failed")])
 
             assert await ids(store) == []
 
-    async def test_a_batch_in_doubt_stays_whole(self, kit: Kit) -> None:
+    async def test_a_batch_in_doubt_stays_whole(self, kit: StoreKit) -> None:
         """Sent members stay until the last one has ended, for the identical batch (D10)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2, key="k")])
@@ -125,7 +125,7 @@ class AttemptsContract:
             assert await ids(store) == ["entry-2"]
             assert await store.batches() == {}
 
-    async def test_a_batch_is_finished_when_its_last_member_goes_into_another(self, kit: Kit) -> None:
+    async def test_a_batch_is_finished_when_its_last_member_goes_into_another(self, kit: StoreKit) -> None:
         """After a definite refusal a batch is split; the old one is then needed no more (D10)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -137,7 +137,7 @@ class AttemptsContract:
             assert await ids(store) == ["entry-2"]
             assert await store.batches() == {"b2": (two.ident,)}
 
-    async def test_a_batch_is_the_same_on_every_attempt(self, kit: Kit) -> None:
+    async def test_a_batch_is_the_same_on_every_attempt(self, kit: StoreKit) -> None:
         """Recording it again replaces its members by the same ones (D10)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -159,7 +159,7 @@ class AttemptsContract:
         ],
     )
     async def test_a_lane_knows_its_last_acknowledged_or_doubtful_number(
-        self, kit: Kit, outcome: dict[str, Any], acked: int
+        self, kit: StoreKit, outcome: dict[str, Any], acked: int
     ) -> None:
         """It is the `pred` of the next entry; what certainly did not arrive is none (D5)."""
         async with kit.opened() as store:
@@ -172,7 +172,7 @@ class AttemptsContract:
 
             assert await store.lanes() == {LANE: LaneMark(2, acked)}
 
-    async def test_a_lane_never_goes_back(self, kit: Kit) -> None:
+    async def test_a_lane_never_goes_back(self, kit: StoreKit) -> None:
         """An old number that is attempted or acknowledged late leaves the newer one in place (D5)."""
         async with kit.opened() as store:
             await store.add([row(1, key="a"), row(2, key="b")])
@@ -183,7 +183,7 @@ class AttemptsContract:
 
             assert await store.lanes() == {LANE: LaneMark(5, 5)}
 
-    async def test_lanes_are_told_apart_by_channel_user_and_device(self, kit: Kit) -> None:
+    async def test_lanes_are_told_apart_by_channel_user_and_device(self, kit: StoreKit) -> None:
         """One lane is one user's wishes on one device for one channel (D8)."""
         other = row(2, channel="sales", ident=Ident("bob", "id-2"), device="zzzzzz")
 
@@ -197,7 +197,7 @@ class AttemptsContract:
                 LaneKey("sales", "bob", "zzzzzz"): LaneMark(9, 9),
             }
 
-    async def test_an_entry_without_a_number_moves_no_lane(self, kit: Kit) -> None:
+    async def test_an_entry_without_a_number_moves_no_lane(self, kit: StoreKit) -> None:
         """`seq` may be absent (D5)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -207,7 +207,7 @@ class AttemptsContract:
 
             assert await store.lanes() == {}
 
-    async def test_a_manual_retry_goes_to_the_end_of_the_queue(self, kit: Kit) -> None:
+    async def test_a_manual_retry_goes_to_the_end_of_the_queue(self, kit: StoreKit) -> None:
         """Set back from a final status, a row stands behind those that were queued meanwhile (D7)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -217,7 +217,7 @@ class AttemptsContract:
 
             assert await ids(store) == ["entry-2", "entry-1"]
 
-    async def test_a_refused_attempt_keeps_its_place_in_the_queue(self, kit: Kit) -> None:
+    async def test_a_refused_attempt_keeps_its_place_in_the_queue(self, kit: StoreKit) -> None:
         """Waiting for the next attempt is no retry by hand (D7)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2)])
@@ -227,7 +227,7 @@ class AttemptsContract:
 
             assert await ids(store) == ["entry-1", "entry-2"]
 
-    async def test_a_new_device_takes_over_what_was_never_attempted(self, kit: Kit) -> None:
+    async def test_a_new_device_takes_over_what_was_never_attempted(self, kit: StoreKit) -> None:
         """What was attempted or has ended keeps the device that it was attempted under (D27)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2), row(3, device="zzzzzz"), row(4, status="failed")])

@@ -11,16 +11,20 @@ from chatkit.errors import InvalidMessage
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register, merged
 from chatkit.model.views import Unread
-from tests.logs.contract import SUPPORT, Kit, append, key, read, role, unread, unread_from
-from tests.logs.wishes import change, message_id, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, key, read, role, unread, unread_from
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, message_id, wish
 
 PLACES = (None, key(1), key(2), OrderKey(2, ""))
 
 
-class RegistersContract:
+class RegistersContract(LogPart):
     """Last-value cells, merged by the one rule there is."""
 
-    async def test_registers_come_back_as_they_were_put(self, kit: Kit) -> None:
+    needs = frozenset({"append", "fence", "registers"})
+
+    async def test_registers_come_back_as_they_were_put(self, kit: LogKit) -> None:
         """With and without a place, in any script, empty and long."""
         async with kit.opened() as log:
             cells = [
@@ -36,7 +40,7 @@ class RegistersContract:
             assert list(await log.registers("sales", ["pin"])) == cells[2:]
 
     @pytest.mark.parametrize("channel", ["dm.bob.eve", "u.bob"])
-    async def test_nobody_has_a_register_in_a_channel_of_others(self, kit: Kit, channel: str) -> None:
+    async def test_nobody_has_a_register_in_a_channel_of_others(self, kit: LogKit, channel: str) -> None:
         """Direct and personal channels are their users' alone (D31)."""
         async with kit.opened() as log:
             with pytest.raises(InvalidMessage):
@@ -45,7 +49,7 @@ class RegistersContract:
 
             assert [cell.user for cell in await log.registers(channel, ["read"])] == ["bob"]
 
-    async def test_registers_are_read_by_name_and_user(self, kit: Kit) -> None:
+    async def test_registers_are_read_by_name_and_user(self, kit: LogKit) -> None:
         """In the order of name, then user, as bytes; what is not there is left out."""
         async with kit.opened() as log:
             users = ["zoe", "Zoe", "éva", "\uff5a", "\U0001f600", "ada"]
@@ -73,7 +77,7 @@ class RegistersContract:
     @pytest.mark.parametrize("old", PLACES)
     @pytest.mark.parametrize("new", PLACES)
     async def test_registers_are_merged(
-        self, kit: Kit, merge: Literal["greatest", "newest"], old: OrderKey | None, new: OrderKey | None
+        self, kit: LogKit, merge: Literal["greatest", "newest"], old: OrderKey | None, new: OrderKey | None
     ) -> None:
         """As `chatkit.model.registers.merged` says, whether they come together or apart; repeats change nothing."""
         async with kit.opened() as log:
@@ -93,7 +97,7 @@ class RegistersContract:
             assert together == [expected]
             assert list(await log.registers(SUPPORT, ["x"], users=["bob"])) == [expected._replace(user="bob")]
 
-    async def test_a_mark_never_goes_back(self, kit: Kit) -> None:
+    async def test_a_mark_never_goes_back(self, kit: LogKit) -> None:
         """Whichever device tells last (D25)."""
         async with kit.opened() as log:
             await log.put([read(5)])
@@ -120,7 +124,7 @@ class RegistersContract:
         ],
     )
     async def test_a_register_that_cannot_be_is_refused_with_all_of_its_call(
-        self, kit: Kit, odd: dict[str, Any]
+        self, kit: LogKit, odd: dict[str, Any]
     ) -> None:
         """One transaction: all or nothing; the error names no value (I16)."""
         async with kit.opened() as log:
@@ -130,14 +134,14 @@ class RegistersContract:
             assert "xxxx" not in f"{refused.value} {refused.value!r}"
             assert list(await log.registers(SUPPORT, ["read"])) == []
 
-    async def test_nothing_put_changes_nothing(self, kit: Kit) -> None:
+    async def test_nothing_put_changes_nothing(self, kit: LogKit) -> None:
         """It is no error."""
         async with kit.opened() as log:
             await log.put([])
 
             assert list(await log.registers(SUPPORT, ["read", "role"])) == []
 
-    async def test_registers_make_no_entries(self, kit: Kit) -> None:
+    async def test_registers_make_no_entries(self, kit: LogKit) -> None:
         """Nor a channel (D25)."""
         async with kit.opened() as log:
             await log.put([read(1)])
@@ -146,10 +150,12 @@ class RegistersContract:
             assert (at.head, at.floor) == (None, None)
 
 
-class UnreadContract:
+class UnreadContract(LogPart):
     """What others said that one has not read."""
 
-    async def test_messages_of_others_are_counted(self, kit: Kit) -> None:
+    needs = frozenset({"append", "fence", "registers"})
+
+    async def test_messages_of_others_are_counted(self, kit: LogKit) -> None:
         """One's own are read; changes and unknown kinds are no messages (D25)."""
         async with kit.opened() as log:
             theirs = wish(2, user="bob")
@@ -167,7 +173,7 @@ class UnreadContract:
             assert (await unread(log, "bob")).messages == 2
             assert (await unread(log, "zoe")).messages == 3
 
-    async def test_nothing_is_unread_where_nobody_wrote(self, kit: Kit) -> None:
+    async def test_nothing_is_unread_where_nobody_wrote(self, kit: LogKit) -> None:
         """Every channel that was asked for is answered."""
         async with kit.opened() as log:
             await append(log, wish(1, user="bob"))
@@ -181,7 +187,7 @@ class UnreadContract:
             assert await unread(log, channel="sales") == none
             assert await log.unread("ada", []) == {}
 
-    async def test_what_lies_up_to_the_mark_is_read(self, kit: Kit) -> None:
+    async def test_what_lies_up_to_the_mark_is_read(self, kit: LogKit) -> None:
         """One's own mark in this channel, and nobody else's (D25)."""
         async with kit.opened() as log:
             await append(log, *(wish(number, user="bob") for number in range(1, 6)))
@@ -196,7 +202,8 @@ class UnreadContract:
             await log.put([read(99)])
             assert (await unread(log)).messages == 0
 
-    async def test_replies_in_threads_are_not_counted(self, kit: Kit) -> None:
+    @needing("fold")
+    async def test_replies_in_threads_are_not_counted(self, kit: LogKit) -> None:
         """Unless they are shown in the channel too."""
         async with kit.opened() as log:
             root = wish(1)
@@ -209,7 +216,7 @@ class UnreadContract:
 
             assert await unread(log) == Unread(messages=1, mentions=1, exact=True, first=message_id(3))
 
-    async def test_deleted_messages_are_not_counted(self, kit: Kit) -> None:
+    async def test_deleted_messages_are_not_counted(self, kit: LogKit) -> None:
         """Until they are restored."""
         async with kit.opened() as log:
             first, second = wish(1, user="bob", mentions=["ada"]), wish(2, user="bob")
@@ -219,7 +226,7 @@ class UnreadContract:
             await append(log, change(4, "message.restore", first, user="bob"))
             assert await unread(log) == Unread(messages=2, mentions=1, exact=True, first=message_id(1))
 
-    async def test_mentions_are_of_the_user_or_of_everyone(self, kit: Kit) -> None:
+    async def test_mentions_are_of_the_user_or_of_everyone(self, kit: LogKit) -> None:
         """A message that does both counts once; `*` is no user."""
         async with kit.opened() as log:
             await append(
@@ -237,7 +244,7 @@ class UnreadContract:
             await log.put([read(2)])
             assert (await unread(log)).mentions == 1
 
-    async def test_mentions_are_those_of_what_shows(self, kit: Kit) -> None:
+    async def test_mentions_are_those_of_what_shows(self, kit: LogKit) -> None:
         """An edit that mentions somebody counts in place of the creation, another takes nothing back."""
         async with kit.opened() as log:
             created = wish(1, user="bob", mentions=["ada"])
@@ -256,7 +263,7 @@ class UnreadContract:
             await append(log, change(5, "message.restore", created, user="bob"))
             assert await counts() == [1, 0]
 
-    async def test_what_was_marked_as_unread_counts_again(self, kit: Kit) -> None:
+    async def test_what_was_marked_as_unread_counts_again(self, kit: LogKit) -> None:
         """From that place on, although it was read, until the register is cleared (D25)."""
         async with kit.opened() as log:
             await append(log, *(wish(number, user="bob") for number in range(1, 6)))
@@ -267,7 +274,7 @@ class UnreadContract:
             await log.put([unread_from(None)])
             assert (await unread(log)).messages == 0
 
-    async def test_what_was_marked_as_unread_above_the_mark_is_unread_anyway(self, kit: Kit) -> None:
+    async def test_what_was_marked_as_unread_above_the_mark_is_unread_anyway(self, kit: LogKit) -> None:
         """Nothing is counted twice, and what is no place marks nothing."""
         async with kit.opened() as log:
             await append(log, *(wish(number, user="bob") for number in range(1, 6)))
@@ -278,7 +285,8 @@ class UnreadContract:
 
             assert (await unread(log)).messages == 3
 
-    async def test_a_floor_above_the_mark_makes_the_count_a_lower_bound(self, kit: Kit) -> None:
+    @needing("erase")
+    async def test_a_floor_above_the_mark_makes_the_count_a_lower_bound(self, kit: LogKit) -> None:
         """What was trimmed may have been unread; up to the mark nothing was (D18, D25)."""
         async with kit.opened() as log:
             await append(log, *(wish(number, user="bob") for number in range(1, 7)))

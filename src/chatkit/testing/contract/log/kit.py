@@ -1,8 +1,4 @@
-"""What every log owes its readers and writers: one suite, run over each of them.
-
-A test class inherits the parts that hold for its log and provides the fixture `kit`. Nothing here looks at a
-clock of this machine: a log may have its server's.
-"""
+"""The descriptor of a log, and words to talk to one. Nothing here looks at a clock of this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +17,14 @@ from chatkit.model.search import SearchPage
 from chatkit.model.views import Unread
 from chatkit.ports.log import Entries, Log, LogState, Messages
 from chatkit.ports.outgoing import Ack, Outgoing
-from tests.logs.wishes import text_of, wish
+from chatkit.testing.contract.base import Kit
+from chatkit.testing.contract.wishes import text_of, wish
 
 SUPPORT = "support"
 
 
 @dataclass
-class Kit:
+class LogKit(Kit):
     """One log, empty at first, and what can be done to it from outside."""
 
     make: Callable[[], Log]
@@ -96,7 +93,7 @@ async def refusal(log: Log, entry: Outgoing, channel: str = SUPPORT) -> ChatkitE
     return ack.error
 
 
-async def spread(kit: Kit, log: Log, count: int) -> list[datetime]:
+async def spread(kit: LogKit, log: Log, count: int) -> list[datetime]:
     """Append numbered messages, each at a later time than the one before; return their times."""
     times: list[datetime] = []
     for number in range(1, count + 1):
@@ -133,7 +130,8 @@ def numbers(items: Iterable[Any]) -> list[int]:
 
 
 async def search(log: Log, words: str, **options: Any) -> list[str | None]:
-    return texts(await log.search(words, **{"limit": 50} | options))
+    given: dict[str, Any] = {"limit": 50} | options
+    return texts(await log.search(words, **given))
 
 
 async def unread(log: Log, user: str = "ada", channel: str = SUPPORT) -> Unread:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import pytest
 
-from chatkit.errors import CapabilityError
 from chatkit.ports.log import Log, LogFeature
-from tests.logs.contract import SUPPORT, Kit, append, key, outcomes, read, serial, state
-from tests.logs.wishes import change, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, outcomes, read, serial, state
+from chatkit.testing.contract.log.part import CALLS, LogPart, assert_declined
+from chatkit.testing.contract.wishes import change, wish
 
 PATIENCE: Final = 30.0
 """Seconds of the loop's time in which a log tells another door of an append."""
@@ -31,10 +32,13 @@ async def listening(log: Log) -> AsyncGenerator[AsyncIterator[str]]:
                 await changes.aclose()
 
 
-class DoorsContract:
+class DoorsContract(LogPart):
     """Whoever opens the log finds the same one."""
 
-    async def test_what_came_in_by_one_door_is_seen_through_the_other(self, kit: Kit) -> None:
+    needs = frozenset({"append", "fence"})
+
+    @needing("registers")
+    async def test_what_came_in_by_one_door_is_seen_through_the_other(self, kit: LogKit) -> None:
         """At once, with the same numbers, ids, lanes and roles (D9)."""
         async with kit.opened() as one, kit.opened() as other:
             created = wish(1)
@@ -46,7 +50,7 @@ class DoorsContract:
             assert (await state(one)).head == serial(2)
             assert list(await other.registers(SUPPORT, ["read"])) == [read(1)]
 
-    async def test_a_closed_door_leaves_the_log_as_it_was(self, kit: Kit) -> None:
+    async def test_a_closed_door_leaves_the_log_as_it_was(self, kit: LogKit) -> None:
         """Closing is idempotent, and what was acknowledged is kept."""
         async with kit.opened() as one:
             await append(one, wish(1))
@@ -57,14 +61,16 @@ class DoorsContract:
             assert await outcomes(other, wish(1)) == ["duplicate"]
             assert (await state(other)).log_id == log_id
 
-    async def test_appends_through_one_door_are_told_at_the_other(self, kit: Kit) -> None:
+    @needing("notify")
+    async def test_appends_through_one_door_are_told_at_the_other(self, kit: LogKit) -> None:
         """By the channel's name, or by `""`; the first item says that listening has begun (D16)."""
         async with kit.opened() as one, kit.opened() as other, listening(one) as changes:
             await append(other, wish(1, channel="sales é"), channel="sales é")
 
             assert await anext(changes) in {"sales é", ""}
 
-    async def test_everyone_who_listens_is_told(self, kit: Kit) -> None:
+    @needing("notify")
+    async def test_everyone_who_listens_is_told(self, kit: LogKit) -> None:
         """Of every channel, whoever else listens."""
         async with (
             kit.opened() as one,
@@ -79,7 +85,7 @@ class DoorsContract:
                 while not ({"sales", SUPPORT} <= heard or "" in heard):
                     heard.add(await anext(changes))
 
-    async def test_a_backup_in_place_of_the_log_is_another_log(self, kit: Kit) -> None:
+    async def test_a_backup_in_place_of_the_log_is_another_log(self, kit: LogKit) -> None:
         """Its id says so for certain: what clients remember may lie beyond it (D18)."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -96,38 +102,20 @@ class DoorsContract:
                 await restored.aclose()
 
 
-Call = Callable[[Log], Awaitable[Any]]
-
-NEEDS: Final[Mapping[str, tuple[LogFeature, Call]]] = {
-    "append": ("append", lambda log: log.append(SUPPORT, [wish(1)])),
-    "get": ("fold", lambda log: log.get(SUPPORT, [wish(1).ident])),
-    "versions": ("fold", lambda log: log.versions(SUPPORT, wish(1).ident)),
-    "thread": ("fold", lambda log: log.messages(SUPPORT, thread=wish(1).ident, limit=1)),
-    "put": ("registers", lambda log: log.put([read(1)])),
-    "registers": ("registers", lambda log: log.registers(SUPPORT, ["read"])),
-    "unread": ("registers", lambda log: log.unread("ada", [SUPPORT])),
-    "search": ("search", lambda log: log.search("word", limit=1)),
-    "trim": ("erase", lambda log: log.trim(SUPPORT, key(1))),
-    "changes": ("notify", lambda log: anext(log.changes())),
-}
-
-
-class CapabilitiesContract:
+class CapabilitiesContract(LogPart):
     """A log says what it can do, does it, and refuses the rest."""
 
-    @pytest.mark.parametrize("call", NEEDS)
-    async def test_what_a_log_lacks_it_refuses(self, kit: Kit, call: str) -> None:
+    @pytest.mark.parametrize("call", CALLS)
+    async def test_what_a_log_lacks_it_refuses(self, kit: LogKit, call: str) -> None:
         """By the declared error, never by an empty answer; what it has it answers."""
-        feature, ask = NEEDS[call]
+        feature, ask = CALLS[call]
         async with kit.opened() as log:
             if feature in log.capabilities:
                 await ask(log)
                 return
-            with pytest.raises(CapabilityError) as refused:
-                await ask(log)
-            assert refused.value.hint
+            await assert_declined(log, call)
 
-    async def test_every_log_can_be_read(self, kit: Kit) -> None:
+    async def test_every_log_can_be_read(self, kit: LogKit) -> None:
         """Heads, entries, messages and ids, whatever it lacks."""
         async with kit.opened() as log:
             assert log.capabilities <= set(get_args(LogFeature))

@@ -11,16 +11,16 @@ from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import LaneKey, LaneMark, Mark
-from tests.stores.contract import Kit, ids, send
-from tests.stores.values import DEVICE, NOON, attempted, batch_of, message, row
+from chatkit.testing.contract.store.kit import StoreKit, StorePart, ids, send
+from chatkit.testing.contract.store.values import DEVICE, NOON, attempted, batch_of, message, row
 
 LANE = LaneKey("support", "ada", DEVICE)
 
 
-class LifeContract:
+class LifeContract(StorePart):
     """Opening and closing."""
 
-    async def test_a_new_store_says_what_it_is(self, kit: Kit) -> None:
+    async def test_a_new_store_says_what_it_is(self, kit: StoreKit) -> None:
         """Bound to user and realm, with a device and a secret of its own, first owner, clean (D27)."""
         async with kit.opened() as store:
             header = kit.header
@@ -32,16 +32,16 @@ class LifeContract:
             assert len(header.secret) == 32
             assert (header.owner_epoch, header.clean, header.hlc) == (1, True, None)
 
-    async def test_a_store_is_opened_once(self, kit: Kit) -> None:
+    async def test_a_store_is_opened_once(self, kit: StoreKit) -> None:
         """The object has one life; the file may have many."""
         async with kit.opened() as store:
             with pytest.raises(StateError):
                 await store.open("ada", "memory:hub", rebind=False)
 
-    async def test_a_store_that_is_not_open_refuses_every_call(self, kit: Kit) -> None:
+    async def test_a_store_that_is_not_open_refuses_every_call(self, kit: StoreKit) -> None:
         """Before `open` and after `aclose` alike."""
         store = kit.make(OutboxLimits())
-        with pytest.raises(StateError, match="not open yet"):
+        with pytest.raises(StateError):
             await store.rows()
         await store.open("ada", "memory:hub", rebind=False)
         await store.aclose()
@@ -62,10 +62,10 @@ class LifeContract:
             store.put([]),
             store.registers(),
         ):
-            with pytest.raises(StateError, match="closed"):
+            with pytest.raises(StateError):
                 await call
 
-    async def test_closing_twice_is_closing_once(self, kit: Kit) -> None:
+    async def test_closing_twice_is_closing_once(self, kit: StoreKit) -> None:
         """`aclose` is idempotent, before `open` too."""
         store = kit.make(OutboxLimits())
         await store.aclose()
@@ -76,10 +76,12 @@ class LifeContract:
             await opened.aclose()
 
 
-class DurableContract:
+class DurableContract(StorePart):
     """What a store in a file keeps from one life to the next."""
 
-    async def test_everything_is_found_again(self, kit: Kit) -> None:
+    needs = frozenset({"durable"})
+
+    async def test_everything_is_found_again(self, kit: StoreKit) -> None:
         """Rows, lanes, batches, marks, messages, ids, registers and the clock outlive the owner (I3)."""
         mark = Mark(OrderKey(1, "a"), "log-1")
         register = Register("support", "ada", "read", "5", "greatest", OrderKey(1, "5"))
@@ -101,7 +103,7 @@ class DurableContract:
             assert await store.seen("support", [Ident("bob", "x")]) == {Ident("bob", "x")}
             assert list(await store.registers()) == [register]
 
-    async def test_the_clock_never_goes_back(self, kit: Kit) -> None:
+    async def test_the_clock_never_goes_back(self, kit: StoreKit) -> None:
         """The greatest reading is kept (D4)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -113,7 +115,7 @@ class DurableContract:
             assert kit.header is not None
             assert kit.header.hlc == "0193581fa2c0-0002"
 
-    async def test_a_new_device_stays(self, kit: Kit) -> None:
+    async def test_a_new_device_stays(self, kit: StoreKit) -> None:
         """The next owner begins with it (D27)."""
         async with kit.opened() as store:
             assert kit.header is not None
@@ -122,7 +124,7 @@ class DurableContract:
         async with kit.opened():
             assert kit.header.device == "newone"
 
-    async def test_limits_count_what_was_stored_before(self, kit: Kit) -> None:
+    async def test_limits_count_what_was_stored_before(self, kit: StoreKit) -> None:
         """A restart makes no room (I10)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -131,12 +133,12 @@ class DurableContract:
             with pytest.raises(OutboxFull):
                 await store.add([row(2)])
 
-    async def test_another_user_is_refused(self, kit: Kit) -> None:
+    async def test_another_user_is_refused(self, kit: StoreKit) -> None:
         """A store is bound to its user; it stays as it was (D27)."""
         async with kit.opened() as store:
             await store.add([row(1)])
 
-        with pytest.raises(StateError, match="another user"):
+        with pytest.raises(StateError):
             async with kit.opened("bob", rebind=True):
                 pass
 
@@ -145,7 +147,7 @@ class DurableContract:
             assert kit.header is not None
             assert kit.header.owner_epoch == 2
 
-    async def test_another_realm_is_refused(self, kit: Kit) -> None:
+    async def test_another_realm_is_refused(self, kit: StoreKit) -> None:
         """What was meant for one project is not sent to another by mistake (D27)."""
         async with kit.opened():
             pass
@@ -154,7 +156,7 @@ class DurableContract:
             async with kit.opened(realm="pusher:app"):
                 pass
 
-    async def test_rebinding_moves_what_was_never_attempted(self, kit: Kit) -> None:
+    async def test_rebinding_moves_what_was_never_attempted(self, kit: StoreKit) -> None:
         """What may have arrived in the old realm ends there, uncertain (D27)."""
         async with kit.opened() as store:
             await store.add([row(1), row(2), row(3)])
@@ -174,7 +176,7 @@ class DurableContract:
         async with kit.opened(realm="pusher:app"):
             pass
 
-    async def test_rebinding_keeps_only_marks_that_a_log_vouches_for(self, kit: Kit) -> None:
+    async def test_rebinding_keeps_only_marks_that_a_log_vouches_for(self, kit: StoreKit) -> None:
         """Places of a provider without a log mean nothing at another one (D18)."""
         placed, logged = Mark(OrderKey(1, "a"), None), Mark(OrderKey(1, "a"), "log-1")
         unlogged = message(1, stamp=message(1).stamp._replace(log_id=None))
@@ -187,7 +189,7 @@ class DurableContract:
             assert list(await store.cached("support", before=None, limit=9)) == []
             assert list(await store.cached("sales", before=None, limit=9)) == [message(2)]
 
-    async def test_after_a_crash_every_unfinished_entry_counts_as_attempted(self, kit: Kit) -> None:
+    async def test_after_a_crash_every_unfinished_entry_counts_as_attempted(self, kit: StoreKit) -> None:
         """One that waits for its next attempt is in doubt; one without any is not (D6)."""
         store: Any = kit.make(OutboxLimits())
         await store.open("ada", "memory:hub", rebind=False)
@@ -209,7 +211,7 @@ class DurableContract:
             assert not kit.header.clean
             assert list(await opened.rows()) == [one, two, failed, again, row(5), unnumbered]
 
-    async def test_a_clean_end_leaves_entries_as_they_were(self, kit: Kit) -> None:
+    async def test_a_clean_end_leaves_entries_as_they_were(self, kit: StoreKit) -> None:
         """What was refused for now and is known to have been is no doubt (D6)."""
         async with kit.opened() as store:
             await store.add([row(1)])
@@ -221,7 +223,9 @@ class DurableContract:
             assert kit.header.clean
             assert list(await store.rows()) == [one._replace(status="queued")]
 
-    async def test_an_abandoned_store_refuses_calls_and_leaves_the_file_to_others(self, kit: Kit) -> None:
+    async def test_an_abandoned_store_refuses_calls_and_leaves_the_file_to_others(
+        self, kit: StoreKit
+    ) -> None:
         """Abandoning is dying, but for the process; doing so twice is once."""
         store: Any = kit.make(OutboxLimits())
         await store.open("ada", "memory:hub", rebind=False)

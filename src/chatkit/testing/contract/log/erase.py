@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chatkit.errors import MessageNotFound
-from tests.logs.contract import (
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import (
     SUPPORT,
-    Kit,
+    LogKit,
     append,
     key,
     numbers,
@@ -23,13 +24,17 @@ from tests.logs.contract import (
     texts,
     unread,
 )
-from tests.logs.wishes import change, message_id, text_of, wish
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, message_id, text_of, wish
 
 
-class EraseContract:
+class EraseContract(LogPart):
     """Erased text is nowhere; serial and tombstone stay."""
 
-    async def test_a_delete_erases_the_text_everywhere(self, kit: Kit) -> None:
+    needs = frozenset({"append", "erase", "fence", "fold"})
+
+    @needing("search")
+    async def test_a_delete_erases_the_text_everywhere(self, kit: LogKit) -> None:
         """Entries and projection keep serial and tombstone, and no word of it (D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -47,7 +52,8 @@ class EraseContract:
             for answer in (entries, found, (await log.get(SUPPORT, [created.ident])).items):
                 assert "text 1" not in repr(answer)
 
-    async def test_a_moderators_delete_erases_too(self, kit: Kit) -> None:
+    @needing("registers")
+    async def test_a_moderators_delete_erases_too(self, kit: LogKit) -> None:
         """Whoever has the right (D2, D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -56,7 +62,7 @@ class EraseContract:
 
             assert raw(await log.entries(SUPPORT, after=None, limit=10)) == [None, None]
 
-    async def test_what_is_written_after_a_delete_is_kept_for_a_restore(self, kit: Kit) -> None:
+    async def test_what_is_written_after_a_delete_is_kept_for_a_restore(self, kit: LogKit) -> None:
         """A restore brings back the message and what was written into it since, nothing older (D23, D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -69,7 +75,7 @@ class EraseContract:
             assert (found.deleted, text_of(found.data), found.edit) == (False, None, late.data)
             assert (found.version, found.changed) == (4, key(4))
 
-    async def test_a_restore_brings_no_erased_text_back(self, kit: Kit) -> None:
+    async def test_a_restore_brings_no_erased_text_back(self, kit: LogKit) -> None:
         """The message shows again, without its words (D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -81,7 +87,7 @@ class EraseContract:
 
             assert (found.deleted, found.edit, text_of(found.data)) == (False, None, None)
 
-    async def test_a_second_delete_erases_what_was_written_since(self, kit: Kit) -> None:
+    async def test_a_second_delete_erases_what_was_written_since(self, kit: LogKit) -> None:
         """Each delete takes everything up to itself (D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -99,7 +105,7 @@ class EraseContract:
             assert raw(await log.entries(SUPPORT, after=None, limit=10)) == [None] * 5
             assert (found.deleted, found.edit) == (False, None)
 
-    async def test_an_erased_message_is_still_known(self, kit: Kit) -> None:
+    async def test_an_erased_message_is_still_known(self, kit: LogKit) -> None:
         """A late retry of what was deleted since is a duplicate, another body a conflict (D20, D26)."""
         async with kit.opened() as log:
             created = wish(1)
@@ -110,7 +116,7 @@ class EraseContract:
             assert (again.outcome, again.key, again.prev) == ("duplicate", key(1), "")
             assert other.outcome == "conflict"
 
-    async def test_reactions_outlive_a_delete(self, kit: Kit) -> None:
+    async def test_reactions_outlive_a_delete(self, kit: LogKit) -> None:
         """They hold no text, and a restore shows them again."""
         async with kit.opened() as log:
             created = wish(1)
@@ -127,10 +133,13 @@ class EraseContract:
             assert found.reactions == {"👍": ("bob",)}
 
 
-class TrimContract:
+class TrimContract(LogPart):
     """What lies before a place is forgotten for good."""
 
-    async def test_what_is_trimmed_is_gone(self, kit: Kit) -> None:
+    needs = frozenset({"append", "erase", "fence", "fold"})
+
+    @needing("search")
+    async def test_what_is_trimmed_is_gone(self, kit: LogKit) -> None:
         """Entries, messages, versions, hits; the floor says up to where (D18, D26)."""
         async with kit.opened() as log:
             await append(log, *(says(number, f"word {number}") for number in range(1, 6)))
@@ -149,7 +158,7 @@ class TrimContract:
             assert (await log.versions(SUPPORT, wish(2).ident)).items == ()
             assert await search(log, "word") == ["word 5", "word 4"]
 
-    async def test_places_below_the_floor_begin_at_it(self, kit: Kit) -> None:
+    async def test_places_below_the_floor_begin_at_it(self, kit: LogKit) -> None:
         """A reader who was away too long goes on with what is kept (D18)."""
         async with kit.opened() as log:
             times = await spread(kit, log, 5)
@@ -162,7 +171,7 @@ class TrimContract:
             below = await log.messages(SUPPORT, before=key(2), limit=2)
             assert (below.items, below.before) == ((), None)
 
-    async def test_a_time_is_a_place_to_trim_at(self, kit: Kit) -> None:
+    async def test_a_time_is_a_place_to_trim_at(self, kit: LogKit) -> None:
         """What came before it goes (D26)."""
         async with kit.opened() as log:
             times = await spread(kit, log, 4)
@@ -171,7 +180,7 @@ class TrimContract:
 
             assert trimmed.floor == serial(2)
 
-    async def test_the_floor_never_falls(self, kit: Kit) -> None:
+    async def test_the_floor_never_falls(self, kit: LogKit) -> None:
         """Trimming again, or lower, changes nothing (D26)."""
         async with kit.opened() as log:
             await append(log, *map(wish, range(1, 6)))
@@ -181,7 +190,7 @@ class TrimContract:
                 assert (await log.trim(SUPPORT, place)).floor == serial(3)
             assert numbers((await log.entries(SUPPORT, after=None, limit=10)).items) == [4, 5]
 
-    async def test_trimming_before_the_first_forgets_nothing(self, kit: Kit) -> None:
+    async def test_trimming_before_the_first_forgets_nothing(self, kit: LogKit) -> None:
         """Nor does it make a channel that nobody wrote to."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -190,7 +199,7 @@ class TrimContract:
             trimmed = await log.trim("sales", key(5))
             assert (trimmed.head, trimmed.floor) == (None, None)
 
-    async def test_a_channel_trimmed_of_all_goes_on(self, kit: Kit) -> None:
+    async def test_a_channel_trimmed_of_all_goes_on(self, kit: LogKit) -> None:
         """Numbers and lanes go on from where they were (D9, D20)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2))
@@ -204,7 +213,7 @@ class TrimContract:
             assert (late.key, ack.key, ack.prev) == (key(3), key(4), serial(3))
             assert await outcomes(log, wish(9, seq=2)) == ["superseded"]
 
-    async def test_ids_outlive_bodies(self, kit: Kit) -> None:
+    async def test_ids_outlive_bodies(self, kit: LogKit) -> None:
         """A retry of what was trimmed since is a duplicate, without its predecessor (D20)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2), wish(3))
@@ -216,7 +225,7 @@ class TrimContract:
             assert await outcomes(log, says(1, "else")) == ["conflict"]
             assert (await log.find(SUPPORT, [wish(1).ident])).items == {wish(1).ident: key(1)}
 
-    async def test_ids_are_forgotten_after_more_than_a_year(self, kit: Kit) -> None:
+    async def test_ids_are_forgotten_after_more_than_a_year(self, kit: LogKit) -> None:
         """No outbox keeps an entry that long; how far back the log can swear is told truly (D10, D20)."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -233,7 +242,7 @@ class TrimContract:
             past = found.state.now - timedelta(days=400)
             assert past - timedelta(seconds=60) < found.reaches < past + timedelta(seconds=30)
 
-    async def test_what_is_not_trimmed_is_known_for_ever(self, kit: Kit) -> None:
+    async def test_what_is_not_trimmed_is_known_for_ever(self, kit: LogKit) -> None:
         """An id goes after its body, never before it (D20)."""
         async with kit.opened() as log:
             await append(log, wish(1), wish(2))
@@ -243,7 +252,7 @@ class TrimContract:
 
             assert await outcomes(log, wish(1), wish(2)) == ["duplicate", "duplicate"]
 
-    async def test_a_thread_survives_its_trimmed_root(self, kit: Kit) -> None:
+    async def test_a_thread_survives_its_trimmed_root(self, kit: LogKit) -> None:
         """Replies stay readable, and further ones may come; the root itself can be changed no more."""
         async with kit.opened() as log:
             root = wish(1)
@@ -256,7 +265,7 @@ class TrimContract:
             assert texts(found) == ["text 3", "text 4"]
             assert isinstance(await refusal(log, change(5, "reaction.add", root)), MessageNotFound)
 
-    async def test_a_root_counts_the_replies_that_are_kept(self, kit: Kit) -> None:
+    async def test_a_root_counts_the_replies_that_are_kept(self, kit: LogKit) -> None:
         """A root may be younger than some of its replies."""
         async with kit.opened() as log:
             root = wish(5)
@@ -267,7 +276,8 @@ class TrimContract:
             (found,) = (await log.get(SUPPORT, [root.ident])).items
             assert (found.replies, found.last_reply) == (1, key(3))
 
-    async def test_a_message_outlives_none_of_its_text(self, kit: Kit) -> None:
+    @needing("search")
+    async def test_a_message_outlives_none_of_its_text(self, kit: LogKit) -> None:
         """An edit that is kept is no message where its creation is gone."""
         async with kit.opened() as log:
             created = says(1, "alpha")
@@ -280,7 +290,8 @@ class TrimContract:
             assert await search(log, "beta") == []
             assert numbers((await log.entries(SUPPORT, after=None, limit=10)).items) == [2, 3]
 
-    async def test_one_channel_is_trimmed_alone(self, kit: Kit) -> None:
+    @needing("search")
+    async def test_one_channel_is_trimmed_alone(self, kit: LogKit) -> None:
         """Others keep what they have."""
         async with kit.opened() as log:
             await append(log, says(1, "word"))
@@ -291,7 +302,8 @@ class TrimContract:
             assert (await state(log, "sales")).floor is None
             assert len(await search(log, "word")) == 1
 
-    async def test_what_is_trimmed_counts_no_more(self, kit: Kit) -> None:
+    @needing("registers")
+    async def test_what_is_trimmed_counts_no_more(self, kit: LogKit) -> None:
         """Unread counts are of what is kept, and say that more may have been missed (D25)."""
         async with kit.opened() as log:
             await append(log, *(wish(number, user="bob", mentions=["ada"]) for number in range(1, 6)))

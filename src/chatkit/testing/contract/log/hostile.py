@@ -8,8 +8,21 @@ import pytest
 
 from chatkit.errors import InvalidMessage
 from chatkit.model.order import Ident
-from tests.logs.contract import SUPPORT, Kit, append, numbers, outcomes, refusal, says, search, serial, state
-from tests.logs.wishes import change, message_id, wish
+from chatkit.testing.contract.base import needing
+from chatkit.testing.contract.log.kit import (
+    SUPPORT,
+    LogKit,
+    append,
+    numbers,
+    outcomes,
+    refusal,
+    says,
+    search,
+    serial,
+    state,
+)
+from chatkit.testing.contract.log.part import LogPart
+from chatkit.testing.contract.wishes import change, message_id, wish
 
 MOST = 2**53 - 1
 STAMP = {"epoch": 9, "serial": "9", "log": "x", "at": "2020-01-01T00:00:00.000Z"}
@@ -20,8 +33,10 @@ def written(text: str) -> bytes:
     return wish(2, body={"type": "text", "text": "@"}).data.replace(b'"@"', text.encode())
 
 
-class HostileContract:
+class HostileContract(LogPart):
     """Bad rows are refused alone; odd names are found nowhere."""
+
+    needs = frozenset({"append", "fence", "fold"})
 
     @pytest.mark.parametrize(
         "data",
@@ -46,7 +61,7 @@ class HostileContract:
         ],
         ids=lambda data: repr(data[-20:]),
     )
-    async def test_what_no_envelope_may_hold_is_refused(self, kit: Kit, data: bytes) -> None:
+    async def test_what_no_envelope_may_hold_is_refused(self, kit: LogKit, data: bytes) -> None:
         """NUL, lone surrogates, depth, size and nonsense; the rows beside it are taken (D9)."""
         async with kit.opened() as log:
             answers = await outcomes(log, wish(1), wish(2)._replace(data=data), wish(3))
@@ -54,7 +69,7 @@ class HostileContract:
             assert answers == ["new", "refused", "new"]
             assert (await state(log)).head == serial(2)
 
-    async def test_a_nested_channel_or_sender_changes_nothing(self, kit: Kit) -> None:
+    async def test_a_nested_channel_or_sender_changes_nothing(self, kit: LogKit) -> None:
         """Only the outermost fields say who and where (D2)."""
         async with kit.opened() as log:
             body = {"type": "text", "text": "hi", "channel": "sales", "sender": {"user": "bob"}, "id": "x"}
@@ -67,14 +82,14 @@ class HostileContract:
             assert (found.ident, found.stamp.user) == (wish(1).ident, "ada")
             assert found.stamp.key.serial == serial(1)
 
-    async def test_the_greatest_numbers_are_taken(self, kit: Kit) -> None:
+    async def test_the_greatest_numbers_are_taken(self, kit: LogKit) -> None:
         """A lane may be at the last number that JSON can say (D5)."""
         async with kit.opened() as log:
             assert await outcomes(log, wish(1, seq=MOST)) == ["new"]
             assert await outcomes(log, wish(2, seq=MOST)) == ["superseded"]
             assert isinstance(await refusal(log, wish(3, seq=MOST + 1)), InvalidMessage)
 
-    async def test_text_of_every_kind_is_kept(self, kit: Kit) -> None:
+    async def test_text_of_every_kind_is_kept(self, kit: LogKit) -> None:
         """Users and bodies are whatever I-JSON can say."""
         async with kit.opened() as log:
             users = ["a'b", 'a"b', "a\\b", "\U0001f600" * 30, "é" * 60, "%_"]
@@ -93,7 +108,8 @@ class HostileContract:
                 entry.ident for entry in sent
             }
 
-    async def test_a_large_message_is_kept(self, kit: Kit) -> None:
+    @needing("search")
+    async def test_a_large_message_is_kept(self, kit: LogKit) -> None:
         """Up to what an envelope may be; words of any length, and many of them."""
         async with kit.opened() as log:
             long = "x" * 40_000
@@ -106,8 +122,9 @@ class HostileContract:
             await append(log, change(4, "message.delete", wish(3)))
             assert await search(log, "w0") == []
 
+    @needing("erase", "registers", "search")
     @pytest.mark.parametrize("name", ["", "\0", "\ud800", "a\0b", "x" * 100_000, "'; --"])
-    async def test_names_that_cannot_be_are_not_there(self, kit: Kit, name: str) -> None:
+    async def test_names_that_cannot_be_are_not_there(self, kit: LogKit, name: str) -> None:
         """A channel, user or id that is no name is found nowhere and breaks nothing."""
         async with kit.opened() as log:
             await append(log, wish(1))
@@ -126,7 +143,8 @@ class HostileContract:
             assert (await state(log, name)).head is None
             assert (await state(log)).head == serial(1)
 
-    async def test_many_names_are_asked_for_at_once(self, kit: Kit) -> None:
+    @needing("registers")
+    async def test_many_names_are_asked_for_at_once(self, kit: LogKit) -> None:
         """As many channels as a client may be in, and more."""
         async with kit.opened() as log:
             names = [f"channel-{number}" for number in range(2_000)]

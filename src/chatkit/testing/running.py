@@ -1,0 +1,69 @@
+"""Running the coroutine of a test, on virtual time or real; what it leaves is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from chatkit.testing.clock import VirtualClock, run
+
+GRACE: Final = 1.0
+"""Real seconds in which tasks that have been told to end may do so."""
+
+
+class Running:
+    """Runs coroutines, each on a loop of its own, and hears what the loops have to complain about.
+
+    Args:
+        clock: The virtual clock that drives the loops; `None`: plain loops, in real time.
+        grace: Real seconds in which tasks may end that are left in real time.
+    """
+
+    def __init__(self, clock: VirtualClock | None, *, grace: float = GRACE) -> None:
+        self._clock = clock
+        self._grace = grace
+        self._complaints: list[dict[str, Any]] = []
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run one to its end.
+
+        Raises:
+            AssertionError: It left tasks running; they are named.
+        """
+        if self._clock is not None:
+            run(self._listen(main), clock=self._clock)
+        else:
+            with asyncio.Runner(debug=False) as runner:
+                runner.run(self._leave_nothing(main))
+
+    def finish(self) -> None:
+        """Make what was dropped speak now, not in the middle of a later test.
+
+        Raises:
+            AssertionError: A loop complained: of an exception that nobody saw, of what was not closed.
+        """
+        gc.collect()
+        for context in self._complaints:
+            message = f"the event loop complained: {context['message']}"
+            raise AssertionError(message) from context.get("exception")
+
+    async def _listen(self, main: Coroutine[Any, Any, None]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self._complaints.append(context))
+        await main
+
+    async def _leave_nothing(self, main: Coroutine[Any, Any, None]) -> None:
+        await self._listen(main)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            _, left = await asyncio.wait(left, timeout=self._grace)
+        assert not left, f"tasks left running: {sorted(task.get_name() for task in left)}"
+
+
+def run_test(main: Coroutine[Any, Any, None], *, clock: VirtualClock | None) -> None:
+    """Run the coroutine of one test. Raises as `Running.run` and `Running.finish`."""
+    running = Running(clock)
+    running.run(main)
+    running.finish()
