@@ -15,7 +15,8 @@ from chatkit.logs.memory import MemoryLog
 from chatkit.ports.adapter import Received
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
-from tests.adapters.world import World, parts
+from chatkit.testing.parts import parts
+from tests.adapters.world import World
 
 CLOSINGS: Final = (
     Closing("disabled", "never"),
@@ -59,7 +60,7 @@ class MemoryKit(AdapterKit):
         config = MemoryConfig(
             hub=self._world.hub, like=self._like, trusted=trusted or self._like == "pusher", **self._config
         )
-        return factory.build(config, parts(user, self._world.clock, log=self._log, seed=self._made))
+        return factory.build(config, parts(user, self._world.clock, log=self._log, random=Random(self._made)))
 
     async def advance(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -12,7 +12,7 @@ from chatkit.adapters.memory import MemoryConfig, factory, forget_hub, new_hub, 
 from chatkit.errors import ConfigError
 from chatkit.model.config import Config
 from chatkit.testing.clock import VirtualClock
-from tests.adapters.world import parts
+from chatkit.testing.parts import parts
 
 
 def configure(url: str) -> MemoryConfig:

@@ -32,7 +32,8 @@ from chatkit.ports.log import Log, LogFeature
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.wishes import batch, change, text_of, wish
-from tests.adapters.world import World, attached, parts, received
+from chatkit.testing.parts import parts
+from tests.adapters.world import World, attached, received
 
 LIKES = ("memory", "supabase", "ably", "pusher")
 
@@ -259,7 +260,9 @@ async def test_another_process_does_not_resume(world: World) -> None:
     """A place belongs to one adapter: a restart, another device or another user begin anew."""
     await broken_off(world, world.adapter(resume=60), 1)
 
-    restarted = factory.build(MemoryConfig(hub=world.hub, resume=60), parts("ada", world.clock, seed=2))
+    restarted = factory.build(
+        MemoryConfig(hub=world.hub, resume=60), parts("ada", world.clock, random=Random(2))
+    )
     for adapter in (restarted, world.adapter(resume=60, link="phone"), world.adapter("carol", resume=60)):
         session = await adapter.open()
 

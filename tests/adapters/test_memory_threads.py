@@ -12,7 +12,7 @@ from chatkit.adapters.memory import MemoryConfig, factory, new_hub
 from chatkit.engine.system import SystemClock
 from chatkit.ports.adapter import Received, SessionClosed
 from chatkit.testing.contract.wishes import batch, text_of, wish
-from tests.adapters.world import parts
+from chatkit.testing.parts import parts
 
 EACH = 60
 USERS = ("ada", "bob")

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from chatkit.adapters.memory import Hub, MemoryAdapter, MemoryConfig, MemorySession, factory, new_hub
-from chatkit.model.values import EMPTY
-from chatkit.ports.adapter import Alive, Parts, Received, SessionClosed, Signal
+from chatkit.ports.adapter import Alive, Received, SessionClosed, Signal
 from chatkit.ports.context import Clock
 from chatkit.ports.log import Log
-
-
-class NoCredentials:
-    """Credentials of a provider that needs none."""
-
-    async def get(
-        self, *, channel: str | None = None, params: Mapping[str, str] = EMPTY, refresh: bool = False
-    ) -> Mapping[str, Any]:
-        raise AssertionError("the memory adapter asked for a token")
-
-    def secret(self) -> str | None:
-        raise AssertionError("the memory adapter asked for a secret")
-
-
-class NoObserver:
-    """Nobody looks."""
-
-    def point(self, name: str, /, **fields: str | float | None) -> None:
-        """Note nothing."""
-
-
-def parts(user: str, clock: Clock, *, log: Log | None = None, seed: int = 1) -> Parts:
-    """Return what `connect` would give an adapter."""
-    return Parts(user, NoCredentials(), log, None, clock, Random(seed), NoObserver())
+from chatkit.testing.parts import parts
 
 
 class World:

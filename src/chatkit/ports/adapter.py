@@ -137,6 +137,7 @@ class Publisher(Protocol):
 
         Raises:
             TransportError, SessionClosed: The outcome is unknown: in doubt.
+            CapabilityError: Of a session: publishing goes by `Adapter.publisher`, or into the log.
         """
         ...
 

@@ -105,6 +105,7 @@ class AttachingContract(AdapterPart):
             ada, bob = await on.join("ada"), await on.join("bob", on.channel)
             await bob.session.detach(on.channel)
             await ada.say("between")
+            await kit.settle()
 
             found = await bob.attach()
             await ada.say("live")

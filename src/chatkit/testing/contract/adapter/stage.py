@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -76,10 +76,14 @@ async def stage(kit: AdapterKit) -> AsyncGenerator[Stage]:
     try:
         yield found
     finally:
-        async with asyncio.timeout(kit.patience * TIMEOUTS):
-            for adapter in found.adapters:
-                await adapter.aclose()
-            await asyncio.gather(*found.readers)
+        done = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(kit.patience * TIMEOUTS):
+                for adapter in found.adapters:
+                    await adapter.aclose()
+                await asyncio.gather(*found.readers)
+                done = True
+        assert done, "closing the adapters did not end the signals of every session"
 
 
 class Client:

@@ -1,0 +1,85 @@
+"""`board://` keeps chatkit's contract of adapters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+import pytest
+from board_server import BOARDS, Board, Frame
+from chatkit_board import BoardAdapter, factory
+
+from chatkit.errors import AuthenticationError, NotAllowed, ProviderError, RateLimited
+from chatkit.model.config import Config
+from chatkit.testing.clock import VirtualClock
+from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
+from chatkit.testing.parts import parts
+
+CLOSINGS: Final = {
+    Closing("banned", "never"): 4001,
+    Closing("vanished", "now"): 1006,
+    Closing("full", "later", 30.0): 4100,
+    Closing("who are you", "reauthenticate"): 4401,
+}
+REFUSALS: Final[dict[Refusal, Frame]] = {
+    Refusal("slow", "unsent", RateLimited, "connection", "later", 3.0): {"error": "slow", "after": 3.0},
+    Refusal("who", "unsent", AuthenticationError, "connection", "reauthenticate"): {"error": "who"},
+    Refusal("broken", "unsent", ProviderError, "entry", "later"): {"error": "broken"},
+    Refusal("no", "refused", NotAllowed, "entry", "never"): {"error": "no"},
+}
+
+
+class BoardKit(AdapterKit):
+    """A board for one test, on virtual time: nothing here is worth waiting for."""
+
+    def __init__(self) -> None:
+        clock = VirtualClock()
+        super().__init__(clock=clock, loop_clock=clock)
+        self.board = BOARDS["test"] = Board(clock)
+        self._random = Random(1)
+
+    def adapter(self, user: str, *, trusted: bool = False) -> BoardAdapter:
+        config = factory.configure(Config.from_url("board://test"))
+        return factory.build(config, parts(user, self.clock, random=self._random))
+
+    async def advance(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def cut(self, user: str, *, half_open: bool = False) -> None:
+        self.board.cut(user, half_open=half_open)
+
+    def heal(self, user: str) -> None:
+        self.board.down.discard(user)
+
+    def lose_ack(self, user: str) -> None:
+        self.board.mute.add(user)
+
+    def forbid(self, user: str) -> None:
+        self.board.forbidden.add(user)
+
+    def inject(self, channel: str, data: bytes) -> None:
+        self.board.inject(channel, data)
+
+    def closings(self) -> Sequence[Closing]:
+        return tuple(CLOSINGS)
+
+    def close(self, user: str, closing: Closing) -> None:
+        self.board.kick(user, CLOSINGS[closing], closing.after)
+
+    def refusals(self) -> Sequence[Refusal]:
+        return tuple(REFUSALS)
+
+    def refuse(self, user: str, refusal: Refusal | None) -> None:
+        self.board.refusing.pop(user, None)
+        if refusal is not None:
+            self.board.refusing[user] = REFUSALS[refusal]
+
+
+class TestBoard(AdapterContract):
+    """All of it, with nothing skipped."""
+
+    @pytest.fixture
+    def kit(self) -> AdapterKit:
+        return BoardKit()
