@@ -165,6 +165,13 @@ class Board:
         """Say something as a member whom nobody knows."""
         self._tell({"op": "passing", "channel": channel, "user": None, "data": data})
 
+    def revoke(self, user: str, channel: str) -> None:
+        def take(connection: Connection) -> None:
+            number = connection.attached.pop(channel, None)
+            connection.push({"op": "revoked", "channel": channel, "attach": number})
+
+        self.each(user, take)
+
     def cut(self, user: str, *, half_open: bool) -> None:
         if half_open:
             self.each(user, lambda connection: setattr(connection, "silent", True))

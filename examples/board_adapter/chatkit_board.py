@@ -24,6 +24,7 @@ from chatkit.errors import (
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.config import Config
 from chatkit.model.entry import Stamp
+from chatkit.model.message import Attested
 from chatkit.model.order import OrderKey
 from chatkit.ports import (
     Ack,
@@ -33,6 +34,7 @@ from chatkit.ports import (
     Batch,
     Clock,
     Foreign,
+    Lost,
     Outcome,
     Outgoing,
     Parts,
@@ -178,11 +180,14 @@ class BoardSession:
             at = instant(frame["at"])
             stamp = Stamp(_key(frame["number"]), None, None, frame["user"], at)
             return Received(channel, frame["data"], frame["user"], "provider", stamp, unforgeable=True)
+        if op == "revoked":
+            del self._attached[channel]
+            error = NotAllowed("the board took this channel away", channel=channel)
+            return Lost(channel, error, "never", None)
         if op == "passing":
             by = frame["user"]
-            return Received(
-                channel, frame["data"], by, "provider" if by else "none", stamp=None, unforgeable=False
-            )
+            vouched: Attested = "provider" if by else "none"
+            return Received(channel, frame["data"], by, vouched, stamp=None, unforgeable=False)
         return Foreign(channel, op, frame, "the board says something new")
 
 

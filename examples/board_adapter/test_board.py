@@ -59,6 +59,9 @@ class BoardKit(AdapterKit):
     def forbid(self, user: str) -> None:
         self.board.forbidden.add(user)
 
+    def revoke(self, user: str, channel: str) -> None:
+        self.board.revoke(user, channel)
+
     def inject(self, channel: str, data: bytes) -> None:
         self.board.inject(channel, data)
 

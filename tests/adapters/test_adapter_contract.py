@@ -10,9 +10,10 @@ from typing import Any, Final
 import pytest
 
 from chatkit.adapters.memory import Like, MemoryAdapter, MemoryConfig, factory
+from chatkit.engine.system import SystemClock
 from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, ProviderError, RateLimited
 from chatkit.logs.memory import MemoryLog
-from chatkit.ports.adapter import Received
+from chatkit.ports.adapter import Lost, Received
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
 from chatkit.testing.parts import parts
@@ -43,12 +44,19 @@ REFUSALS: Final = {
 
 
 class MemoryKit(AdapterKit):
-    """A hub on virtual time."""
+    """A hub."""
 
     def __init__(
-        self, clock: VirtualClock, like: Like = "memory", *, own_log: bool = False, **config: Any
+        self,
+        clock: VirtualClock | SystemClock,
+        like: Like = "memory",
+        *,
+        own_log: bool = False,
+        quiet: float = 0.1,
+        **config: Any,
     ) -> None:
-        super().__init__(clock=clock, loop_clock=clock)
+        virtual = clock if isinstance(clock, VirtualClock) else None
+        super().__init__(clock=clock, loop_clock=virtual, quiet=quiet, patience=5.0 if virtual else 2.0)
         self._world = World(clock)
         self._like = like
         self._config = config
@@ -76,6 +84,13 @@ class MemoryKit(AdapterKit):
 
     def forbid(self, user: str) -> None:
         self._world.network.refuse(user, NotAllowed("not a member"), calls={"attach"})
+
+    def revoke(self, user: str, channel: str) -> None:
+        hub = self._world.hub
+        hub.inject(channel, Lost(channel, NotAllowed("removed"), "never", None), link=user)
+        for peer in hub._peers:
+            if peer.caller.user == user:
+                hub.detach(peer, channel)
 
     def inject(self, channel: str, data: bytes) -> None:
         self._world.hub.inject(channel, Received(channel, data, None, "none", None, unforgeable=False))
@@ -157,3 +172,12 @@ class TestBare(AdapterContract):
     @pytest.fixture
     def kit(self, clock: VirtualClock) -> AdapterKit:
         return MemoryKit(clock, capabilities={"history": 0, "features": {"presence": "none"}})
+
+
+@pytest.mark.long  # it waits in earnest
+class TestRealTime(AdapterContract):
+    """Nothing of the contract rests on virtual time."""
+
+    @pytest.fixture
+    def kit(self) -> AdapterKit:
+        return MemoryKit(SystemClock(), quiet=0.03, capabilities={"frame_bytes": 20_000})

@@ -77,7 +77,8 @@ class TestAblyLike(CapabilitiesContract):
         return behind_a_network(clock, like="ably")
 
 
-class TestWindow(CapabilitiesContract):
+@pytest.mark.long  # mostly that it declines
+class TestWindow(LogContract):
     @pytest.fixture
     def kit(self, clock: VirtualClock) -> LogKit:
         return behind_a_network(clock, history=60.0)

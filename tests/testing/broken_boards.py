@@ -270,6 +270,13 @@ def lives_on_after_its_end(patch: Patch) -> None:
     patch.setattr(BoardSession, "emit", broken)
 
 
+def keeps_a_loss_to_itself(patch: Patch) -> None:
+    def broken(self: BoardSession, frame: Frame) -> Signal:
+        return Alive(0.0) if frame["op"] == "revoked" else signal(self, frame)
+
+    patch.setattr(BoardSession, "_signal", broken)
+
+
 def changes_its_mind(patch: Patch) -> None:
     honest = BoardAdapter.open
 

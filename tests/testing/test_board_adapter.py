@@ -89,6 +89,7 @@ FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "detaches_by_halves": ("after_a_detach_nothing_follows", "a_second_attachment_begins_anew"),
     "ends_without_a_word": ("a_clean_end_asks_for_no_new_connection", "closing_an_adapter_ends_its_sessions"),
     "lives_on_after_its_end": ("a_dead_session_refuses_every_call", "a_broken_connection_ends_its_session"),
+    "keeps_a_loss_to_itself": ("a_channel_can_be_lost_alone",),
     "changes_its_mind": ("capabilities_never_change",),
     "declares_what_cannot_be": ("capabilities_do_not_contradict_one_another",),
 }

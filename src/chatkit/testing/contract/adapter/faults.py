@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from chatkit.errors import TransportError
-from chatkit.ports.adapter import SessionClosed
+from chatkit.errors import ChatkitError, TransportError
+from chatkit.ports.adapter import Lost, SessionClosed
 from chatkit.testing.contract.adapter.kit import AdapterKit
 from chatkit.testing.contract.adapter.stage import AdapterPart, stage
 
@@ -114,6 +114,27 @@ class FaultsContract(AdapterPart):
                 "reauthenticate",
             }
             await bob.session.probe()
+
+    async def test_a_channel_can_be_lost_alone(self, kit: AdapterKit) -> None:
+        """`Lost` says so, with its reason; nothing of it follows, others go on, and attaching begins anew."""
+        async with stage(kit) as on:
+            other = kit.channel("sales")
+            ada, bob = await on.join("ada"), await on.join("bob", on.channel, other)
+
+            kit.revoke("bob", on.channel)
+
+            await kit.until(lambda: any(isinstance(s, Lost) for s in bob.signals), "the loss is told")
+            (lost,) = (signal for signal in bob.signals if isinstance(signal, Lost))
+            assert lost.channel == on.channel
+            assert lost.again in {"never", "now", "later", "reauthenticate"}
+            assert isinstance(lost.error, ChatkitError)
+            await ada.say("unheard")
+            await ada.say("elsewhere", channel=other)
+            await bob.hears("elsewhere", channel=other)
+            assert bob.heard() == []
+            assert not (await bob.attach()).resumed
+            await ada.say("again")
+            await bob.hears("again")
 
     async def test_refusals_reach_as_far_as_they_say(self, kit: AdapterKit) -> None:
         """Outcome, scope, what to do and when; every row is answered so, and nobody hears any (D12)."""

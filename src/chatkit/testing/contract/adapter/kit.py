@@ -91,6 +91,10 @@ class AdapterKit(Kit):
         """Have the server refuse every attach of a user from now on."""
         self._lacks("forbid attaching")
 
+    def revoke(self, user: str, channel: str) -> None:  # noqa: ARG002  # as above
+        """Have the server close one channel to a user's connections, which live on; attaching again works."""
+        self._lacks("close a channel")
+
     def inject(self, channel: str, data: bytes) -> None:  # noqa: ARG002  # as above
         """Have a member without chatkit send these bytes, as far as the provider lets it."""
         self._lacks("send raw bytes")
