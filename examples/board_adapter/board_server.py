@@ -30,8 +30,9 @@ class Closed(Exception):
 class Connection:
     """One client's socket."""
 
-    def __init__(self, board: Board, user: str, client: str) -> None:
+    def __init__(self, board: Board, user: str, client: str, ticket: str) -> None:
         self.user = user
+        self.ticket = ticket
         self.client = client
         self.frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
         self.attached: dict[str, int] = {}
@@ -72,17 +73,20 @@ class Board:
         self.count: dict[str, int] = {}
         self.known: dict[tuple[str, str, str], tuple[float, Frame]] = {}
         self.lost: dict[tuple[str, str], float] = {}
+        self.void: set[str] = set()
         # What goes wrong, for tests.
         self.down: set[str] = set()
         self.forbidden: set[str] = set()
         self.refusing: dict[str, Frame] = {}
         self.mute: set[str] = set()
 
-    async def connect(self, user: str, client: str) -> Connection:
+    async def connect(self, user: str, client: str, ticket: str) -> Connection:
         await asyncio.sleep(0)
         if user in self.down:
             raise Closed(1006)
-        connection = Connection(self, user, client)
+        if ticket in self.void:
+            raise Closed(4401)
+        connection = Connection(self, user, client, ticket)
         self.connections.append(connection)
         return connection
 
@@ -180,6 +184,8 @@ class Board:
         self.each(user, lambda connection: connection.close(Closed(1006)))
 
     def kick(self, user: str, code: int, after: float | None) -> None:
+        if code == 4401:
+            self.each(user, lambda connection: self.void.add(connection.ticket))
         self.each(user, lambda connection: connection.close(Closed(code, after)))
 
 

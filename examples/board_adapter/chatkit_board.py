@@ -25,6 +25,7 @@ from chatkit.model.capabilities import Capabilities
 from chatkit.model.config import Config
 from chatkit.model.entry import Stamp
 from chatkit.model.message import Attested
+from chatkit.model.options import Token
 from chatkit.model.order import OrderKey
 from chatkit.ports import (
     Ack,
@@ -90,6 +91,11 @@ class BoardSession:
         """Whom the board takes us for."""
         return self._connection.user
 
+    @property
+    def ended(self) -> Closed | None:
+        """How it ended, if it has."""
+        return self._connection.ended
+
     async def signals(self) -> AsyncIterator[Signal]:
         """Yield what comes; ends by raising `SessionClosed`."""
         while True:
@@ -147,7 +153,8 @@ class BoardSession:
         await self._ask("ping")
 
     async def reauthenticate(self) -> None:
-        """Ask the board, which knows no tokens."""
+        """Ask for a new connection: the board looks at tickets when it lets somebody in."""
+        self._connection.close(Closed(4401))
         await self._ask("ping")
 
     async def aclose(self) -> None:
@@ -205,15 +212,22 @@ class BoardAdapter:
         self._board = server
         self._client = f"{parts.user}#{parts.random.getrandbits(64):016x}"  # the same for all its sessions
         self._sessions: list[BoardSession] = []
+        self._refused = False
 
     async def open(self) -> BoardSession:
-        """Return a session, or raise `SessionClosed`."""
+        """Return a session, or raise `SessionClosed`; with a fresh ticket after the last one was refused."""
+        refused = self._refused or any(_refusal(session.ended) for session in self._sessions)
+        ticket = await self._parts.credentials.get(refresh=refused)
+        if not isinstance(ticket, Token):
+            raise ConfigError("board: auth= returns a ticket")
         try:
-            connection = await self._board.connect(self._parts.user, self._client)
+            connection = await self._board.connect(self._parts.user, self._client, ticket.value)
         except Closed as closed:
+            self._refused = _refusal(closed)
             raise _closed(closed) from closed
+        self._refused = False
         session = BoardSession(connection, self._parts.clock)
-        self._sessions.append(session)
+        self._sessions = [*(old for old in self._sessions if old.ended is None), session]
         return session
 
     def measure(self, channel: str, data: bytes) -> int:
@@ -268,6 +282,11 @@ def _ack(entry: Outgoing, row: Frame) -> Ack:
         broken = ProviderError("the board failed", code=code)
         return Ack(entry.ident, "unsent", error=broken, again="later")
     return Ack(entry.ident, "refused", error=NotAllowed("the board refused", code=code))
+
+
+def _refusal(closed: Closed | None) -> bool:
+    """Say whether the ticket was to blame."""
+    return closed is not None and CLOSES.get(closed.code) == "reauthenticate"
 
 
 def _closed(closed: Closed) -> SessionClosed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -13,6 +13,8 @@ from chatkit_board import BoardAdapter, factory
 
 from chatkit.errors import AuthenticationError, NotAllowed, ProviderError, RateLimited
 from chatkit.model.config import Config
+from chatkit.model.options import Token
+from chatkit.model.values import EMPTY
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
 from chatkit.testing.parts import parts
@@ -31,6 +33,23 @@ REFUSALS: Final[dict[Refusal, Frame]] = {
 }
 
 
+class Tickets:
+    """What `auth=` would bring, counted."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.fetched = 0
+
+    async def get(
+        self, *, channel: str | None = None, params: Mapping[str, str] = EMPTY, refresh: bool = False
+    ) -> Token:
+        self.fetched += refresh
+        return Token(value=f"{self.user} {self.fetched}")
+
+    def secret(self) -> str | None:
+        return None
+
+
 class BoardKit(AdapterKit):
     """A board for one test, on virtual time: nothing here is worth waiting for."""
 
@@ -39,10 +58,15 @@ class BoardKit(AdapterKit):
         super().__init__(clock=clock, loop_clock=clock)
         self.board = BOARDS["test"] = Board(clock)
         self._random = Random(1)
+        self._tickets: dict[str, Tickets] = {}
 
     def adapter(self, user: str, *, trusted: bool = False) -> BoardAdapter:
         config = factory.configure(Config.from_url("board://test"))
-        return factory.build(config, parts(user, self.clock, random=self._random))
+        tickets = self._tickets.setdefault(user, Tickets(user))
+        return factory.build(config, parts(user, self.clock, random=self._random, credentials=tickets))
+
+    def refreshed(self, user: str) -> int | None:
+        return self._tickets[user].fetched
 
     async def advance(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

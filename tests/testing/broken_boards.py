@@ -277,6 +277,14 @@ def keeps_a_loss_to_itself(patch: Patch) -> None:
     patch.setattr(BoardSession, "_signal", broken)
 
 
+def comes_back_with_the_old_ticket(patch: Patch) -> None:
+    patch.setattr(chatkit_board, "_refusal", lambda closed: False)
+
+
+def always_asks_for_a_fresh_ticket(patch: Patch) -> None:
+    patch.setattr(chatkit_board, "_refusal", lambda closed: True)
+
+
 def changes_its_mind(patch: Patch) -> None:
     honest = BoardAdapter.open
 

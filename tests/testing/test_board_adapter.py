@@ -90,6 +90,8 @@ FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "ends_without_a_word": ("a_clean_end_asks_for_no_new_connection", "closing_an_adapter_ends_its_sessions"),
     "lives_on_after_its_end": ("a_dead_session_refuses_every_call", "a_broken_connection_ends_its_session"),
     "keeps_a_loss_to_itself": ("a_channel_can_be_lost_alone",),
+    "comes_back_with_the_old_ticket": ("after_a_closing_the_adapter_opens_again",),
+    "always_asks_for_a_fresh_ticket": ("after_a_closing_the_adapter_opens_again",),
     "changes_its_mind": ("capabilities_never_change",),
     "declares_what_cannot_be": ("capabilities_do_not_contradict_one_another",),
 }
@@ -134,10 +136,13 @@ def test_its_scheme_is_known_once_it_is_installed(installed: Path, tmp_path: Pat
 import asyncio
 import chatkit
 
+async def ticket(request):
+    return "ticket of " + request.user
+
 async def main():
     async with (
-        chatkit.connect("board://hall", user="ada", store=":memory:") as ada,
-        chatkit.connect("board://hall", user="bob", store=":memory:") as bob,
+        chatkit.connect("board://hall", user="ada", store=":memory:", auth=ticket) as ada,
+        chatkit.connect("board://hall", user="bob", store=":memory:", auth=ticket) as bob,
     ):
         await bob.channel("news").attach(timeout=10)
         events = bob.channel("news").events(chatkit.MessageCreated)
@@ -169,7 +174,7 @@ def test_the_how_to_shows_the_example() -> None:
     ]
     shown = [block for block in blocks(PAGE, "python") if not block.runs] + blocks(PAGE, "toml")
 
-    assert len(shown) == 7
+    assert len(shown) == 8
     for block in shown:
         quoted = (block.source, textwrap.indent(block.source, "    ", lambda line: line.strip() != ""))
         assert any(text in source for text in quoted for source in sources), block.place

@@ -115,6 +115,28 @@ class FaultsContract(AdapterPart):
             }
             await bob.session.probe()
 
+    async def test_after_a_closing_the_adapter_opens_again(self, kit: AdapterKit) -> None:
+        """With a fresh credential where the closing asked for one, and only there."""
+        async with stage(kit) as on:
+            bob = await on.join("bob", on.channel)
+            for closing in kit.closings():
+                if closing.again == "never":
+                    continue
+                adapter = on.adapter("ada")
+                ada, before = await on.open("ada", adapter), kit.refreshed("ada")
+                kit.close("ada", closing)
+                await ada.end()
+
+                await (await on.open("ada", adapter)).say(closing.name)
+
+                after = kit.refreshed("ada")
+                if before is not None and after is not None:
+                    assert (closing.name, after - before) == (closing.name, closing.again == "reauthenticate")
+                else:
+                    assert before is after is None
+            said = [closing.name for closing in kit.closings() if closing.again != "never"]
+            await bob.hears(*said)
+
     async def test_a_channel_can_be_lost_alone(self, kit: AdapterKit) -> None:
         """`Lost` says so, with its reason; nothing of it follows, others go on, and attaching begins anew."""
         async with stage(kit) as on:

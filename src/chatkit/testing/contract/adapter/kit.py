@@ -107,6 +107,10 @@ class AdapterKit(Kit):
         """Have the server close a user's connections in one of these ways."""
         self._lacks("close connections")
 
+    def refreshed(self, user: str) -> int | None:  # noqa: ARG002  # as above
+        """Say how often a fresh credential was asked for in a user's name; `None`: there are none to ask for."""
+        return None
+
     def refusals(self) -> Sequence[Refusal]:
         """Return the ways in which the server refuses a publish."""
         self._lacks("refuse a publish")
