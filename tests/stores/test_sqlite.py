@@ -558,3 +558,25 @@ def names_in(directory: Path) -> list[str]:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("chatkit-store")]
+
+
+async def test_errors_say_what_the_store_is(tmp_path: Path) -> None:
+    """Whose it is, or where it belongs, and that it is not open (D27)."""
+    store = file_store(tmp_path / "ada.db", inline=True)
+    with pytest.raises(StateError, match="not open yet"):
+        await store.rows()
+    async with opened(store):
+        await store.add([row(1)])
+        await store.attempt(batch_of("b1", row(1)), [attempted(row(1), "b1", 1)], hlc="0193581fa2c0-0001")
+    with pytest.raises(StateError, match="closed"):
+        await store.rows()
+    with pytest.raises(StateError, match="another user"):
+        await file_store(tmp_path / "ada.db", inline=True).open("bob", "memory:hub", rebind=True)
+    with pytest.raises(StateError, match="memory:hub"):
+        await file_store(tmp_path / "ada.db", inline=True).open("ada", "pusher:app", rebind=False)
+
+    moved = file_store(tmp_path / "ada.db", inline=True)
+    await moved.open("ada", "pusher:app", rebind=True)
+
+    assert [found.reason for found in await moved.rows()] == ["rebound"]
+    await moved.aclose()

@@ -5,8 +5,6 @@ What is wrong with an adapter shows: each of these defects fails the tests that 
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -17,8 +15,8 @@ from typing import Final
 
 import pytest
 
-import chatkit
 from tests.blocks import blocks
+from tests.testing.third_party import assert_passes, defects, failures, run
 
 ROOT: Final = Path(__file__).parents[2]
 PROJECT: Final = ROOT / "examples" / "board_adapter"
@@ -111,25 +109,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in an empty folder, with chatkit and the example, and no plugin of pytest."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHATKIT_")}
-    source = str(Path(chatkit.__file__).parents[1])
-    environment |= {
-        "PYTHONPATH": os.pathsep.join([str(installed), source]),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_its_scheme_is_known_once_it_is_installed(installed: Path, tmp_path: Path) -> None:
     """By the entry point of its project alone: nothing of chatkit is told of it."""
     program = """
@@ -152,7 +131,7 @@ async def main():
 asyncio.run(main())
 """
 
-    done = run(installed, tmp_path, "-c", program)
+    done = run(tmp_path, "-c", program, installed=[installed])
 
     assert (done.returncode, done.stdout) == (0, "Hello\n"), done.stderr
 
@@ -161,10 +140,7 @@ def test_it_passes_the_contract(installed: Path, tmp_path: Path) -> None:
     """All of it, without a plugin, a conftest or a setting; nothing is skipped."""
     (tmp_path / "test_board.py").write_text((PROJECT / "test_board.py").read_text(encoding="utf-8"))
 
-    done = run(installed, tmp_path, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
-
-    assert done.returncode == 0, done.stdout
-    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1])
+    assert_passes(tmp_path, installed=[installed])
 
 
 def test_the_how_to_shows_the_example() -> None:
@@ -180,18 +156,6 @@ def test_the_how_to_shows_the_example() -> None:
         assert any(text in source for text in quoted for source in sources), block.place
 
 
-@pytest.mark.long  # both contracts, whole
-def test_stores_and_logs_are_put_to_theirs_likewise(installed: Path, tmp_path: Path) -> None:
-    """What the how-to shows is a test file that passes as it stands."""
-    (block,) = (block for block in blocks(PAGE, "python") if block.runs)
-    (tmp_path / "test_mine.py").write_text(block.source, encoding="utf-8")
-
-    done = run(installed, tmp_path, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
-
-    assert done.returncode == 0, done.stdout
-    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1])
-
-
 @pytest.mark.long  # some fifty failures
 def test_defects_are_found_by_the_tests_that_are_about_them(installed: Path, tmp_path: Path) -> None:
     """Whatever an adapter gets wrong, some test says so, and says what."""
@@ -201,10 +165,5 @@ def test_defects_are_found_by_the_tests_that_are_about_them(installed: Path, tmp
         f"{BROKEN.name}::Test_{defect}::test_{name}" for defect, names in FOUND_BY.items() for name in names
     }
 
-    options = ("-q", "-rf", "--tb=no", "-p", "no:cacheprovider")
-    done = run(installed, tmp_path, "-m", "pytest", *options, *sorted(wanted))
-
-    failed = set(re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE))
-    assert failed == wanted, done.stdout
-    defects = re.findall(r"^def ([a-z]\w+)", BROKEN.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(defects) == sorted(FOUND_BY)
+    assert failures(tmp_path, wanted, installed=[installed]) == wanted
+    assert defects(BROKEN) == sorted(FOUND_BY)
