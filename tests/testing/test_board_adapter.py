@@ -5,6 +5,7 @@ What is wrong with an adapter shows: each of these defects fails the tests that 
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,26 @@ ROOT: Final = Path(__file__).parents[2]
 PROJECT: Final = ROOT / "examples" / "board_adapter"
 PAGE: Final = ROOT / "docs" / "how-to-adapter.md"
 BROKEN: Final = Path(__file__).with_name("broken_boards.py")
+
+MINIMAL: Final = """
+import pytest
+from board_kit import BoardKit
+from chatkit.testing.contract import AdapterContract, AdapterKit
+
+class Minimal(AdapterKit):
+    def __init__(self):
+        self.whole = BoardKit()
+        super().__init__(clock=self.whole.clock, loop_clock=self.whole.loop_clock)
+
+    def adapter(self, user, *, trusted=False):
+        return self.whole.adapter(user, trusted=trusted)
+
+class TestMinimal(AdapterContract):
+    @pytest.fixture
+    def kit(self):
+        return Minimal()
+"""
+"""A kit with no more than must be there."""
 
 FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "drops_every_third_message": ("every_member_hears_what_is_published", "all_members_hear_one_order"),
@@ -154,6 +175,30 @@ def test_the_how_to_shows_the_example() -> None:
     for block in shown:
         quoted = (block.source, textwrap.indent(block.source, "    ", lambda line: line.strip() != ""))
         assert any(text in source for text in quoted for source in sources), block.place
+
+
+@pytest.mark.long  # the whole contract again
+def test_what_a_kit_cannot_do_is_skipped_by_name(installed: Path, tmp_path: Path) -> None:
+    """With nothing but a way to make adapters, most of it holds, and the rest says what it would take."""
+    board = (PROJECT / "test_board.py").read_text(encoding="utf-8")
+    (tmp_path / "board_kit.py").write_text(board, encoding="utf-8")
+    (tmp_path / "test_minimal.py").write_text(MINIMAL, encoding="utf-8")
+
+    done = run(tmp_path, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", installed=[installed])
+
+    assert re.search(r"^\d+ passed, \d+ skipped in", done.stdout, re.MULTILINE), done.stdout
+    lacking = set(re.findall(r"Minimal cannot (.+)$", done.stdout, re.MULTILINE))
+    assert lacking == {
+        "close a channel",
+        "close connections",
+        "cut a connection",
+        "forbid attaching",
+        "let time pass",
+        "lose an acknowledgement",
+        "refuse a publish",
+        "send raw bytes",
+    }
+    assert done.stdout.count("SKIPPED") == len(lacking)
 
 
 @pytest.mark.long  # some fifty failures
