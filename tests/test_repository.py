@@ -35,6 +35,8 @@ SUFFIXES: Final = {
     ".yml",
 }
 
+CONTRACTS: Final = ROOT / "src" / "chatkit" / "testing" / "contract"
+
 TEXTS: Final = [
     path
     for folder in (ROOT, *(ROOT / name for name in FOLDERS))
@@ -102,7 +104,7 @@ def test_every_test_states_its_behaviour() -> None:
     """A test says in a sentence what it shows."""
     silent = [
         f"{shown(path)}:{node.lineno} {node.name}"
-        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for path in sorted([*(ROOT / "tests").rglob("test_*.py"), *CONTRACTS.rglob("*.py")])
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")

@@ -13,7 +13,7 @@ from chatkit.model.names import EVERYONE
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import KIND, PINS, READ, ROLE, UNREAD, Register
 from chatkit.ports.log import Log
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 from tests.adapters.world import World, attached, received
 
 

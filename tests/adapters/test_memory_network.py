@@ -23,7 +23,7 @@ from chatkit.errors import (
 )
 from chatkit.ports.adapter import Alive, Received, SessionClosed, Shed
 from chatkit.testing.clock import VirtualClock, run, settle
-from chatkit.testing.contract.wishes import batch, text_of, wish
+from chatkit.testing.wishes import batch, text_of, wish
 from tests.adapters.world import World, attached, end_of, heard, received
 
 

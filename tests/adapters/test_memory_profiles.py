@@ -31,8 +31,8 @@ from chatkit.ports.adapter import Publisher, Received
 from chatkit.ports.log import Log, LogFeature
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.wishes import batch, change, text_of, wish
 from chatkit.testing.parts import parts
+from chatkit.testing.wishes import batch, change, text_of, wish
 from tests.adapters.world import World, attached, received
 
 LIKES = ("memory", "supabase", "ably", "pusher")

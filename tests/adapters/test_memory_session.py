@@ -12,7 +12,7 @@ from chatkit.errors import NotAllowed, RateLimited, StateError
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Alive, Attachment, Foreign, Lost, Received, SessionClosed, Shed
 from chatkit.testing.clock import VirtualClock, settle
-from chatkit.testing.contract.wishes import batch, text_of, wish
+from chatkit.testing.wishes import batch, text_of, wish
 from tests.adapters.world import World, attached, end_of, heard, received
 
 

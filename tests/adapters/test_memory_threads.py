@@ -11,8 +11,8 @@ import pytest
 from chatkit.adapters.memory import MemoryConfig, factory, new_hub
 from chatkit.engine.system import SystemClock
 from chatkit.ports.adapter import Received, SessionClosed
-from chatkit.testing.contract.wishes import batch, text_of, wish
 from chatkit.testing.parts import parts
+from chatkit.testing.wishes import batch, text_of, wish
 
 EACH = 60
 USERS = ("ada", "bob")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chatkit.logs.core import LogCore
 from chatkit.ports.outgoing import Outgoing
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.wishes import text_of, wish
+from chatkit.testing.wishes import text_of, wish
 
 LANES = 3
 

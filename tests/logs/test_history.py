@@ -16,7 +16,7 @@ from chatkit.model.order import OrderKey
 from chatkit.ports.log import Messages
 from chatkit.ports.outgoing import Outgoing
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.wishes import change, text_of, wish
+from chatkit.testing.wishes import change, text_of, wish
 
 
 def lettered(stamp: Stamp) -> Stamp:

@@ -14,7 +14,7 @@ from chatkit.errors import ConfigError
 from chatkit.logs.memory import MemoryLog
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.log.kit import key, outcomes, texts
-from chatkit.testing.contract.wishes import change, message_id, text_of, wish
+from chatkit.testing.wishes import change, message_id, text_of, wish
 
 
 async def fill(log: MemoryLog, clock: VirtualClock, count: int) -> None:

@@ -21,7 +21,7 @@ from chatkit.logs.postgres.connecting import as_json
 from chatkit.logs.postgres.rows import item
 from chatkit.model.entry import Entry
 from chatkit.testing.contract.log.kit import SUPPORT, key, outcomes, serial, state
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 from tests.logs.postgres_kit import ask, opened, session
 
 pytestmark = pytest.mark.realtime
@@ -32,7 +32,7 @@ PRELUDE = """
 import asyncio, sys
 from random import Random
 from chatkit.logs.postgres import PostgresLog
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 
 def say(*words):
     print(*words, flush=True)

@@ -11,7 +11,7 @@ import pytest
 from chatkit.logs.postgres import PostgresLog, migrate
 from chatkit.model.search import SearchMark, words
 from chatkit.testing.contract.log.kit import says
-from chatkit.testing.contract.wishes import change, text_of
+from chatkit.testing.wishes import change, text_of
 from tests.logs import postgres_server
 from tests.logs.postgres_kit import ask, opened, session
 

@@ -17,7 +17,7 @@ from chatkit.logs.postgres.rows import item
 from chatkit.model.envelope import Envelope
 from chatkit.model.search import words
 from chatkit.testing.contract.log.kit import SUPPORT
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 from tests.logs import postgres_server
 from tests.logs.postgres_kit import Session, ask, opened, session
 

@@ -23,7 +23,7 @@ from chatkit.logs.sqlite.log import POLL, SqliteLog
 from chatkit.logs.sqlite.schema import SCHEMA
 from chatkit.stores.schema import APPLICATION_ID
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.wishes import change, message_id, text_of, wish
+from chatkit.testing.wishes import change, message_id, text_of, wish
 from tests.logs.sqlite_kit import file_log, key, opened, role
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error
 

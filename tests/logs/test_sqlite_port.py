@@ -17,7 +17,7 @@ from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import Register
 from chatkit.ports.outgoing import Outgoing
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.wishes import change, message_id, text_of, wish
+from chatkit.testing.wishes import change, message_id, text_of, wish
 from tests.logs.sqlite_kit import file_log, key, read_mark, role, unread_mark
 
 

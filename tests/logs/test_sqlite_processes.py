@@ -15,7 +15,7 @@ import pytest
 
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.model.entry import Entry
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 from tests.logs.sqlite_kit import key, opened
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ import asyncio, sys
 from pathlib import Path
 from chatkit.engine.system import SystemClock
 from tests.logs.sqlite_kit import file_log
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 
 def say(*words):
     print(*words, flush=True)

@@ -16,7 +16,7 @@ from chatkit.errors import ConfigError
 from chatkit.logs import open_log
 from chatkit.logs.memory import MemoryLog
 from chatkit.logs.transcript import Importer, export_entries, export_messages, import_lines
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 
 if TYPE_CHECKING:
     from chatkit.ports.log import Log

@@ -16,7 +16,7 @@ import pytest
 
 from chatkit.errors import StoreLocked
 from chatkit.testing.contract.store.kit import ids
-from chatkit.testing.contract.store.values import row
+from chatkit.testing.rows import row
 from tests.stores.kits import directory_store, file_store, opened
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ PRELUDE = """
 import asyncio, os, signal, sys, threading
 from pathlib import Path
 from tests.stores.kits import directory_store, file_store, opened
-from chatkit.testing.contract.store.values import attempted, batch_of, row
+from chatkit.testing.rows import attempted, batch_of, row
 
 def say(*words):
     print(*words, flush=True)

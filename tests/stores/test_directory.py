@@ -23,7 +23,7 @@ from chatkit.sqlite.files import make_directory
 from chatkit.stores import DirectoryStore
 from chatkit.testing.clock import VirtualClock, settle
 from chatkit.testing.contract.store.kit import ids, send
-from chatkit.testing.contract.store.values import attempted, message, row
+from chatkit.testing.rows import attempted, message, row
 from tests.stores.doubles import Factory, Nth, Once, disk_error
 from tests.stores.kits import directory_store, file_store, opened
 

@@ -21,7 +21,7 @@ from chatkit.model.registers import Register
 from chatkit.ports.store import Mark, Store
 from chatkit.stores import MemoryStore
 from chatkit.testing.clock import VirtualClock
-from chatkit.testing.contract.store.values import attempted, batch_of, message, row
+from chatkit.testing.rows import attempted, batch_of, message, row
 from tests.stores.doubles import Factory, disk_error, sqlite_error
 from tests.stores.kits import file_store
 

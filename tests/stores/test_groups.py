@@ -14,7 +14,7 @@ from chatkit.errors import OutboxFull, StateError, StoreError
 from chatkit.model.options import OutboxLimits
 from chatkit.sqlite.connection import Connection
 from chatkit.testing.contract.store.kit import ids
-from chatkit.testing.contract.store.values import attempted, batch_of, row
+from chatkit.testing.rows import attempted, batch_of, row
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error
 from tests.stores.kits import file_store, opened
 

@@ -20,7 +20,7 @@ from chatkit.sqlite.connection import Durability, connect
 from chatkit.stores import schema
 from chatkit.stores.schema import APPLICATION_ID, MIGRATIONS
 from chatkit.testing.contract.store.kit import ids
-from chatkit.testing.contract.store.values import attempted, batch_of, message, row
+from chatkit.testing.rows import attempted, batch_of, message, row
 from tests.stores.doubles import Factory, Once, disk_error, sqlite_error
 from tests.stores.kits import file_store, opened
 

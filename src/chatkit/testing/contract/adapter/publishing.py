@@ -10,7 +10,7 @@ import pytest
 from chatkit.errors import MessageTooLarge, ProviderError
 from chatkit.testing.contract.adapter.kit import AdapterKit
 from chatkit.testing.contract.adapter.stage import AdapterPart, Client, stage
-from chatkit.testing.contract.wishes import text_of
+from chatkit.testing.wishes import text_of
 
 
 class PublishingContract(AdapterPart):

@@ -26,7 +26,7 @@ from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 from chatkit.testing.contract.adapter.kit import AdapterKit
 from chatkit.testing.contract.base import Contract
-from chatkit.testing.contract.wishes import text_of, wish
+from chatkit.testing.wishes import text_of, wish
 
 TIMEOUTS = 3.0
 """How many times the kit's patience one call may take."""

@@ -24,7 +24,7 @@ from chatkit.testing.contract.log.kit import (
     texts,
 )
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, text_of, wish
+from chatkit.testing.wishes import change, text_of, wish
 
 
 class AppendContract(LogPart):

@@ -13,7 +13,7 @@ from chatkit.ports.log import Log, LogFeature
 from chatkit.testing.contract.base import needing
 from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, outcomes, read, serial, state
 from chatkit.testing.contract.log.part import CALLS, LogPart, assert_declined
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 
 PATIENCE: Final = 30.0
 """Seconds of the loop's time in which a log tells another door of an append."""

@@ -25,7 +25,7 @@ from chatkit.testing.contract.log.kit import (
     unread,
 )
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, message_id, text_of, wish
+from chatkit.testing.wishes import change, message_id, text_of, wish
 
 
 class EraseContract(LogPart):

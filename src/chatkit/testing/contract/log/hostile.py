@@ -22,7 +22,7 @@ from chatkit.testing.contract.log.kit import (
     state,
 )
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, message_id, wish
+from chatkit.testing.wishes import change, message_id, wish
 
 MOST = 2**53 - 1
 STAMP = {"epoch": 9, "serial": "9", "log": "x", "at": "2020-01-01T00:00:00.000Z"}

@@ -18,7 +18,7 @@ from chatkit.model.views import Unread
 from chatkit.ports.log import Entries, Log, LogState, Messages
 from chatkit.ports.outgoing import Ack, Outgoing
 from chatkit.testing.contract.base import Kit
-from chatkit.testing.contract.wishes import text_of, wish
+from chatkit.testing.wishes import text_of, wish
 
 SUPPORT = "support"
 

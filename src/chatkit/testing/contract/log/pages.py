@@ -13,7 +13,7 @@ from chatkit.ports.log import Log
 from chatkit.testing.contract.base import needing
 from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, key, numbers, serial, spread, texts
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 
 
 async def forward(log: Log, limit: int, *, thread: Ident | None = None) -> list[int]:

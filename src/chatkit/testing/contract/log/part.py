@@ -11,7 +11,7 @@ from chatkit.errors import CapabilityError
 from chatkit.ports.log import Log, LogFeature
 from chatkit.testing.contract.base import Contract
 from chatkit.testing.contract.log.kit import SUPPORT, LogKit, key, read
-from chatkit.testing.contract.wishes import wish
+from chatkit.testing.wishes import wish
 
 Call: TypeAlias = "Callable[[Log], Awaitable[Any]]"
 CALLS: Final[Mapping[str, tuple[LogFeature, Call]]] = {

@@ -14,7 +14,7 @@ from chatkit.model.views import Unread
 from chatkit.testing.contract.base import needing
 from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, key, read, role, unread, unread_from
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, message_id, wish
+from chatkit.testing.wishes import change, message_id, wish
 
 PLACES = (None, key(1), key(2), OrderKey(2, ""))
 

@@ -8,7 +8,7 @@ from chatkit.errors import MessageNotFound, NotAllowed, VersionConflict
 from chatkit.testing.contract.base import needing
 from chatkit.testing.contract.log.kit import SUPPORT, LogKit, append, kind, outcomes, refusal, role
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 
 
 class RightsContract(LogPart):

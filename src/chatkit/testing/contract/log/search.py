@@ -24,7 +24,7 @@ from chatkit.testing.contract.log.kit import (
     texts,
 )
 from chatkit.testing.contract.log.part import LogPart
-from chatkit.testing.contract.wishes import change, wish
+from chatkit.testing.wishes import change, wish
 
 
 async def paged(log: Log, words: str, limit: int) -> list[str | None]:

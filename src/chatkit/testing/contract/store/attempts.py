@@ -10,7 +10,7 @@ from chatkit.errors import StateError
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.store import LaneKey, LaneMark
 from chatkit.testing.contract.store.kit import StoreKit, StorePart, ids, send
-from chatkit.testing.contract.store.values import DEVICE, attempted, batch_of, row
+from chatkit.testing.rows import DEVICE, attempted, batch_of, row
 
 LANE = LaneKey("support", "ada", DEVICE)
 

@@ -14,7 +14,7 @@ from chatkit.model.options import OutboxLimits
 from chatkit.ports.store import Row, Store, StoreHeader
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.base import Contract, Kit
-from chatkit.testing.contract.store.values import attempted, batch_of, row
+from chatkit.testing.rows import attempted, batch_of, row
 
 
 @dataclass

@@ -12,7 +12,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import LaneKey, LaneMark, Mark
 from chatkit.testing.contract.store.kit import StoreKit, StorePart, ids, send
-from chatkit.testing.contract.store.values import DEVICE, NOON, attempted, batch_of, message, row
+from chatkit.testing.rows import DEVICE, NOON, attempted, batch_of, message, row
 
 LANE = LaneKey("support", "ada", DEVICE)
 

@@ -9,7 +9,7 @@ import pytest
 from chatkit.errors import MessageNotFound, OutboxFull, StoreError
 from chatkit.model.order import Ident
 from chatkit.testing.contract.store.kit import StoreKit, StorePart, ids, send
-from chatkit.testing.contract.store.values import full_row, row
+from chatkit.testing.rows import full_row, row
 
 
 class OutboxContract(StorePart):

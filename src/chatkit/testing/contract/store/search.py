@@ -14,7 +14,7 @@ from chatkit.model.order import Ident
 from chatkit.model.search import SearchMark
 from chatkit.ports.store import Store
 from chatkit.testing.contract.store.kit import StoreKit, StorePart
-from chatkit.testing.contract.store.values import NOON, message
+from chatkit.testing.rows import NOON, message
 
 
 def said(number: int, text: str, /, *, user: str = "bob", **changes: Any) -> Folded:

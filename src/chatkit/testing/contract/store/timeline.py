@@ -8,7 +8,7 @@ from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import Mark
 from chatkit.testing.contract.store.kit import StoreKit, StorePart
-from chatkit.testing.contract.store.values import message
+from chatkit.testing.rows import message
 
 
 class TimelineContract(StorePart):
