@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
+from tests.stores.values import NOON, batch_of, row
 
 from chatkit.errors import MessageNotFound, OutboxFull, StateError
 from chatkit.model.options import OutboxLimits
@@ -22,7 +23,6 @@ from chatkit.stores import open_store
 from tests.rules.driving import Machine
 from tests.rules.store_model import UNFINISHED, FileModel, lane_of
 from tests.rules.strategies import numbers, users
-from tests.stores.values import NOON, batch_of, row
 
 CHANNELS = ("support", "sales")
 REALM = "memory:hub"

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from hypothesis import strategies as st
+from tests.stores.values import row
 
 from chatkit.core import attachment, connection, delivery
 from chatkit.core.connection import PROOF, SUSPEND_AFTER
@@ -30,7 +31,6 @@ from chatkit.testing.clock import VirtualClock, VirtualLoop
 from tests.core.tables import reachable
 from tests.engine.sending_kit import CAPABLE, Client, FakeAdapter, for_ever
 from tests.rules.driving import examples, vary
-from tests.stores.values import row
 
 Pairs = set[tuple[Enum, Enum]]
 

@@ -7,13 +7,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.stores.values import attempted, batch_of, message, row
 
 from chatkit.errors import StoreError
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import Mark
 from tests.stores.kits import file_store, opened
-from tests.stores.values import attempted, batch_of, message, row
 
 if TYPE_CHECKING:
     from pathlib import Path
