@@ -130,7 +130,7 @@ def connect(
     time = clock or SystemClock()
     watcher = observer or LogObserver()
     bounds = limits or OutboxLimits()
-    memory = _log(log, time, chance, inline=clock is not None)
+    memory = _log(log, time, chance, watcher, inline=clock is not None)
 
     def parts(secret: str | None) -> Parts:
         return Parts(who.id, Secrets(who.id, secret, auth), memory, client, time, chance, watcher)
@@ -145,6 +145,7 @@ def connect(
         random=chance,
         inline=clock is not None,
         index=index,
+        observer=watcher,
     )
     opened = memory if isinstance(log, str) else None
     context = Context(who.id, adapter, kept, time, chance, watcher, bounds, staleness, opened, roles)
@@ -263,12 +264,14 @@ def _store_of(store: str | PathLike[str] | Store | None, *, networked: bool) -> 
     return store
 
 
-def _log(log: str | Log | None, clock: Clock, random: RandomSource, *, inline: bool) -> Log | None:
+def _log(
+    log: str | Log | None, clock: Clock, random: RandomSource, observer: Observer, *, inline: bool
+) -> Log | None:
     if not isinstance(log, str):
         return log
     from chatkit.logs import open_log
 
-    return open_log(log, clock=clock, random=random, inline=inline)
+    return open_log(log, clock=clock, random=random, inline=inline, observer=observer)
 
 
 def _check_parts(limits: object, auth: object, on_error: object, roles: object) -> None:

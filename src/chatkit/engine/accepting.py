@@ -73,8 +73,10 @@ class Acceptor:
         return await self._take(row, stored)
 
     async def _keep(self, *rows: Row) -> Sequence[Row]:
+        point = self._context.observer.point
+        point("outbox.adding", channel=rows[0].channel, message_id=rows[0].ident.id)
         stored = await self._context.store.add(rows)
-        self._context.observer.point("outbox.added", channel=rows[0].channel, message_id=stored[0].ident.id)
+        point("outbox.added", channel=rows[0].channel, message_id=stored[0].ident.id)
         return stored
 
     async def _take(self, row: Row, stored: Row) -> OutboxEntry:
@@ -91,6 +93,7 @@ class Acceptor:
             await self._again(entry, row)
         elif mine:  # else it has ended, or whoever made it begins it
             outbox.begin(entry)
+        self._context.observer.point("outbox.taken", channel=row.channel, message_id=stored.ident.id)
         return entry
 
     async def taken(self, timeout: float) -> None:
@@ -121,6 +124,8 @@ class Acceptor:
     async def _withdraw(self, entry: OutboxEntry) -> None:
         self._cancel(entry)
         await self._outbox.settle()
+        row = entry.row
+        self._context.observer.point("outbox.withdrawn", channel=row.channel, message_id=row.ident.id)
 
     def _cancel(self, entry: OutboxEntry) -> None:
         self._outbox.move(entry, Input.DISCARD)

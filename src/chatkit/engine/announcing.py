@@ -149,6 +149,7 @@ class Announcer:
         batch_id = pairs[0][0].row.batch_id or pairs[0][0].row.ident.id
         batch = Batch(batch_id, channel, tuple(entry.outgoing for entry, _ in pairs))
         began = context.clock.monotonic()
+        context.observer.point("outbox.announcing", channel=channel, entries=len(pairs))
         acks = await self._publishing.announce(batch, [stamp for _, stamp in pairs])
         again: list[Ack] = []
         for (entry, _), ack in zip(pairs, acks, strict=True):

@@ -93,6 +93,7 @@ class CatchUp:
             ChatkitError: The log gave no answer, or refused; the mark stands where it stood.
         """
         log = self._context.need_log(self._channel)
+        self._context.observer.point("channel.reading", channel=self._channel)
         self._receiver.reading()
         if not self._opened:
             await self._open(log)
@@ -126,6 +127,7 @@ class CatchUp:
             more = got.more and (mark is None or end > mark)  # a log that does not go on has no more for us
             self._progress.continuity.read(end, more=more)
             await self._teller.release()
+            self._context.observer.point("channel.read", channel=self._channel, entries=len(got.items))
             mark = end
             if not more:
                 break
@@ -134,6 +136,7 @@ class CatchUp:
                     break
                 messages = 0
         self._read_again_if_open()
+        self._context.observer.point("channel.caught_up", channel=self._channel)
         return True
 
     def _read_again_if_open(self) -> None:
@@ -231,6 +234,7 @@ class CatchUp:
             _ = await self._loader.put(page._replace(items=items, after=None))
         _ = self._timeline.mark_orphaned()
         self._progress.continuity.read(begin, more=begin != _head(head))
+        self._context.observer.point("channel.reread", channel=self._channel)
 
     def _before_own(self, pages: Sequence[Messages]) -> OrderKey | None:
         """Return the place before the first message of mine that is not confirmed yet; `None`: there is none.
@@ -267,6 +271,7 @@ class CatchUp:
         self._progress.continuity.read(head)
         _ = await self._loader.put(shown, replace=True)
         self._folder.skipped()
+        self._context.observer.point("channel.skipped", channel=self._channel)
         return True
 
 

@@ -332,6 +332,7 @@ class ChannelEngine:
                 await self._loader.restore()
                 await self._beside.restore()
                 self._restored.set()
+                self._context.observer.point("channel.restored", channel=self.name)
             while True:
                 self._wake.clear()
                 await self._attacher.work()

@@ -109,6 +109,7 @@ class Engine:
         header = await context.store.open(context.user, context.adapter.realm, rebind=rebind)
         context.hlc = HybridClock(header.hlc)
         entries = await self.outbox.load(header.device)
+        context.observer.point("outbox.loaded", entries=len(entries))
         entries += await self.outbox.adopt()
         self.secret = header.secret
         self.outbox.start()
@@ -192,8 +193,10 @@ class Engine:
 
     async def aclose(self) -> tuple[str, ...]:
         """End everything, in order, each within its time; returns the names of what stayed (I12)."""
+        self.context.observer.point("client.closing", depth=self.outbox.depth)
         self.dispatcher.close()
         left = list(await self.context.tasks.aclose(CLOSING))
+        self.context.observer.point("client.stopped", left=len(left))
         endings = (
             ("channels", self._flush),
             ("outbox", self.outbox.settle),
@@ -205,6 +208,7 @@ class Engine:
         for name, end in endings:
             try:
                 await bounded(end, CLOSING)
+                self.context.observer.point("client.ended", part=name)
             except Exception as error:  # noqa: BLE001  # what follows must end all the same (I12)
                 self.context.observer.point("client.end_failed", part=name, error=type(error).__name__)
                 left.append(name)
@@ -235,6 +239,7 @@ class Engine:
 
     async def drain_for_close(self, timeout: float) -> None:
         """Wait for sends that are being kept, then for the outbox; may be cancelled."""
+        self.context.observer.point("client.draining", depth=self.outbox.depth)
         await self.outbox.acceptor.taken(CLOSING)
         if timeout > 0:
             await asyncio.gather(self.drain(timeout), self._say_marks(timeout))

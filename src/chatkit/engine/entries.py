@@ -240,6 +240,7 @@ class Entries:
         pending, self._unsettled = self._unsettled, {}
         if not pending:
             return
+        self.context.observer.point("outbox.settling", entries=len(pending))
         try:
             await self.context.store.settle([entry.row for entry in pending])
         except BaseException as error:

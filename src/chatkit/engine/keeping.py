@@ -74,6 +74,7 @@ class Keeper:
         self._dirty, self._ids = {}, {}
         folded = [found for ident in dirty if newest and (found := self._timeline.folded(ident)) is not None]
         mark = self._mark() if newest else None
+        self._context.observer.point("channel.flushing", channel=self._channel, messages=len(folded))
         try:
             await self._context.store.applied(self._channel, mark, folded, list(ids), keep=self._keep)
         except BaseException as error:  # a cancelled write may not have happened either

@@ -127,9 +127,11 @@ class Lane:
         mark, formed = self.mark, None
         if self._parcels:
             entries = self._parcels.popleft()
+            self._context.observer.point("outbox.repeating", channel=self.key.channel, entries=len(entries))
         elif self.successor is None:
             formed = form(self._outbox, self.key, mark, self._queue)
             entries, self.mark = formed.entries, formed.mark
+            self._context.observer.point("outbox.formed", channel=self.key.channel, entries=len(entries))
         else:
             return  # it is about to be handed over
         if not entries:

@@ -93,6 +93,7 @@ class Lanes:
             new = new_device(self._outbox.context.random)
             await self._outbox.context.store.renew_device(old, new)
             self._outbox.context.counters["device_renewed"] += 1
+            self._outbox.context.observer.point("outbox.renewed", device=new)
             self._successors[old] = new
             if self.device == old:
                 self.device = new

@@ -95,6 +95,7 @@ class Loader:
         if next(iter(window), None) is not oldest:
             return None
         count = await self.put(page, extend=True)
+        self._context.observer.point("channel.loaded", channel=self._channel, messages=count)
         if not window.has_newer:
             first = next(iter(window), None)
             self._progress.fill_holes(BOTTOM if first is None or not window.has_older else first.key)

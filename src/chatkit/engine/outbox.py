@@ -123,6 +123,8 @@ class Outbox(Entries):
             self.store_failed(error)
             return []
         self._adopted = []
+        if entries:
+            self.context.observer.point("outbox.adopted", entries=len(entries))
         return entries
 
     def start(self) -> None:

@@ -151,6 +151,7 @@ class MarkSender:
                 if (cell := self._book.marks.get(user, name)) is not None
             ]
             await self._context.read(lambda: log.put(cells))
+            self._context.observer.point("receipts.put", channel=self._channel, marks=len(cells))
         except BaseException as error:
             if isinstance(error, ChatkitError) and not error.retryable:
                 self._context.counters["refused_mark"] += 1
@@ -188,6 +189,7 @@ class MarkSender:
         if not await self._emit(self._channel, data):
             self._unsaid.setdefault(user, set()).update(names)
             return
+        self._context.observer.point("receipts.said", channel=self._channel)
         if later:
             self._unsaid.setdefault(user, set()).add(DELIVERED)
         self._tell(user, names - {DELIVERED} if later else names)

@@ -209,6 +209,7 @@ class ReceiptSync:
         self._saved = self._now()
         try:
             await self._context.store.put(list(unsaved.values()))
+            self._context.observer.point("receipts.saved", channel=self._channel, marks=len(unsaved))
         except BaseException as error:  # a cancelled write may not have happened either
             book.unsaved = unsaved | book.unsaved
             if not isinstance(error, Exception):

@@ -196,7 +196,9 @@ class ReceiptBook:
             StoreError: The store could not keep them; they are as before.
         """
         marks = self.marks
+        self._context.observer.point("receipts.keeping", channel=self._channel)
         await self._context.store.put([self.stored(register) for register in registers])
+        self._context.observer.point("receipts.kept", channel=self._channel)
         if marks is not self.marks:
             return ()
         changed = tuple(register.name for register in registers if self.marks.take(register))

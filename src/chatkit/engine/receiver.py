@@ -283,6 +283,7 @@ class Receiver:
             raise
         self._context.observer.point("channel.received", channel=self._channel, frames=len(run))
         await self._teller.release()
+        self._context.observer.point("channel.told", channel=self._channel)
 
     def _receive_other(self, found: Passing | Refused) -> None:
         if isinstance(found, Passing):

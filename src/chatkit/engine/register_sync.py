@@ -273,6 +273,7 @@ class RegisterSync:
         try:
             if cells:
                 await self._context.read(lambda: log.put(cells))
+                self._context.observer.point("registers.put", channel=self._channel, cells=len(cells))
             return list(planned)
         except ChatkitError as error:
             if error.retryable:

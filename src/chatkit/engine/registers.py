@@ -171,6 +171,7 @@ class RegisterBook:
         try:
             cells = [stored(self._channel, wish.slot, wish.register) for wish in wishes]
             await self._context.store.put(cells)
+            self._context.observer.point("registers.wished", channel=self._channel, wishes=len(cells))
         except BaseException:
             self._slots -= slots
             raise
@@ -248,6 +249,7 @@ class RegisterBook:
             return
         try:
             await self._context.store.put(list(unsaved.values()))
+            self._context.observer.point("registers.saved", channel=self._channel, cells=len(unsaved))
         except BaseException as error:  # a cancelled write may not have happened either
             self._unsaved = unsaved | self._unsaved
             if not isinstance(error, Exception):

@@ -106,6 +106,7 @@ class Replay:
             if loss == "log_reset":
                 continue
             await self._give_all(got)
+            self._context.observer.point("replay.read", channel=self._name, entries=len(got.items))
             place = _end_of(got, place)
             if got.more and got.items:
                 continue
@@ -186,6 +187,7 @@ class Replay:
         track.reached(self._place(place))
         for told in fresh:
             self._reader.give(self._name, told)
+        self._context.observer.point("replay.joined", channel=self._name)
         return True
 
     # -- facts ------------------------------------------------------------------------------------------

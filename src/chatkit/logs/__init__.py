@@ -10,8 +10,7 @@ from urllib.parse import unquote
 from chatkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from chatkit.logs.sqlite.log import SqliteLog
-    from chatkit.ports.context import Clock, RandomSource
+    from chatkit.ports.context import Clock, Observer, RandomSource
     from chatkit.ports.log import Log
     from chatkit.sqlite.connection import Durability
 
@@ -20,7 +19,13 @@ _HINT: Final = "Write sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://U
 
 
 def open_log(
-    url: str, *, clock: Clock, random: RandomSource, durability: Durability = "power", inline: bool = False
+    url: str,
+    *,
+    clock: Clock,
+    random: RandomSource,
+    durability: Durability = "power",
+    inline: bool = False,
+    observer: Observer | None = None,
 ) -> Log:
     """Make the log that `log=` names; nothing is read or written before its first call.
 
@@ -30,6 +35,7 @@ def open_log(
         random: The source of chance.
         durability: Of a file: what an acknowledged append survives, `power` (cut) or death of the `process`.
         inline: Of a file: work in the caller instead of on threads, for simulations.
+        observer: Of a file: told of its labelled points, on the thread that writes.
 
     Raises:
         ConfigError: No log has such a URL, or what it needs is not installed. The URL, which may hold a
@@ -39,7 +45,12 @@ def open_log(
     if not separator:
         raise ConfigError("log: not a URL", hint=_HINT)
     if scheme == "sqlite":
-        return _sqlite(rest, clock=clock, random=random, durability=durability, inline=inline)
+        from chatkit.logs.sqlite.log import SqliteLog
+
+        path = _path_in(rest)
+        return SqliteLog(
+            path, clock=clock, random=random, durability=durability, inline=inline, observer=observer
+        )
     if scheme in _POSTGRES:
         return _postgres(url)
     if scheme == "https":
@@ -75,10 +86,8 @@ async def restored(url: str, *, clock: Clock, random: RandomSource) -> str:
         await log.aclose()
 
 
-def _sqlite(
-    rest: str, *, clock: Clock, random: RandomSource, durability: Durability, inline: bool
-) -> SqliteLog:
-    from chatkit.logs.sqlite.log import SqliteLog
+def _path_in(rest: str) -> str:
+    """Return the absolute path that a URL of a file names, without symbolic links."""
     from chatkit.sqlite.files import can_be
 
     if not rest.startswith("/"):
@@ -92,7 +101,7 @@ def _sqlite(
         raise ConfigError(
             "log: a log in memory is no shared log", hint="Name a file, or use memory:// without log=."
         )
-    return SqliteLog(os.path.realpath(path), clock=clock, random=random, durability=durability, inline=inline)
+    return os.path.realpath(path)
 
 
 def _postgres(url: str) -> Log:

@@ -39,12 +39,21 @@ class RandomSource(Protocol):
 class Observer(Protocol):
     """Told synchronously at each labelled point; for logs, metrics, spans. No bodies or secrets (I16).
 
-    A simulation may raise here: the program then dies at that point.
+    Points of stores and logs (`store.committed`) come from the thread that does their work, all others from the
+    client's loop. A simulation may raise here, a `BaseException`: the program then dies at that point. The points
+    at which that is tried stand in `chatkit.testing.crash_points`.
     """
 
     def point(self, name: str, /, **fields: str | float | None) -> None:
         """Note that `name` ("outbox.attempted", "session.closed") was reached."""
         ...
+
+
+class Unobserved:
+    """The `Observer` of a store or log that is opened by itself: there is nobody to tell."""
+
+    def point(self, name: str, /, **fields: str | float | None) -> None:
+        """Pass over it."""
 
 
 class Middleware(Protocol):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from chatkit.model.options import OutboxLimits
-from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.context import Clock, Observer, RandomSource, Unobserved
 from chatkit.ports.store import Store
 from chatkit.sqlite.connection import ConnectionFactory, Durability, connect
 from chatkit.sqlite.worker import InlineWorker, ThreadWorker, Worker
@@ -28,6 +28,7 @@ def open_store(
     inline: bool = False,
     connect: ConnectionFactory = connect,
     index: bool = True,
+    observer: Observer | None = None,
 ) -> Store:
     """Make the store that `store=` names; nothing is read or written before its `open`.
 
@@ -41,6 +42,7 @@ def open_store(
         inline: Do all work in the caller instead of on a thread: for simulations.
         connect: Makes SQLite connections.
         index: Keep the words of cached messages, so that search works offline.
+        observer: Told of the labelled points of a file or directory, on the thread that does the work.
 
     Raises:
         ConfigError: The text is no path.
@@ -50,6 +52,7 @@ def open_store(
     if not isinstance(spec, (str, os.PathLike)):
         return spec
     text = os.fspath(spec)
+    watcher = observer or Unobserved()
     # `Path.is_dir` raises where a name is too long for any file.
     if text.endswith(("/", os.sep)) or os.path.isdir(text):  # noqa: PTH112
         directory = Path(resolved(text))
@@ -62,6 +65,7 @@ def open_store(
             worker=_worker(directory.name, inline=inline),
             connect=connect,
             index=index,
+            observer=watcher,
         )
     location = Location.parse(text)
     return SqliteStore(
@@ -73,6 +77,7 @@ def open_store(
         worker=_worker(location.name, inline=inline),
         connect=connect,
         index=index,
+        observer=watcher,
     )
 
 

@@ -18,7 +18,7 @@ from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.model.search import SearchMark, SearchPage
-from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.context import Clock, Observer, RandomSource
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
 from chatkit.sqlite.connection import ConnectionFactory, Durability, connect
@@ -48,6 +48,8 @@ class DirectoryStore:
         random: Makes devices and the shared secret.
         worker: Does the blocking work of all files.
         connect: Makes SQLite connections.
+        index: Keep the words of cached messages, for search.
+        observer: Told of the labelled points of each file, by the worker, and of adoptions.
     """
 
     durable = True
@@ -63,8 +65,10 @@ class DirectoryStore:
         worker: Worker,
         connect: ConnectionFactory = connect,
         index: bool = True,
+        observer: Observer,
     ) -> None:
         self.directory = directory
+        self._observer = observer
         self._random = random
         self._worker = worker
         self._new_file = partial(
@@ -77,6 +81,7 @@ class DirectoryStore:
             shared=True,
             connect=connect,
             index=index,
+            observer=observer,
         )
         self._secret = b""
         self._bound: tuple[str, str, bool] = ("", "", False)
@@ -176,6 +181,7 @@ class DirectoryStore:
             self._held.remove(store.file)
             raise
         self._untold.append(store)
+        self._observer.point("store.adopted", file=store.location.name)
 
     async def _remove(self, store: SqliteStore) -> None:
         await store.remove()

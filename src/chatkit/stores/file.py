@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from chatkit.errors import StateError
-from chatkit.ports.context import RandomSource
+from chatkit.ports.context import Observer, RandomSource
 from chatkit.ports.store import StoreHeader
 from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, configure, run, transaction
 from chatkit.sqlite.faults import fails_alone
@@ -55,6 +55,7 @@ class StoreFile:
         random: Makes device and secret of a new file.
         connect: Makes connections.
         index: Keep the words of cached messages, for search.
+        observer: Told when a commit is about to happen and has happened, and how the file comes and goes.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class StoreFile:
         random: RandomSource,
         connect: ConnectionFactory,
         index: bool,
+        observer: Observer,
     ) -> None:
         self.name = location.name
         self.tally = Tally()
@@ -76,6 +78,7 @@ class StoreFile:
         self._durability: Durability = durability
         self._random = random
         self._factory = connect
+        self._observer = observer
         self._lock: OwnerLock | None = None
         self._connection: Connection | None = None
         self._epoch = 0
@@ -98,8 +101,10 @@ class StoreFile:
         try:
             self._location.prepare()
             self._lock = OwnerLock(self._location.path)
+            self._observer.point("store.locked", file=self.name)
             self._connection = self._connect()
             version = schema.upgrade(self._connection, self.name)
+            self._observer.point("store.upgraded", file=self.name)
             with transaction(self._connection):
                 header = ownership.take(
                     self._connection,
@@ -113,6 +118,7 @@ class StoreFile:
                     now=now,
                 )
                 self.indexed = prepare_index(self._connection, wanted=self._index)
+            self._observer.point("store.owned", file=self.name)
             self._count(self._connection)
         except BaseException as error:
             self.abandon()
@@ -132,6 +138,8 @@ class StoreFile:
             with transaction(connection):
                 ownership.check(connection, self.name, self._epoch)
                 ownership.leave(connection)
+                self._observer.point("store.leaving", file=self.name)
+            self._observer.point("store.left", file=self.name)
         except Exception as error:  # noqa: BLE001  # nothing is lost by an unclean end
             _log.warning("%s was not closed cleanly: %s", self.name, explain(error, self.name))
         self.abandon()
@@ -161,8 +169,10 @@ class StoreFile:
         One that cannot be deleted stays as it is.
         """
         self._drop()
+        self._observer.point("store.removing", file=self.name)
         try:
             self._location.remove()
+            self._observer.point("store.removed", file=self.name)
         except OSError as error:
             _log.warning("%s was not removed: %s", self.name, explain(error, self.name))
         self.abandon()
@@ -205,10 +215,12 @@ class StoreFile:
                 for job, outcome in zip(jobs, outcomes, strict=True)
                 if job.undo is not None and outcome.error is None
             ]
+            self._observer.point("store.committing", file=self.name, jobs=len(jobs))
         connection.execute("COMMIT")
         if writes:
             self._doubt = None
             self._since_checkpoint += len(jobs)
+            self._observer.point("store.committed", file=self.name, jobs=len(jobs))
         return outcomes
 
     def _outcome(self, connection: Connection, job: Job[Any]) -> Outcome:
@@ -242,6 +254,7 @@ class StoreFile:
         self._since_checkpoint = 0
         try:
             run(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+            self._observer.point("store.checkpointed", file=self.name)
         except Exception:  # noqa: BLE001  # what is not copied yet stays in the write-ahead log
             self._drop()
         return self._usable()

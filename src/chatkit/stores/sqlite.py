@@ -16,7 +16,7 @@ from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.model.search import SearchMark, SearchPage
-from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.context import Clock, Observer, RandomSource
 from chatkit.ports.outgoing import Batch
 from chatkit.ports.store import LaneKey, LaneMark, Mark, Row, StoreHeader
 from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, connect
@@ -47,6 +47,7 @@ class SqliteStore:
         connect: Makes SQLite connections.
         index: Keep the words of cached messages, for search.
         secret: Shared by the files of a directory (D14).
+        observer: Told of the file's labelled points, by the worker.
     """
 
     durable = True
@@ -64,12 +65,15 @@ class SqliteStore:
         connect: ConnectionFactory = connect,
         index: bool = True,
         secret: bytes | None = None,
+        observer: Observer,
     ) -> None:
         self.location = location
         self._limits = limits
         self._clock = clock
         self._secret = secret
-        self.file = StoreFile(location, durability=durability, random=random, connect=connect, index=index)
+        self.file = StoreFile(
+            location, durability=durability, random=random, connect=connect, index=index, observer=observer
+        )
         self._worker = worker
         self._shared = shared
         self._state: Literal["new", "open", "closed"] = "new"

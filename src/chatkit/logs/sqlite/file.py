@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from chatkit.errors import ChatkitError, ConfigError, StateError, TransportError
 from chatkit.logs.sqlite.schema import SCHEMA, WHAT
-from chatkit.ports.context import RandomSource
+from chatkit.ports.context import Observer, RandomSource
 from chatkit.sqlite.connection import (
     Connection,
     ConnectionFactory,
@@ -75,16 +75,24 @@ class LogFile:
         durability: What a commit survives.
         random: Makes id and secret of a new log.
         connect: Makes connections.
+        observer: Told when a commit is about to happen and has happened.
     """
 
     def __init__(
-        self, path: str, *, durability: Durability, random: RandomSource, connect: ConnectionFactory
+        self,
+        path: str,
+        *,
+        durability: Durability,
+        random: RandomSource,
+        connect: ConnectionFactory,
+        observer: Observer,
     ) -> None:
         self.name = Path(path).name
         self._path = path
         self._durability: Durability = durability
         self._random = random
         self._factory = connect
+        self._observer = observer
         self._mutex = RLock()
         self._lock: FileLock | None = None
         self._writer: Connection | None = None
@@ -132,6 +140,8 @@ class LogFile:
                 before = _newest(connection)
                 with transaction(connection):
                     outcomes = [_outcome(connection, i, job) for i, job in enumerate(jobs)]
+                    self._observer.point("log.committing", file=self.name, jobs=len(jobs))
+                self._observer.point("log.committed", file=self.name, jobs=len(jobs))
             except BaseException:
                 self._drop_writer_held()
                 raise

@@ -16,7 +16,7 @@ from chatkit.model.order import Ident, Place
 from chatkit.model.registers import Register, check
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread
-from chatkit.ports.context import Clock, RandomSource
+from chatkit.ports.context import Clock, Observer, RandomSource, Unobserved
 from chatkit.ports.log import Appended, Entries, Found, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
 from chatkit.sqlite.connection import Connection, ConnectionFactory, Durability, connect, run
@@ -46,6 +46,7 @@ class SqliteLog:
         durability: `power`: an append is acknowledged when the disk has it; `process`: the system has it.
         inline: Work in the caller, not on threads: for simulations.
         connect: Makes SQLite connections.
+        observer: Told of the labelled points of the file, on the thread that writes.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class SqliteLog:
         durability: Durability = "power",
         inline: bool = False,
         connect: ConnectionFactory = connect,
+        observer: Observer | None = None,
     ) -> None:
-        self._file = LogFile(path, durability=durability, random=random, connect=connect)
+        watcher = observer or Unobserved()
+        self._file = LogFile(path, durability=durability, random=random, connect=connect, observer=watcher)
         self._clock = clock
         self._random = random
         self._writer = _worker(f"{self._file.name}-write", inline=inline)
