@@ -79,9 +79,8 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
     if ack.outcome == "conflict":
         context.counters["conflict"] += 1  # the first one stands: our bytes are not what the channel has (D1)
     elif ack.key is not None or context.adapter.capabilities.order == "clock":
-        by_log = context.fenced or context.adapter.publisher is None
-        attested: Attested = "provider" if by_log else "backend"
-        fact = reading.own(out, ack, attested, origin)
+        attested: Attested = "provider" if context.adapter.publisher is None else "backend"
+        fact = reading.own(out, ack, reading.vouched(context, attested), origin)
     key = ack.key if fact is None else fact.key
     entry.row = entry.row._replace(stamp=key or entry.row.stamp, announced=not outbox.publishing.announces)
     entry.sent_at, entry.origin = ack.sent_at, origin

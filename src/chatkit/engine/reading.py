@@ -45,10 +45,7 @@ def believe(context: Context, signal: Received) -> Fact | Passing | Refused:
     if read.klass != "log":
         return Passing(read, user, signal.attested)
     if signal.stamp is not None and signal.unforgeable:
-        # What a log has numbered it vouches for, however it comes: else a change heard live counts as weaker
-        # than its target that was read, and is never shown (D2).
-        attested: Attested = "provider" if context.fenced else signal.attested
-        return _stamped(context, read, signal.data, signal.stamp, attested)
+        return _stamped(context, read, signal.data, signal.stamp, vouched(context, signal.attested))
     if context.adapter.capabilities.order != "clock":
         return Refused("unstamped")
     if read.hlc is None:
@@ -69,8 +66,16 @@ def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
         return read
     if read.klass != "log":
         return Refused("no_entry")
-    vouched: Attested = "provider"
-    return _stamped(context, read, entry.data, entry.stamp, vouched)
+    return _stamped(context, read, entry.data, entry.stamp, "provider")
+
+
+def vouched(context: Context, attested: Attested) -> Attested:
+    """Return who vouches for a stamped envelope that is known by another way than a read of the log.
+
+    A log that checks rights vouches for its entries itself. By whichever way one comes, it must count as
+    much: else a change that came live would be too weak for its message that was read from the log (D2, I5).
+    """
+    return "provider" if context.fenced else attested
 
 
 def own(outgoing: Outgoing, ack: Ack, attested: Attested, origin: str) -> Fact:
