@@ -22,10 +22,14 @@ from chatkit.adapters.memory.profiles import PROFILES
 from chatkit.core import attachment, connection, delivery
 from chatkit.core.table import Table, idle, word
 from chatkit.model.capabilities import Capabilities, Feature
+from chatkit.testing.crash_points import table
 
 HERE: Final = Path(__file__).parent
 STATES: Final = HERE / "states.md"
 FEATURE_TABLE: Final = HERE / "features.md"
+CRASHES: Final = HERE / "crashes.md"
+POINTS: Final = "<!-- points: written by docs/generate.py from the code; change them there -->\n"
+POINTS_END: Final = "<!-- end of points -->"
 DIAGRAMS: Final = HERE / "diagrams"
 
 HEAD: Final = """\
@@ -279,6 +283,12 @@ def features_page() -> str:
     return "\n".join([FEATURES_HEAD, *head, *support, LIMITS_HEAD, *head, *limits, *fields_table])
 
 
+def crashes_page() -> str:
+    """Return the text of `crashes.md`: as it is, with the points of the code."""
+    before, begin, rest = CRASHES.read_text(encoding="utf-8").partition(POINTS)
+    return before + begin + "\n" + table() + rest[rest.index(POINTS_END) :]
+
+
 def titled(name: str) -> str:
     """Return what a diagram shows, in words."""
     return f"The states of the {name}, and which input leads from one to another"
@@ -288,7 +298,8 @@ def written() -> dict[Path, str]:
     """Return each file that is drawn from the code, and its text."""
     drawn = {module.__name__.rpartition(".")[2]: module.TABLE for module in SECTIONS}
     pictures = {DIAGRAMS / f"{name}.svg": diagram(table, titled(name)) for name, table in drawn.items()}
-    return {STATES: states_page(), FEATURE_TABLE: features_page(), **pictures}
+    pages = {STATES: states_page(), FEATURE_TABLE: features_page(), CRASHES: crashes_page()}
+    return {**pages, **pictures}
 
 
 if __name__ == "__main__":

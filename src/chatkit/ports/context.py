@@ -39,9 +39,9 @@ class RandomSource(Protocol):
 class Observer(Protocol):
     """Told synchronously at each labelled point; for logs, metrics, spans. No bodies or secrets (I16).
 
-    Points of stores and logs (`store.committed`) come from the thread that does their work, all others from the
-    client's loop. A simulation may raise here, a `BaseException`: the program then dies at that point. The points
-    at which that is tried stand in `chatkit.testing.crash_points`.
+    Points of stores and logs (`store.committed`) come from the thread that does their work, all others from
+    the client's loop. A simulation may raise here, a `BaseException`: the program then dies at that point.
+    `chatkit.testing.crash_points` lists them, with what must hold afterwards.
     """
 
     def point(self, name: str, /, **fields: str | float | None) -> None:

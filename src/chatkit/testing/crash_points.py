@@ -143,7 +143,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def table() -> str:
-    """Return the points as a table in Markdown, a section for each part of the way."""
+    """Return the points as tables in Markdown, one for each part of the way."""
     lines: list[str] = []
     for part in dict.fromkeys(point.part for point in CRASH_POINTS):
         lines += [f"### {part.capitalize()}", ""]
