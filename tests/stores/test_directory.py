@@ -243,6 +243,28 @@ async def test_an_empty_file_that_cannot_be_removed_costs_nothing_else(
     await store.aclose()
 
 
+async def test_whoever_calls_while_an_empty_file_is_removed_is_not_told_of_it(outbox: Path) -> None:
+    """A file that goes is nobody's concern but that of the adoption (D27)."""
+    other, _ = await started(outbox)
+    store = directory_store(outbox)
+    await store.open("ada", "memory:hub", rebind=False)
+    other.abandon()
+
+    async def busy(first: int) -> None:
+        for n in range(first, first + 20):
+            await store.add([row(n)])
+            await store.lanes()
+            await store.batches()
+            await store.prune(VirtualClock().wall() - timedelta(days=30))
+            await store.rows()
+
+    await asyncio.gather(store.adopt(), *(busy(first) for first in range(0, 200, 20)))
+
+    assert len(await store.rows(limit=1_000)) == 200
+    assert [path.name for path in outbox.glob("*.db")] == ["2.db"]
+    await store.aclose()
+
+
 async def test_an_adopted_file_is_removed_once_its_last_row_has_gone(outbox: Path) -> None:
     """Keyed rows keep it until they are pruned (D14)."""
     async with two_files(outbox) as (store, _, device):

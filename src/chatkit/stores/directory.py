@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -184,11 +184,18 @@ class DirectoryStore:
         self._observer.point("store.adopted", file=store.location.name)
 
     async def _remove(self, store: SqliteStore) -> None:
-        await store.remove()
-        self._held.remove(store.file)
+        # First of all nobody looks into it any more: it is closed from the next step on.
         self._owner_of = {device: owner for device, owner in self._owner_of.items() if owner is not store}
         self._files.remove(store)
         self._untold = [untold for untold in self._untold if untold is not store]
+        await store.remove()
+        self._held.remove(store.file)
+
+    def _present(self) -> Iterator[SqliteStore]:
+        """Give the files one after the other, the own one first, without those that are removed meanwhile."""
+        for store in tuple(self._files):
+            if store in self._files:
+                yield store
 
     async def aclose(self) -> None:
         """Commit what was called before, note a clean end in every file, end the thread; idempotent."""
@@ -226,7 +233,9 @@ class DirectoryStore:
         """Queue entries; a key or identity known in any file owned gives the stored row (D14)."""
         self._check()
         kept: dict[int, Row] = {}
-        for store in self._files[1:]:
+        for store in self._present():
+            if store is self._files[0]:
+                continue
             stored = enumerate(await store.stored(rows))
             kept |= {place: row for place, row in stored if row is not None}
         fresh = [place for place in range(len(rows)) if place not in kept]
@@ -273,7 +282,7 @@ class DirectoryStore:
         """Return rows in queue order file by file, the own one first."""
         self._check()
         found: list[Row] = []
-        for store in tuple(self._files):
+        for store in self._present():
             if after is not None and not await store.rows(entry_id=after):
                 continue
             found += await store.rows(
@@ -295,19 +304,17 @@ class DirectoryStore:
     async def lanes(self) -> Mapping[LaneKey, LaneMark]:
         """Return how far each lane of each file has come."""
         self._check()
-        return {lane: mark for store in tuple(self._files) for lane, mark in (await store.lanes()).items()}
+        return {lane: mark for store in self._present() for lane, mark in (await store.lanes()).items()}
 
     async def batches(self) -> Mapping[str, tuple[Ident, ...]]:
         """Return the members of each batch that has an unfinished row (D10)."""
         self._check()
-        return {
-            id: members for store in tuple(self._files) for id, members in (await store.batches()).items()
-        }
+        return {id: members for store in self._present() for id, members in (await store.batches()).items()}
 
     async def prune(self, before: datetime, /) -> int:
         """Forget ended rows and ids older than `before`, in each file."""
         self._check()
-        return sum([await store.prune(before) for store in tuple(self._files)])
+        return sum([await store.prune(before) for store in self._present()])
 
     # ------------------------------------------------------------------------------------------- timeline
 
