@@ -33,8 +33,6 @@ SPEED: Final = {"speak": 10.0, "orphan": 10.0, "founder": 10.0, "survivor": 4.0}
 """The survivor must end by its deadlines, on a busy machine too: it is given more time."""
 PATIENCE: Final = 30.0
 """Real seconds within which a life gets on."""
-OLD: Final = 70
-"""Messages of the past in a channel: more than it shows when it is opened."""
 
 
 class FaultyLog:
@@ -117,7 +115,7 @@ async def until(world: World, true: Callable[[], bool], what: str) -> None:
     try:
         async with asyncio.timeout(world.patience):
             while not true():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.3)
     except TimeoutError:
         raise AssertionError(f"never: {what}") from None
 
@@ -144,7 +142,7 @@ async def founder(world: World) -> None:
     nobody = Unobserved()
     async with world.log(nobody) as log:
         async with world.connect("bob", log, store=":memory:", observer=nobody) as bob:
-            for n in range(OLD):
+            for n in range(world.plan.amount):
                 await bob.channel("random").send(f"{world.plan.trail} {n}")
             for n in range(8):
                 await bob.channel("support").send(f"{world.plan.trail} {n}")

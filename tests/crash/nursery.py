@@ -57,7 +57,7 @@ class Nursery:
     def end(self, pid: int) -> int:
         """Wait for a life to end; returns its exit code, that of a signal negative."""
         while (code := self._ask("end", pid)) == ALIVE:
-            time.sleep(0.02)
+            time.sleep(0.05)
         return int(code)
 
     def run(self, plan: Plan) -> int:

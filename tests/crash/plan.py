@@ -29,7 +29,7 @@ class Plan:
             likewise, but half of it may be there all the same, in part or whole.
         durability: Of the store.
         bugs: What to break on purpose.
-        amount: How many messages an orphan queues.
+        amount: How many messages an orphan queues, or a founder lets be said in `random`.
         small: Reads of the log are small, so that little is much.
         cursor: Where the survivor goes on reading; empty: from the start.
         done: The id of the last message that was told before that cursor.

@@ -23,6 +23,8 @@ from tests.crash.plan import Plan, told
 
 AT_ONCE: Final = 4
 """Cases that take place at the same time, where there are many."""
+OLD: Final = 56
+"""Messages of the past in a channel: more than it shows when it is opened."""
 FIRST, SECOND, DRY = "first", "second", "dry"
 ORPHANS: Final = {"orphan-1": 4, "orphan-2": 3, "orphan-3": 0}
 """Processes that died with a file in the directory, and how much they left queued."""
@@ -46,15 +48,19 @@ class Stage:
         self._cases = itertools.count(1)
         self._template = folder / "template"
         self._template.mkdir()
-        self._live(Plan(life="founder", trail="founder-1", store="ada.db", **self._common(self._template, 1)))
+        self._found("founder-1", OLD)
         _copy(self._template, LOG, "old.db")
         _copy(self._template, "ada.db", "copy.db")
-        self._live(Plan(life="founder", trail="founder-2", store="ada.db", **self._common(self._template, 2)))
+        self._found("founder-2", 3)
         self._leave_orphans()
         self.counts = cache(self._counts)
 
     def _common(self, folder: Path, seed: int) -> dict[str, Any]:
         return {"folder": str(folder), "seed": seed, "since": self._since}
+
+    def _found(self, trail: str, amount: int) -> None:
+        common = self._common(self._template, amount)
+        self._live(Plan(life="founder", trail=trail, store="ada.db", amount=amount, **common))
 
     def _live(self, plan: Plan) -> None:
         assert self._nursery.run(plan) == 0, f"{plan.trail} failed"
