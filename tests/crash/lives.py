@@ -221,7 +221,7 @@ async def _speak(world: World, ada: chatkit.Chat, bob: chatkit.Chat, log: Faulty
 
     # Away: others go on, and so does ada; what was missed is read.
     world.hub.network.cut("ada")
-    for n in range(30):
+    for n in range(18):
         await bob.channel("support").send(f"meanwhile {n}")
     await bob.channel("random").send("meanwhile")
     await _send(world, ada, "support", "offline")
@@ -229,8 +229,8 @@ async def _speak(world: World, ada: chatkit.Chat, bob: chatkit.Chat, log: Faulty
     log.reads_to_lose = 1
     world.hub.network.heal("ada")
     ada.connection.retry_now()
-    await until(world, lambda: _shows(support, "meanwhile 29") and _shows(random, "meanwhile"), "caught up")
-    await _mark(world, support, "meanwhile 29")
+    await until(world, lambda: _shows(support, "meanwhile 17") and _shows(random, "meanwhile"), "caught up")
+    await _mark(world, support, "meanwhile 17")
     await random.timeline.load_older(10)
     await asyncio.sleep(1)
     await _send(world, ada, "support", "last", key="last")

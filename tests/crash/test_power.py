@@ -22,14 +22,10 @@ SOME: Final[dict[str, Disk]] = {
     "store.committed": "volatile",
     "outbox.added": "volatile",
     "outbox.attempted": "volatile",
-    "outbox.settled": "torn",
-    "outbox.announced": "volatile",
     "channel.flushed": "torn",
     "receipts.kept": "volatile",
     "store.owned": "torn",
-    "store.adopted": "volatile",
     "store.checkpointed": "torn",
-    "store.left": "volatile",
 }
 """Points at which something was just written, or is about to be."""
 
