@@ -16,11 +16,14 @@ from typing import Any, Final
 
 from chatkit.logs import restored
 from chatkit.testing.clock import VirtualClock, run
+from chatkit.testing.crash_points import CRASH_POINTS
 from tests.crash.checks import Case, told_and_in_hand, truth, violations
 from tests.crash.lives import LOG
 from tests.crash.nursery import Nursery
 from tests.crash.plan import Plan, told
 
+ADOPTION: Final = {point.name for point in CRASH_POINTS if point.part == "adoption"}
+"""Points of which some are reached in a directory alone."""
 AT_ONCE: Final = 4
 """Cases that take place at the same time, where there are many."""
 OLD: Final = 56
@@ -188,7 +191,7 @@ def scene(point: str, seed: int) -> dict[str, Any]:
         case "channel.skipped":
             return {"store": "ada.db", "small": True}
         case _:
-            return {"store": "outbox/" if seed % 2 else "ada.db"}
+            return {"store": "outbox/" if seed % 2 or point in ADOPTION else "ada.db"}
 
 
 def _copy(folder: Path, source: str, target: str) -> None:

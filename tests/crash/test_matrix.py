@@ -16,9 +16,8 @@ SEEDS: Final = range(2, 22)
 
 
 def seed_of(point: str) -> int:
-    """Half of the points die with a file of their own, half in a directory; all of adoption there."""
-    part = next((one.part for one in CRASH_POINTS if one.name == point), "receive")
-    return 1 if part == "adoption" else 1 + POINTS.index(point) % 2
+    """Half of the points die with a file of their own, half in a directory."""
+    return 1 + POINTS.index(point) % 2
 
 
 @pytest.mark.long
