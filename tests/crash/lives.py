@@ -247,11 +247,13 @@ async def _send(
 
 
 async def _cancelled(world: World, ada: chatkit.Chat) -> None:
-    """Give a wish up before it is safe: it is taken back."""
+    """Give a wish up before its caller knows that it is safe: it is taken back."""
+    counts = world.killer.counts
+    before = counts.get("outbox.added", 0)
     sending = asyncio.create_task(_send(world, ada, "random", "never mind"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    sending.cancel()
+    while counts.get("outbox.added", 0) == before:
+        await asyncio.sleep(0)
+    sending.cancel()  # it is safe, and has not heard of it yet: it gave others a turn
     with suppress(asyncio.CancelledError):
         await sending
     await ada.engine.outbox.acceptor.taken(30)
