@@ -9,12 +9,12 @@ from typing import Any, Final, Literal
 
 import pytest
 
+from chatkit.testing.contract.store.kit import ids
+from chatkit.testing.rows import row
 from tests.crash.stage import Stage
 from tests.crash.test_matrix import POINTS, SEEDS, seed_of
 from tests.crash.volatile import VolatileDisk
-from tests.stores.contract import ids
 from tests.stores.kits import file_store, opened
-from tests.stores.values import row
 
 Disk = Literal["volatile", "torn"]
 SOME: Final[dict[str, Disk]] = {

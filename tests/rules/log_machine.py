@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
-from tests.logs.wishes import message_id, wish
 
 from chatkit.model.names import EVERYONE
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.registers import KIND, READ, ROLE, UNREAD, Register, place_text
 from chatkit.ports.log import Log, LogState
 from chatkit.ports.outgoing import Ack, Outgoing
+from chatkit.testing.wishes import message_id, wish
 from tests.rules.driving import Machine
 from tests.rules.log_model import (
     ChannelModel,

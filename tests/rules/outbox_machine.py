@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
-from tests.logs.wishes import wish as foreign_wish
 
 from chatkit.core.delivery import State
 from chatkit.engine.outbox import OutboxEntry
@@ -33,6 +32,7 @@ from chatkit.model.order import Ident
 from chatkit.ports import Ack, Row
 from chatkit.ports.log import Appended
 from chatkit.ports.outgoing import Outgoing
+from chatkit.testing.wishes import wish as foreign_wish
 from tests.engine.sending_kit import CAPABLE, Client, FakeAdapter, keep_file
 from tests.rules.driving import Machine
 from tests.rules.strategies import numbers

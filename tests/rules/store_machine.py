@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
-from tests.stores.values import NOON, batch_of, row
 
 from chatkit.errors import MessageNotFound, OutboxFull, StateError
 from chatkit.model.options import OutboxLimits
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.store import Row, Store
 from chatkit.stores import open_store
+from chatkit.testing.rows import NOON, batch_of, row
 from tests.rules.driving import Machine
 from tests.rules.store_model import UNFINISHED, FileModel, lane_of
 from tests.rules.strategies import numbers, users

@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from hypothesis import strategies as st
-from tests.stores.values import row
 
 from chatkit.core import attachment, connection, delivery
 from chatkit.core.connection import PROOF, SUSPEND_AFTER
@@ -28,6 +27,7 @@ from chatkit.engine.link import Link
 from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, ProviderError, RateLimited, Rejected
 from chatkit.ports import SessionClosed
 from chatkit.testing.clock import VirtualClock, VirtualLoop
+from chatkit.testing.rows import row
 from tests.core.tables import reachable
 from tests.engine.sending_kit import CAPABLE, Client, FakeAdapter, for_ever
 from tests.rules.driving import examples, vary

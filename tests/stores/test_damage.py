@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.stores.values import attempted, batch_of, message, row
 
 from chatkit.errors import StoreError
 from chatkit.model.order import OrderKey
 from chatkit.model.registers import Register
 from chatkit.ports.store import Mark
+from chatkit.testing.rows import attempted, batch_of, message, row
 from tests.stores.kits import file_store, opened
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import chatkit
+from chatkit.adapters.memory import NONE, Faults
 from chatkit.errors import StateError
 from chatkit.testing import World
 
@@ -30,7 +31,7 @@ def answering(chat: chatkit.Chat) -> None:
 async def test_an_answer_survives_a_cut_that_nobody_was_told_of(like: Like) -> None:
     """Liveness, backoff, backfill and the answer, in two virtual minutes (I6, I11)."""
     async with World(like=like) as world:
-        await world.connect("helper", start=answering)
+        _ = await world.connect("helper", start=answering)
         ada = await world.connect("ada")
         support = ada.channel("support")
         await support.attach()
@@ -52,13 +53,13 @@ async def test_an_answer_survives_a_cut_that_nobody_was_told_of(like: Like) -> N
 async def test_a_lost_ack_and_a_crash_double_nothing(like: Like, *, log: bool) -> None:
     """The helper's answer is written, its acknowledgement lost, and the helper killed: it goes out once (I2, I3)."""
     async with World(like=like, log=log) as world:
-        await world.connect("helper", start=answering)
+        _ = await world.connect("helper", start=answering)
         ada = await world.connect("ada")
         await world.advance(1)
         world.lose_ack("helper")
         await ada.channel("support").send("!roll 2")
         await world.settle()
-        await world.crash("helper")
+        _ = await world.crash("helper")
         await world.advance(61)
         if like == "pusher" and not log:  # nobody remembers, so nobody can say that it is there already (D10)
             assert set(world.texts("support")) == {"!roll 2", "You rolled 4 and 2"}
@@ -88,7 +89,7 @@ async def test_devices_of_a_user_have_networks_and_stores_of_their_own() -> None
     """A cut of one device leaves the other alone; a crash of the user is one of both."""
     async with World() as world:
         desk = await world.connect("ada", device="desk")
-        await world.connect("ada", device="phone")
+        _ = await world.connect("ada", device="phone")
         world.cut("ada/phone")
         await world.settle()
         assert desk.connection.state == "connected"
@@ -109,11 +110,40 @@ async def test_what_is_queued_outlives_its_client() -> None:
         await world.kill("ada")
         world.heal("ada")
         with pytest.raises(StateError, match="no open client of ada"):
-            world.chat("ada")
-        await world.connect("ada")
+            _ = world.chat("ada")
+        _ = await world.connect("ada")
         await world.advance(61)
         assert world.texts("room") == ["hello"]
         world.check()
+
+
+async def test_what_a_restored_log_took_is_not_taken_for_lost() -> None:
+    """D18: the log took it in its new life, before the client had noticed that there is one; it starts again later."""
+    async with World(like="supabase") as world:
+        ada, bob = await world.connect("ada"), await world.connect("bob")
+        room = ada.channel("room")
+        await room.attach(timeout=10)
+        await room.send("one")
+        await world.advance(1)
+        backup = world.core.backup()
+        await room.send("two")
+        await world.advance(1)
+        world.hub.network.set_faults(Faults(drop=1.0), "ada")  # it hears nothing of what follows
+        world.core.restore(backup)
+        await bob.channel("room").send("three")
+        await bob.channel("room").send("four")
+        await world.settle()
+        await room.send("five")
+        await world.advance(1)
+        world.hub.network.set_faults(NONE, "ada")
+        await world.advance(40)
+        again = await world.crash("ada")
+        await again.channel("room").attach(timeout=10)
+        await world.advance(60)
+        shown = [(m.text, "orphaned" in m.flags) for m in again.channel("room").timeline.view.messages]
+        assert sorted(shown) == sorted(
+            [("one", False), ("two", True), ("three", False), ("four", False), ("five", False)]
+        )
 
 
 async def test_an_adapter_of_the_world_takes_a_client_of_ones_own() -> None:
@@ -129,14 +159,14 @@ async def test_an_adapter_of_the_world_takes_a_client_of_ones_own() -> None:
 async def test_a_world_names_what_is_used_wrongly() -> None:
     """Each misuse says what to do instead."""
     async with World() as world:
-        await world.connect("ada")
+        _ = await world.connect("ada")
         with pytest.raises(StateError, match="a client of ada already"):
-            await world.connect("ada")
+            _ = await world.connect("ada")
         with pytest.raises(StateError, match="knows no bob"):
-            await world.crash("bob")
+            _ = await world.crash("bob")
         await world.close("ada")
         with pytest.raises(StateError, match="no open client of ada"):
-            world.chat("ada")
+            _ = world.chat("ada")
 
 
 @pytest.mark.realtime
@@ -144,7 +174,7 @@ async def test_a_world_refuses_another_event_loop() -> None:
     """On a loop with time of its own nothing in it would be true."""
     world = World()
     with pytest.raises(StateError, match="does not drive this event loop"):
-        await world.connect("ada")
+        _ = await world.connect("ada")
     await world.aclose()
 
 

@@ -348,9 +348,12 @@ class Engine:
         return known.roles if known is not None and known.roles.judges else None
 
     def _origin_of(self, channel: str) -> str:
+        # First what the log said of itself with its answer: it may have been put in another's place since it
+        # was read, and who takes its answer for the old one's finds the message orphaned later (D18).
+        appended = self.publishing.log_ids.get(channel)
         known = self.channels.get(channel)
         log_id = known.receiver.log_id if known is not None else None
-        return log_id or self.publishing.log_ids.get(channel) or self.context.origin
+        return appended or log_id or self.context.origin
 
     async def _adopt(self) -> None:
         while True:

@@ -27,7 +27,7 @@ from chatkit.testing.death import kill
 from chatkit.testing.distant import distant
 from chatkit.testing.following import Follower
 from chatkit.testing.history import History
-from chatkit.testing.witness import WitnessHub, witness_log
+from chatkit.testing.witness import WitnessCore, WitnessHub, witness_log
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -318,7 +318,7 @@ class World:
         while page.after is not None:
             page = self._page(name, page.after)
             found += page.items
-        origin = self._truth.log_id
+        origin = self.core.log_id
         voucher = Voucher("provider", origin, stamped=True)
         return tuple(build_told(one, voucher, channel=name, viewer="") for one in found)
 
@@ -327,15 +327,18 @@ class World:
         return [message.text for message in self.log(channel) if not message.deleted]
 
     @property
-    def _truth(self) -> Any:
-        return (self.shared_log or self.hub.log).core
+    def core(self) -> WitnessCore:
+        """What remembers: the provider's log, or the app's own; it can be put back to a backup."""
+        log = self.shared_log or self.hub.log
+        assert isinstance(log.core, WitnessCore)
+        return log.core
 
     def _page(self, channel: str, after: Any) -> Messages:
         start = {"after": after} if after is not None else {"after": _FIRST}
         if self.shared_log is None and self.like in ("ably", "pusher"):
-            found: Messages = self._truth.history(None, as_kept).messages(channel, **start, limit=MOST)
+            found: Messages = self.core.history(None, as_kept).messages(channel, **start, limit=MOST)
         else:
-            found = self._truth.messages(channel, **start, limit=MOST)
+            found = self.core.messages(channel, **start, limit=MOST)
         return found
 
     # -- the promise --------------------------------------------------------------------------------------

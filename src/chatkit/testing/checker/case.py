@@ -163,6 +163,15 @@ class Case:
             self.lost.update((channel, one.ident) for one in gone)
 
     @cached_property
+    def gone(self) -> set[tuple[str, Ident]]:
+        """Messages that ended otherwise than sent, certainly or not."""
+        return {
+            (one.promised.channel, one.promised.ident)
+            for one in self.wishes.values()
+            if one.last is not None and one.last.status in ("failed", "expired", "discarded")
+        }
+
+    @cached_property
     def due(self) -> set[tuple[str, Ident]]:
         """Messages that are not to be sent before a time of their own."""
         return {

@@ -109,7 +109,8 @@ def check_lanes(case: Case) -> Iterator[Breach]:
 def _moved(wish: Wish) -> bool:
     """Whether it rightly stands elsewhere than where it was wished first."""
     promised = wish.promised
-    return promised.due or promised.depends or any(isinstance(one, Retried) for one in wish.told)
+    earlier = not promised.made  # by a call that never returned
+    return promised.due or promised.depends or earlier or any(isinstance(one, Retried) for one in wish.told)
 
 
 def _breach(case: Case, wish: Wish, what: str, invariant: str = "I1") -> Breach:

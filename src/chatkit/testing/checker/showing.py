@@ -50,7 +50,9 @@ def _forward(case: Case, views: Sequence[Shown], where: str) -> Iterator[Breach]
 def _confirmed(case: Case, view: Shown, where: str) -> Iterator[Breach]:
     for line in view.lines:
         waits = line.status != "sent" or line.key is None
-        if waits and line.status not in GONE and (view.channel, line.ident) not in case.due:
+        where_it_is = (view.channel, line.ident)
+        excused = line.status in GONE or where_it_is in case.due or where_it_is in case.gone
+        if waits and not excused:
             yield Breach("I8", where, f"{line.ident.id} is still {line.status}")
 
 

@@ -13,7 +13,7 @@ from chatkit.stores import open_store
 
 if TYPE_CHECKING:
     from chatkit.model.options import OutboxLimits
-    from chatkit.ports import Clock, Store
+    from chatkit.ports import Clock, Observer, Store
     from chatkit.sqlite.connection import Connection, Mode
 
 
@@ -70,7 +70,9 @@ class StoreFaults:
         """Let the next writes fail."""
         self.code, self.left = code, writes
 
-    def store(self, path: str, *, limits: OutboxLimits, clock: Clock, random: Random) -> Store:
+    def store(
+        self, path: str, *, limits: OutboxLimits, clock: Clock, random: Random, observer: Observer
+    ) -> Store:
         """Return a store on this disk."""
         return open_store(
             path,
@@ -81,6 +83,7 @@ class StoreFaults:
             inline=True,
             connect=self._connect,
             index=False,
+            observer=observer,
         )
 
     def _connect(self, path: str, /, *, mode: Mode) -> Connection:

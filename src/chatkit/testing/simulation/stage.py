@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from chatkit.client import Chat
     from chatkit.testing.following import Follower
     from chatkit.testing.simulation.profiles import Profile
-    from chatkit.testing.witness import WitnessCore
 
 LIMITS: Final = OutboxLimits(entries=60)
 """Few enough that outboxes fill up now and then."""
@@ -59,12 +58,6 @@ class Stage(World):
     def has_log(self) -> bool:
         """Whether what was missed can be read."""
         return self.profile.log or self.like != "pusher"
-
-    @property
-    def core(self) -> WitnessCore:
-        """What remembers."""
-        found: WitnessCore = self._truth
-        return found
 
     def accepted(self, channel: str) -> list[Accepted]:
         """Return the messages of a channel that were taken so far."""
@@ -175,4 +168,5 @@ class Stage(World):
             limits=LIMITS,
             clock=place.clock,
             random=Random(self.random.getrandbits(64)),  # noqa: S311  # seeded
+            observer=player.fuse,
         )
