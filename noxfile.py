@@ -125,6 +125,8 @@ def nightly(session: nox.Session) -> None:
     with (RESULTS / "nightly.txt").open("w", encoding="utf-8") as told:
         wanted = ("-m", "nightly", "-o", "faulthandler_timeout=900")
         session.run("pytest", "-q", "--durations=0", "--durations-min=1", *wanted, stdout=told)
+    with (RESULTS / "simulation.txt").open("w", encoding="utf-8") as told:
+        session.run("python", "-m", "chatkit.testing.simulation", "--seeds", "20000", stdout=told)
     session.run("python", "-m", "tests.benchmarks", "--json", str(RESULTS / "benchmarks.json"))
     fuzzed = ("--inputs", "200000", "--jobs", "2", "--out", str(RESULTS / "fuzz.txt"))
     session.run("python", "-m", "chatkit.testing.fuzz", *fuzzed)
