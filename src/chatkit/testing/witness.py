@@ -103,6 +103,11 @@ class WitnessCore(LogCore):
         """Whether plain reads are answered from an older state."""
         return self._behind is not None
 
+    def marks(self, channel: str, user: str) -> tuple[OrderKey | None, OrderKey | None]:
+        """Return up to where a user has read, and from where on that was marked unread."""
+        with self.lock:
+            return self._registers.marks(channel, user)
+
     def lag(self) -> None:
         """Answer plain reads from what there is now, until `caught_up`."""
         with self.lock:

@@ -369,6 +369,7 @@ class World:
         return Terms(
             log=self.shared_log is not None or self.like != "pusher",
             ordered=self.shared_log is not None or self.like != "pusher",
+            fenced=self.shared_log is not None or self.like in ("memory", "supabase"),
             final=final,
         )
 

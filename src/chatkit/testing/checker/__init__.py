@@ -13,7 +13,7 @@ from typing import Final
 from chatkit.testing.checker.case import Breach, Case, Terms
 from chatkit.testing.checker.hearing import check_handlers, check_readers
 from chatkit.testing.checker.living import check_bounds, check_ends, check_liveness
-from chatkit.testing.checker.sending import check_fates, check_lanes
+from chatkit.testing.checker.sending import check_copies, check_fates, check_lanes
 from chatkit.testing.checker.showing import check_counts, check_marks, check_pages, check_views
 from chatkit.testing.history import Record
 
@@ -41,6 +41,7 @@ def check(
     case = Case(records, terms)
     return (
         *check_fates(case),
+        *check_copies(case),
         *check_lanes(case),
         *check_readers(case),
         *check_handlers(case),

@@ -36,6 +36,8 @@ class Terms(NamedTuple):
     """Messages are remembered: what was missed is read there."""
     ordered: bool = True
     """The order of a channel is settled when the provider answers; else the hybrid clock gives it."""
+    fenced: bool = True
+    """A log with a fence takes each envelope once, however often it is tried (D9)."""
     confirmed: bool = True
     """`sent` means that the provider has it."""
     final: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from chatkit.model.order import Ident
 from chatkit.testing.checker.case import Breach, Case, Wish
 from chatkit.testing.history import Promised, Retried, Settled
 
@@ -16,10 +17,18 @@ FINAL: Final = frozenset({"sent", "failed", "expired", "discarded"})
 def check_fates(case: Case) -> Iterator[Breach]:
     """I1: every wish ends once, as it was said; I3: what outlives a death was kept."""
     for wish in case.wishes.values():
+        yield from _same_id(case, wish)
         yield from _legal(case, wish)
         yield from _true(case, wish)
         if case.terms.final:
             yield from _ended(case, wish)
+
+
+def _same_id(case: Case, wish: Wish) -> Iterator[Breach]:
+    """I2: a wish keeps its id for ever: under another one it would be another message (D7)."""
+    others = {told.ident for told in wish.told if not isinstance(told, Retried)} - {wish.promised.ident}
+    for other in sorted(others):
+        yield _breach(case, wish, f"became {other.id}", "I2")
 
 
 def _legal(case: Case, wish: Wish) -> Iterator[Breach]:
@@ -79,31 +88,46 @@ def _ended(case: Case, wish: Wish) -> Iterator[Breach]:
             yield _breach(case, wish, "was promised and is gone", invariant)
 
 
+def check_copies(case: Case) -> Iterator[Breach]:
+    """I2: a log with a fence holds each envelope once; I5: an attempt that is made again is the same (D7)."""
+    for channel, entries in case.told.items():
+        seen: set[Ident] = set()
+        bytes_of: dict[tuple[Ident, str, int], bytes] = {}
+        for told in entries:
+            if told.ident in seen and case.terms.fenced:
+                yield Breach("I2", channel, f"{told.ident.id} was taken twice")
+            seen.add(told.ident)
+            if told.seq is not None and not case.terms.copied:
+                first = bytes_of.setdefault((told.ident, told.device, told.seq), told.digest)
+                if first != told.digest:
+                    yield Breach("I5", channel, f"{told.ident.id} was tried again with another place or body")
+
+
 def check_lanes(case: Case) -> Iterator[Breach]:
     """I4: what one device wished in a channel stands there in the order in which it was wished."""
     turns = {(wish.promised.channel, wish.promised.ident): wish for wish in case.wishes.values()}
     for channel, entries in case.told.items():
-        newest: dict[tuple[str, str], tuple[int, int]] = {}
-        seen: set[object] = set()
+        numbers: dict[tuple[str, str], int] = {}
+        newest: dict[str, int] = {}
+        seen: set[Ident] = set()
         for told in sorted(entries, key=lambda one: one.key):
-            lane = (told.ident.user, told.device)
-            if told.seq is None or (lane, told.ident) in seen:
+            if told.seq is None or told.ident in seen:
                 continue
-            seen.add((lane, told.ident))
+            seen.add(told.ident)
+            lane = (told.ident.user, told.device)
+            if told.seq <= numbers.get(lane, -1):
+                where = f"{channel} {lane[0]}/{lane[1]}"
+                yield Breach("I4", where, f"{told.ident.id} stands after its successor")
+            numbers[lane] = max(numbers.get(lane, -1), told.seq)
             wish = turns.get((channel, told.ident))
-            seq, turn = newest.get(lane, (-1, -1))
-            if told.seq <= seq:
-                yield Breach(
-                    "I4", f"{channel} {lane[0]}/{lane[1]}", f"{told.ident.id} stands after its successor"
-                )
-            mine = turn if wish is None or _moved(wish) or case.terms.copied else wish.turn
-            if mine < turn:
-                yield Breach(
-                    "I4",
-                    f"{channel} {lane[0]}/{lane[1]}",
-                    f"{told.ident.id} was wished before one it follows",
-                )
-            newest[lane] = (max(seq, told.seq), max(turn, mine))
+            if wish is None or _moved(wish) or case.terms.copied:
+                continue
+            life = wish.promised.life
+            mine = case.opened[life].store or str(life)  # it may go on under another name (D27)
+            if wish.turn < newest.get(mine, -1):
+                where = case.name(life, channel)
+                yield Breach("I4", where, f"{told.ident.id} was wished before one it follows")
+            newest[mine] = max(newest.get(mine, -1), wish.turn)
 
 
 def _moved(wish: Wish) -> bool:

@@ -65,6 +65,8 @@ def _as_accepted(case: Case, view: Shown, where: str) -> Iterator[Breach]:
         if here is None:
             if (view.channel, line.ident) not in case.lost:
                 yield Breach("I2", where, f"{line.ident.id} is shown, and nobody sent it")
+        elif line.status == "sent" and not (line.deleted or here.erased or line.text in here.written):
+            yield Breach("I7", where, f"{line.ident.id} shows a text that its author never wrote")
         elif case.terms.log and view.state == "live" and not line.provisional:
             yield from _same(line, here, where)  # else what changes it has missed nobody can say
     places = [truth[line.ident].key for line in lines if line.ident in truth]

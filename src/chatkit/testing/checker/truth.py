@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from chatkit.model.order import Ident, OrderKey
@@ -29,6 +30,8 @@ class Told:
     seq: int | None
     target: Ident | None
     body: dict[str, Any]
+    digest: bytes
+    """Of the envelope as it was taken."""
     thread: bool
     """It stands in a thread and not in the channel as well."""
 
@@ -44,6 +47,8 @@ class Truth:
     """It was deleted once: its text may be gone for good (D26)."""
     edited: bool = False
     reactions: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    written: set[str] = field(default_factory=set[str])
+    """Every text that its author ever gave it."""
 
     @property
     def ident(self) -> Ident:
@@ -71,6 +76,7 @@ def read(index: int, accepted: Accepted) -> Told | None:
             seq=said.get("seq"),
             target=None if ref is None else Ident(ref["user"], ref["id"]),
             body=said.get("body") or {},
+            digest=sha256(accepted.data).digest(),
             thread=said.get("thread") is not None and not said.get("also"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -84,7 +90,7 @@ def fold(entries: Iterable[Told]) -> dict[Ident, Truth]:
     for told in sorted(entries, key=lambda one: one.key):
         if told.kind == "message.create":
             if not told.thread and told.ident not in found:  # the lowest place stands (D1)
-                found[told.ident] = Truth(told, text=_text(told))
+                found[told.ident] = Truth(told, text=_text(told), written={_text(told)})
         else:
             changes.append(told)
     for change in changes:
@@ -92,6 +98,21 @@ def fold(entries: Iterable[Told]) -> dict[Ident, Truth]:
         if target is not None:
             _apply(change, target)
     return found
+
+
+def unread(messages: Iterable[Truth], user: str, read_to: OrderKey | None, again: OrderKey | None) -> int:
+    """Return how many messages a user has not read.
+
+    Args:
+        messages: Of a channel.
+        user: Who reads.
+        read_to: The place up to which all was read; `None`: nothing was.
+        again: The place from which on all was marked unread; `None`: none was.
+    """
+    others = (one for one in messages if one.ident.user != user and not one.deleted)
+    return sum(
+        read_to is None or one.key > read_to or (again is not None and one.key >= again) for one in others
+    )
 
 
 def _apply(change: Told, target: Truth) -> None:
@@ -103,6 +124,7 @@ def _apply(change: Told, target: Truth) -> None:
         return  # nobody here moderates: a log has refused it, without one it is ignored (D2)
     elif change.kind == "message.update":
         target.text, target.edited = _text(change), True
+        target.written.add(target.text)
     elif change.kind in ("message.delete", "message.restore"):
         target.deleted = change.kind == "message.delete"
         target.erased = True

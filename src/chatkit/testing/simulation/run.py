@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chatkit.errors import ChatkitError
 from chatkit.testing.checker import Breach, check
-from chatkit.testing.clock import run
+from chatkit.testing.clock import run, settle
 from chatkit.testing.history import Accepted
 from chatkit.testing.simulation.dangers import Dangers
 from chatkit.testing.simulation.fuse import Died
@@ -93,6 +93,7 @@ class _Run:
                     self.stage.look()
                 await asyncio.sleep(self._pause())
             await self._end()
+        await self._leave_nothing()
 
     async def _begin(self) -> None:
         users = ["ada", "bob", "cleo"][: self.chance.choice((2, 2, 3))]
@@ -167,9 +168,17 @@ class _Run:
                         await player.page(player.chat.channels[name], backward=backward)
         self.stage.look()
         terms = self.stage.terms(final=True)
-        self.breaches = (*self.odd, *check(self.stage.history.records, terms))
+        self.breaches = (*self.odd, *check(self.stage.history.records, terms, unread=self.stage.unread()))
         for player in self.stage.players:
             self.points.update(player.fuse.reached)
+
+    async def _leave_nothing(self) -> None:
+        """I12: whoever closed all clients has closed all that they ran."""
+        await settle()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            self.breaches += (Breach("I12", "the world", f"{task.get_name()} runs on when all are closed"),)
+            task.cancel()
 
     async def _finish_calls(self) -> None:
         for task in list(self.calls):

@@ -12,6 +12,8 @@ from chatkit.adapters.memory.faults import NONE
 from chatkit.errors import ChatkitError
 from chatkit.model.options import OutboxLimits
 from chatkit.testing.checker import Terms
+from chatkit.testing.checker.case import Case
+from chatkit.testing.checker.truth import unread
 from chatkit.testing.clock import DeviceClock
 from chatkit.testing.death import kill
 from chatkit.testing.history import Accepted
@@ -152,6 +154,18 @@ class Stage(World):
     def terms(self, *, final: bool) -> Terms:
         """Return what this profile promises."""
         return super().terms(final=final)._replace(replaced=self.replaced, copied=self.copied)
+
+    def unread(self) -> dict[tuple[str, str], int]:
+        """Return how many messages of each channel each user has not read, where a log keeps the marks."""
+        terms = self.terms(final=True)
+        if not terms.fenced or terms.replaced:
+            return {}
+        truth, users = Case(self.history.records, terms).truth, {player.place.user for player in self.players}
+        return {
+            (channel, user): unread(messages.values(), user, *self.core.marks(channel, user))
+            for channel, messages in truth.items()
+            for user in users
+        }
 
     def _config(self, device: str) -> MemoryConfig:
         return replace(
