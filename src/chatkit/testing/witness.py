@@ -152,17 +152,22 @@ class WitnessHub(Hub):
         self._history = history
         self.refuse_one = False
         """Refuse the second entry of the next batch that has one, and take the others (D9)."""
+        self._refused: set[Outgoing] = set()
 
     def append(self, caller: Caller, channel: str, entries: Sequence[Outgoing]) -> Appended:
         """Append; one entry of a batch may be refused."""
-        if not self.refuse_one or len(entries) < 2:
-            return super().append(caller, channel, entries)
-        self.refuse_one = False
-        first, bad, *rest = entries
-        error = Rejected("the provider did not like it", channel=channel, message_id=bad.ident.id)
-        answer = super().append(caller, channel, (first, *rest))
+        if self.refuse_one and len(entries) > 1 and not self.log.core.find(channel, [entries[1].ident]).items:
+            self.refuse_one = False
+            self._refused.add(entries[1])
+        bad = {
+            number: Ack(entry.ident, "refused", error=_disliked(channel, entry))
+            for number, entry in enumerate(entries)
+            if entry in self._refused  # for good: each attempt at it has the same answer (D9)
+        }
+        answer = super().append(caller, channel, [one for n, one in enumerate(entries) if n not in bad])
         acks = list(answer.acks)
-        acks.insert(1, Ack(bad.ident, "refused", error=error))
+        for number, ack in sorted(bad.items()):
+            acks.insert(number, ack)
         return answer._replace(acks=tuple(acks))
 
     def _accept(self, caller: Caller, channel: str, entry: Outgoing) -> Ack:
@@ -173,6 +178,10 @@ class WitnessHub(Hub):
             key = _clock_key(entry)
         self._history.note(Accepted(self.clock.monotonic(), channel, entry.ident, key, entry.data))
         return ack
+
+
+def _disliked(channel: str, entry: Outgoing) -> Rejected:
+    return Rejected("the provider did not like it", channel=channel, message_id=entry.ident.id)
 
 
 def _clock_key(entry: Outgoing) -> OrderKey:

@@ -145,11 +145,10 @@ class Dangers:
         stamp = None
         if what == "stamp":
             serial = f"{10**18 + self.chance.randrange(10**6):020d}"
-            prev = f"{10**18:020d}"
-            stamp = Stamp(
-                OrderKey(1, serial), prev, self.stage.core.log_id, victim.ident.user, self.stage.clock.wall()
-            )
-        elif what in ("id", "edit"):
+            # Whoever believes it takes all that the log numbers from now on for known (D17).
+            log_id, now = self.stage.core.log_id, self.stage.clock.wall()
+            stamp = Stamp(OrderKey(1, serial), victim.key.serial, log_id, "mallory", now)
+        if what in ("stamp", "id", "edit"):
             said["sender"]["user"] = "mallory"
         if what == "edit":
             said |= {"kind": "message.update", "ref": {"user": victim.ident.user, "id": victim.ident.id}}
