@@ -10,6 +10,7 @@ import pytest
 import chatkit
 from chatkit.adapters.memory import NONE, Faults
 from chatkit.errors import StateError
+from chatkit.model.cursor import decode_cursor
 from chatkit.testing import World
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ async def test_what_a_restored_log_took_is_not_taken_for_lost() -> None:
         await bob.channel("room").send("three")
         await bob.channel("room").send("four")
         await world.settle()
-        await room.send("five")
+        five = await (await room.send("five")).wait(timeout=1)
+        assert five.cursor is not None
+        assert decode_cursor(five.cursor).origin == world.core.log_id
         await world.advance(1)
         world.hub.network.set_faults(NONE, "ada")
         await world.advance(40)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatkit.adapters.memory.adapter import MemoryFactory
 from chatkit.adapters.memory.config import Like, MemoryConfig
@@ -19,7 +19,6 @@ from chatkit.logs.pages import MOST
 from chatkit.logs.record import as_kept
 from chatkit.model.names import check_channel
 from chatkit.model.order import OrderKey
-from chatkit.model.values import EMPTY
 from chatkit.ports import Parts
 from chatkit.testing.checker import Terms, check
 from chatkit.testing.clock import DeviceClock, VirtualClock, VirtualLoop, run
@@ -27,6 +26,7 @@ from chatkit.testing.death import kill
 from chatkit.testing.distant import distant
 from chatkit.testing.following import Follower
 from chatkit.testing.history import History
+from chatkit.testing.places import Place, Start
 from chatkit.testing.witness import WitnessCore, WitnessHub, witness_log
 
 if TYPE_CHECKING:
@@ -38,47 +38,10 @@ if TYPE_CHECKING:
     from chatkit.ports import Adapter, Log, Messages, Observer
 
 T = TypeVar("T")
-Start: TypeAlias = "Callable[[Chat], Awaitable[None] | None]"
-"""What a program does with its client when it starts: registers handlers, enters channels."""
-
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
 _FIRST: Final = OrderKey(0, "")
 QUIET: Final = 60.0
 """Seconds after the last fault in which everything is to have come right: twice `staleness`."""
-
-
-class Place:
-    """One device of a user: what outlives its clients.
-
-    Args:
-        user: Whose.
-        device: Its name among the user's devices; "" for the only one.
-        store: Its file, or ``":memory:"``.
-        clock: Its clock.
-        start: What each of its clients does first.
-        options: Of `connect`.
-    """
-
-    def __init__(
-        self,
-        user: str,
-        device: str,
-        *,
-        store: str,
-        clock: DeviceClock,
-        start: Start | None = None,
-        options: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        self.user = user
-        self.name = f"{user}/{device}" if device else user
-        self.device = device
-        self.store = store
-        self.clock = clock
-        self.start = start
-        self.options = options
-        self.chat: Chat | None = None
-        self.follower: Follower | None = None
-        self.cut_since: float | None = None
 
 
 class World:
@@ -234,6 +197,7 @@ class World:
         self._disturb()
         durable = place.store != ":memory:"
         follower = Follower(self.history, self.clock, place.user, place.name if durable else "")
+        options: dict[str, Any] = {"on_error": follower.reported, **place.options}
         chat = connect(
             self._config(place.device),
             user=place.user,
@@ -242,7 +206,7 @@ class World:
             durability="process",
             clock=place.clock,
             seed=self.random.getrandbits(64),
-            **{"on_error": follower.reported, **place.options},
+            **options,
         )
         _ = await chat
         follower.begin(chat)
@@ -313,7 +277,7 @@ class World:
     def log(self, channel: str) -> tuple[Message, ...]:
         """Return the messages of a channel as the provider, or the log, has them, oldest first."""
         name, found = check_channel(channel), list[Any]()
-        page = self._page(name, None)
+        page = self._page(name, _FIRST)
         found += page.items
         while page.after is not None:
             page = self._page(name, page.after)
@@ -333,13 +297,10 @@ class World:
         assert isinstance(log.core, WitnessCore)
         return log.core
 
-    def _page(self, channel: str, after: Any) -> Messages:
-        start = {"after": after} if after is not None else {"after": _FIRST}
+    def _page(self, channel: str, after: OrderKey) -> Messages:
         if self.shared_log is None and self.like in ("ably", "pusher"):
-            found: Messages = self.core.history(None, as_kept).messages(channel, **start, limit=MOST)
-        else:
-            found = self.core.messages(channel, **start, limit=MOST)
-        return found
+            return self.core.history(None, as_kept).messages(channel, after=after, limit=MOST)
+        return self.core.messages(channel, after=after, limit=MOST)
 
     # -- the promise --------------------------------------------------------------------------------------
 

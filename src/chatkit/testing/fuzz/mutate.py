@@ -228,7 +228,7 @@ def _escaped(_chance: Random, fields: dict[str, Any]) -> str:
             known = cast("dict[str, Any]", value)
             return "{" + ",".join(f"{hidden(key)}:{hidden(item)}" for key, item in known.items()) + "}"
         if isinstance(value, list):
-            return "[" + ",".join(map(hidden, value)) + "]"
+            return "[" + ",".join(map(hidden, cast("list[Any]", value))) + "]"
         return json.dumps(value)
 
     return hidden(fields)

@@ -118,7 +118,7 @@ def shares(count: int) -> dict[str, int]:
 def run_named(name: str, *, seed: int, count: int, start: int = 0) -> Tally:
     """Run a target of `shares`."""
     if name.startswith(_CLIENT):
-        like = next(like for like in LIKES if name == f"{_CLIENT}{like}")
+        like: Like = next(like for like in LIKES if name == f"{_CLIENT}{like}")
         return besiege(like, seed=seed, count=count, start=start)
     targets = {target.name: target for target in (*PARSERS, *(file_targets() if name in FILES else ()))}
     return fuzz(targets[name], seed=seed, count=count, start=start)

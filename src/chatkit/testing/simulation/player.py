@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from chatkit.delivery import Delivery
     from chatkit.model.message import Message
     from chatkit.stream import Stream
+    from chatkit.testing.places import Place
     from chatkit.testing.simulation.stage import Stage
-    from chatkit.testing.world import Place
 
 CHANNELS: Final = ("red", "blue")
 EMOJI: Final = "👍🎉👎"

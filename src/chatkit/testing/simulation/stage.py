@@ -17,9 +17,10 @@ from chatkit.testing.checker.truth import unread
 from chatkit.testing.clock import DeviceClock
 from chatkit.testing.death import kill
 from chatkit.testing.history import Accepted
+from chatkit.testing.places import Place
 from chatkit.testing.simulation.fuse import Died, Fuse
 from chatkit.testing.simulation.player import CHANNELS, Player
-from chatkit.testing.world import Place, World
+from chatkit.testing.world import World
 
 if TYPE_CHECKING:
     from chatkit.adapters.memory.config import MemoryConfig
