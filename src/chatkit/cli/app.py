@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from chatkit.cli import dev
 from chatkit.cli import log as logs
 from chatkit.errors import ChatkitError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(logs.app)
+app.add_typer(dev.app)
 
 
 class FaultLevel(StrEnum):

@@ -89,7 +89,7 @@ class CallFault:
     times: int = 1
     status: int = 500
     body: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
 
     def strikes(self, method: str, path: str) -> bool:
