@@ -1,0 +1,71 @@
+"""Official clients against each server: the emulator in session `official`, soketi in session `servers`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.official.pusher.clients import Clients
+from tests.official.pusher.kit import Kit, Server, emulator
+from tests.servers.soketi.deviations import DEVIATIONS
+from tests.servers.soketi.server import Soketi
+
+
+@pytest.fixture(scope="session")
+def clients() -> Generator[Clients]:
+    """One Node for all."""
+    node = Clients()
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def soketi(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
+    """One for all cases, as long as it lives."""
+    with Soketi(tmp_path_factory.mktemp("soketi")) as server:
+        yield server
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("emulator", marks=pytest.mark.official),
+        pytest.param("soketi", marks=pytest.mark.servers),
+    ]
+)
+def kit(request: pytest.FixtureRequest, clients: Clients) -> Generator[Kit]:
+    """Tools for one case, against one of the servers."""
+    if request.param == "emulator":
+        with emulator() as server, Kit(server, clients) as tools:
+            yield tools
+    else:
+        deviates = request.node.get_closest_marker("xfail") is not None
+        soketi: Soketi = request.getfixturevalue("soketi")
+        if not soketi.alive:
+            soketi.start()
+        server = Server(soketi.host, soketi.port)
+        with Kit(server, clients, patience=0.3 if deviates else 5.0) as tools:
+            yield tools
+
+
+@pytest.fixture
+def emulated(clients: Clients) -> Generator[Kit]:
+    """Tools for a case of the emulator alone: of its settings, its clock and its faults."""
+    with emulator() as server, Kit(server, clients) as tools:
+        yield tools
+
+
+DEVIATES = (AssertionError, KeyError, pytest.fail.Exception)
+
+
+def case(item: pytest.Item) -> str:
+    """Its name in the table of deviations: with its parameters, without its server."""
+    return item.name.replace("[soketi]", "").replace("[soketi-", "[")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where soketi deviates, the case must fail; one that passes is a deviation that vanished."""
+    of_soketi = [item for item in items if item.get_closest_marker("servers")]
+    for item in of_soketi:
+        if reason := DEVIATIONS.get(case(item)):
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=DEVIATES))
