@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Final
 
 import pytest
 
@@ -55,17 +56,18 @@ def emulated(clients: Clients) -> Generator[Kit]:
         yield tools
 
 
-DEVIATES = (AssertionError, KeyError, pytest.fail.Exception)
+DEVIATES: Final = (AssertionError, KeyError, pytest.fail.Exception)
+CASES: Final = pytest.StashKey[set[str]]()
+"""Those that run against soketi, by their names in the table of deviations."""
 
 
-def case(item: pytest.Item) -> str:
-    """Its name in the table of deviations: with its parameters, without its server."""
-    return item.name.replace("[soketi]", "").replace("[soketi-", "[")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before some are left out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where soketi deviates, the case must fail; one that passes is a deviation that vanished."""
-    of_soketi = [item for item in items if item.get_closest_marker("servers")]
-    for item in of_soketi:
-        if reason := DEVIATIONS.get(case(item)):
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=DEVIATES))
+    cases = config.stash[CASES] = set()
+    for item in items:
+        if "soketi]" in item.name or "[soketi-" in item.name:
+            case = item.name.replace("[soketi]", "").replace("[soketi-", "[")
+            cases.add(case)
+            if reason := DEVIATIONS.get(case):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=DEVIATES))
