@@ -44,7 +44,7 @@ def pusher(
     port: Port = 0,
     app_id: Annotated[str, typer.Option(help="Digits.")] = "1001",
     key: Annotated[str, typer.Option(help="Names the app in the address of a connection.")] = "app-key",
-    secret: Annotated[str, typer.Option(help="Signs subscriptions and calls.")] = "app-secret",
+    secret: Annotated[str, typer.Option(help="Signs subscriptions and calls.")] = "app-secret",  # noqa: S107
 ) -> None:
     """Serve Pusher Channels: WebSockets, HTTP API and control endpoint on one port.
 

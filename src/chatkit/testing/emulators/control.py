@@ -136,4 +136,5 @@ async def _body(kind: Any, request: web.Request) -> Any:
 
 
 def _is_here(remote: str | None) -> bool:
+    """Whether an address is of this machine."""
     return remote is not None and ipaddress.ip_address(remote.partition("%")[0]).is_loopback

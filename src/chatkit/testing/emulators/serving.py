@@ -215,7 +215,11 @@ async def serve(emulator: Emulator[Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with emulator:
-        sys.stdout.write(f"ready {emulator.name} {emulator.url}\n")
-        sys.stdout.flush()
-        await told.wait()
+    try:
+        async with emulator:
+            sys.stdout.write(f"ready {emulator.name} {emulator.url}\n")
+            sys.stdout.flush()
+            await told.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
