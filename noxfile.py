@@ -14,7 +14,9 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 OF_EXTRAS: Final = (
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",
+    "--ignore=tests/emulators",
     "--ignore=tests/javascript",
+    "--ignore=tests/official",
     "--ignore-glob=tests/logs/*postgres*",
     "--ignore=tests/examples/test_terminal_ui.py",
 )
@@ -82,6 +84,17 @@ def simulation(session: nox.Session) -> None:
     install(session, "-e", ".[dev]")
     given = session.posargs or ("--seeds", "1000", "--jobs", "2")
     session.run("python", "-m", "chatkit.testing.simulation", *given)
+def official(session: nox.Session) -> None:
+    """Providers' own clients judge the emulators; their packages come from npm, once, into `.cache`."""
+    install(session, "-e", ".[dev]")
+    session.run("pytest", "-q", "-n", "2", "-m", "official", "tests/official", *session.posargs)
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """The same cases against third-party servers, likewise from npm."""
+    install(session, "-e", ".[dev]")
+    session.run("pytest", "-q", "-m", "servers", "tests/official", *session.posargs)
 
 
 @nox.session

@@ -32,10 +32,9 @@ def installed(folder: Path) -> Path:
                 ["ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"],
                 return_completed_process=True,
                 capture_output=True,
-                encoding="utf-8",
                 cwd=place,
                 timeout=300,
             )
-            assert ran.returncode == 0, f"npm ci in {place}: {ran.stdout}{ran.stderr}"
+            assert ran.returncode == 0, f"npm ci in {place}: {ran.stdout!r} {ran.stderr!r}"
             (place / "done").touch()
     return place

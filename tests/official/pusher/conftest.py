@@ -64,7 +64,8 @@ CASES: Final = pytest.StashKey[set[str]]()
 @pytest.hookimpl(tryfirst=True)  # before some are left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where soketi deviates, the case must fail; one that passes is a deviation that vanished."""
-    cases = config.stash[CASES] = set()
+    cases: set[str] = set()
+    config.stash[CASES] = cases
     for item in items:
         if "soketi]" in item.name or "[soketi-" in item.name:
             case = item.name.replace("[soketi]", "").replace("[soketi-", "[")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
 import httpx
@@ -78,7 +78,9 @@ class AppServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
+                form = {
+                    name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()
+                }
                 status, body = answer(self.path, form)
                 self.send_response(status)
                 self.end_headers()
@@ -93,7 +95,7 @@ class AppServer:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
-    def __enter__(self) -> AppServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -180,7 +182,7 @@ class Kit:
         self.app = AppServer(self.official)
         self.http = httpx.Client(base_url=self.server.url, trust_env=False, verify=False)  # no TLS at all
 
-    def __enter__(self) -> Kit:
+    def __enter__(self) -> Self:
         self.app.__enter__()
         return self
 
@@ -194,8 +196,10 @@ class Kit:
     # -- official clients
 
     def start(self, *, key: str | None = None, mode: str = "", **params: Any) -> Client:
-        """A pusher-js client that begins to connect; what else is given goes to the app's server with each
-        question, and options of pusher-js in `options`."""
+        """A pusher-js client that begins to connect.
+
+        What else is given goes to the app's server with each question; `options` are those of pusher-js.
+        """
         options = {
             "wsHost": self.server.host,
             "wsPort": self.server.port,
@@ -239,9 +243,7 @@ class Kit:
         request = Request(self.official._pusher_client, method, whole, params)
         change(request)
         return Answered(
-            self.http.request(
-                method, request.signed_path, content=request.body, headers=request.headers
-            )
+            self.http.request(method, request.signed_path, content=request.body, headers=request.headers)
         )
 
     def resign(self, request: Request) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pusher
@@ -157,7 +157,7 @@ def test_a_call_that_is_not_signed_well_is_refused(kit: Kit, change: Callable[[K
     room, client = kit.name(), kit.client()
     client.subscribe(room)
 
-    answer = kit.call("POST", "events", {**EVENT, "channel": room}, change=lambda call: change(kit, call))
+    answer = kit.call("POST", "events", {**EVENT, "channel": room}, change=partial(change, kit))
     kit.official.trigger(room, "said", {"last": True})
 
     assert answer.status == 401
@@ -167,7 +167,7 @@ def test_a_call_that_is_not_signed_well_is_refused(kit: Kit, change: Callable[[K
 def test_a_clock_that_is_a_little_off_is_no_harm(kit: Kit) -> None:
     """Within 600 s either way."""
     for change in (skew(-590), skew(590)):
-        assert kit.call("POST", "events", EVENT, change=lambda call, change=change: change(kit, call)).status == 200
+        assert kit.call("POST", "events", EVENT, change=partial(change, kit)).status == 200
 
 
 def test_the_official_package_knows_the_refusal(kit: Kit) -> None:
@@ -194,9 +194,7 @@ def test_an_unknown_app_is_not_found(kit: Kit) -> None:
 # -- what may not be said
 
 
-@pytest.mark.parametrize(
-    ("size", "status"), [(10_240, 200), (10_241, 413)], ids=["fits", "over"]
-)
+@pytest.mark.parametrize(("size", "status"), [(10_240, 200), (10_241, 413)], ids=["fits", "over"])
 def test_the_data_of_an_event_has_10240_bytes_at_most(kit: Kit, size: int, status: int) -> None:
     """Of UTF-8, however it is written in the body."""
     data = "漢" * ((size - 1) // 3)

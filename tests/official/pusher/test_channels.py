@@ -143,7 +143,9 @@ def test_a_name_may_have_164_characters(kit: Kit) -> None:
     assert client.events(room, 1) == [{"n": 1}]
 
 
-@pytest.mark.parametrize("tail", ["x" * 164, " ", "ä", "#", "/", ":"], ids=["long", "space", "umlaut", "hash", "slash", "colon"])
+@pytest.mark.parametrize(
+    "tail", ["x" * 164, " ", "ä", "#", "/", ":"], ids=["long", "space", "umlaut", "hash", "slash", "colon"]
+)
 def test_other_names_are_refused(kit: Kit, tail: str) -> None:
     """Longer ones, and other characters; the connection stays."""
     room, client = kit.name() + tail, kit.client()
@@ -275,7 +277,9 @@ def test_an_encrypted_event_is_for_one_channel(kit: Kit) -> None:
 # -- cache channels
 
 
-@pytest.mark.parametrize("prefix", ["cache-", "private-cache-", "presence-cache-", "private-encrypted-cache-"])
+@pytest.mark.parametrize(
+    "prefix", ["cache-", "private-cache-", "presence-cache-", "private-encrypted-cache-"]
+)
 def test_who_comes_late_gets_the_last_event_of_a_cache_channel(kit: Kit, prefix: str) -> None:
     """After the confirmation, and the last one alone."""
     room, client = kit.name(prefix), kit.client()

@@ -52,7 +52,11 @@ def echoing(patch: pytest.MonkeyPatch) -> None:
 
 def anonymous(patch: pytest.MonkeyPatch) -> None:
     event = frames.event
-    patch.setattr(frames, "event", lambda *args, user_id=None, **more: event(*args, **more))
+
+    def without_user(*args: Any, user_id: str | None = None, **more: Any) -> str:
+        return event(*args, **more)
+
+    patch.setattr(frames, "event", without_user)
 
 
 def shuffling(patch: pytest.MonkeyPatch) -> None:
@@ -71,7 +75,7 @@ def losing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         connection.Connection,
         "send",
-        lambda self, frame: None if ': 777}' in frame else send(self, frame),
+        lambda self, frame: None if ": 777}" in frame else send(self, frame),
     )
 
 
@@ -90,8 +94,7 @@ def counting_connections(patch: pytest.MonkeyPatch) -> None:
 
 def without(part: str) -> Patch:
     """The settings that a server without this part would have."""
-    large: dict[str, Any] = {
-        "members": {"members": 10**6},
+    parts: dict[str, dict[str, Any]] = {
         "size": {"event_bytes": 10**9},
         "time": {"clock_window": 10.0**9},
         "rate": {"client_event_rate": 10**6},
@@ -100,10 +103,8 @@ def without(part: str) -> Patch:
         "timeout": {"activity_timeout": 0},
         "name": {"channel_name_length": 10**6},
         "batch": {"batch_events": 10**6},
-    }[part]
-    return lambda patch: patch.setattr(
-        kits, "PusherSettings", lambda **given: PusherSettings(**{**given, **large})
-    )
+    }
+    return lambda patch: patch.setattr(kits, "PusherSettings", partial(PusherSettings, **parts[part]))
 
 
 def stubborn(patch: pytest.MonkeyPatch) -> None:
@@ -154,9 +155,7 @@ def open_to_all(patch: pytest.MonkeyPatch) -> None:
 
 EVENT = partial(test_channels.test_an_event_arrives_as_it_was_published, data={"n": 1})
 UNSIGNED = partial(test_channels.test_a_wrong_signature_subscribes_nothing, mode="forge", prefix="private-")
-LATE = partial(
-    test_calls.test_a_call_that_is_not_signed_well_is_refused, change=test_calls.skew(-610)
-)
+LATE = partial(test_calls.test_a_call_that_is_not_signed_well_is_refused, change=test_calls.skew(-610))
 
 DEFECTS: dict[str, Defect] = {
     "senders hear themselves": Defect(
@@ -229,9 +228,7 @@ DEFECTS: dict[str, Defect] = {
             test_users.test_terminating_a_user_closes_its_connections,
         ),
     ),
-    "faults after the effect do nothing": Defect(
-        hasty, (test_faults.test_a_call_may_be_cut_off,)
-    ),
+    "faults after the effect do nothing": Defect(hasty, (test_faults.test_a_call_may_be_cut_off,)),
     "system events are encoded once": Defect(
         encoding_once,
         (EVENT, test_presence.test_a_member_sees_all_including_itself),
@@ -263,8 +260,11 @@ def test_a_defect_is_noticed(name: str, clients: Clients, monkeypatch: pytest.Mo
     defect.patch(monkeypatch)
 
     for case in defect.noticed:
-        with kits.emulator() as server, kits.Kit(server, clients, patience=0.4) as kit:
-            with pytest.raises((AssertionError, pytest.fail.Exception)):
-                case(kit)
+        with (
+            kits.emulator() as server,
+            kits.Kit(server, clients, patience=0.4) as kit,
+            pytest.raises((AssertionError, pytest.fail.Exception)),
+        ):
+            case(kit)
     with kits.emulator() as server, kits.Kit(server, clients) as kit:
         defect.spared(kit)

@@ -12,4 +12,6 @@ pytestmark = pytest.mark.servers
 
 def test_every_deviation_is_a_case(request: pytest.FixtureRequest) -> None:
     """A row whose case was renamed or removed is found, when all cases are collected."""
-    assert set(DEVIATIONS) - request.config.stash[CASES] == set()
+    cases: set[str] = request.config.stash[CASES]
+
+    assert set(DEVIATIONS) - cases == set()

@@ -240,7 +240,10 @@ def test_connections_are_counted_where_it_is_on(emulated: Kit) -> None:
     ada.subscribe(room)
     bob.subscribe(room)
 
-    counts = [each["data"]["subscription_count"] for each in ada.sees(2, saw="event", event="pusher:subscription_count")]
+    counts = [
+        each["data"]["subscription_count"]
+        for each in ada.sees(2, saw="event", event="pusher:subscription_count")
+    ]
     assert counts == [1, 2]
     assert emulated.official.channel_info(room, ["subscription_count"])["subscription_count"] == 2
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from tests.official.node import NODE, installed
 
@@ -73,7 +73,7 @@ class Soketi:
             finally:
                 process.kill()
 
-    def __enter__(self) -> Soketi:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
