@@ -146,6 +146,15 @@ async def test_a_refused_connection_is_upgraded_then_closed(
         assert reason
 
 
+@pytest.mark.parametrize("path", ["/app/app-key", "/app/app-key?protocol=1"])
+async def test_a_client_of_any_protocol_may_be_let_in(path: str) -> None:
+    """Where a setting says so, for clients of one's own that are not careful."""
+    async with serving(emulator(any_protocol=True)) as wires:
+        wire = await wires.open(path)
+
+        await wire.hear_only("pusher:connection_established")
+
+
 async def test_old_protocols_are_told_of_a_refusal_by_a_frame_too() -> None:
     """Before version 6 clients did not know close codes."""
     async with serving(emulator(enabled=False)) as wires:

@@ -113,9 +113,9 @@ class PusherEmulator(Emulator[PusherSettings]):
             return 4001, f"App key {request.match_info['key']} not in this cluster"
         if not settings.enabled:
             return 4003, "Application disabled"
-        if "protocol" not in query:
+        if "protocol" not in query and not settings.any_protocol:
             return 4008, "No protocol version supplied"
-        if query["protocol"] not in PROTOCOLS:
+        if query.get("protocol") not in PROTOCOLS and not settings.any_protocol:
             return 4007, "Unsupported protocol version"
         if "version" in query and not VERSION.fullmatch(query["version"]):
             return 4006, "Invalid version string format"

@@ -21,6 +21,7 @@ class PusherSettings(Settings):
         connections: Quota: one more is closed with 4004.
         over_capacity: Connections are closed with 4100.
         over_quota: Calls are answered with 403.
+        any_protocol: Connections need not say a protocol, and may say any; all are spoken to in version 7.
         legacy_error_frame: A `pusher:error` frame goes before the close of a refused connection, as before
             protocol 6.
         activity_timeout: Told to clients: seconds of silence after which they ask for a sign of life.
@@ -55,6 +56,7 @@ class PusherSettings(Settings):
     connections: int = 1_000
     over_capacity: bool = False
     over_quota: bool = False
+    any_protocol: bool = False
     legacy_error_frame: bool = False
     activity_timeout: int = 120
     ping_after: float = 120.0
