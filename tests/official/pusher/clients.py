@@ -143,6 +143,12 @@ class Client:
 
         return [each["data"] for each in self.sees_where(such, count, f"events in {channel}")]
 
+    def refused(self) -> Client:
+        """Wait until the server refuses something, in whichever way."""
+        told = {"pusher:error", "pusher:subscription_error"}
+        self.sees_where(lambda each: each["saw"] == "message" and each["event"] in told, 1, "refusal")
+        return self
+
     def subscribed(self, channel: str) -> bool:
         """Whether a subscription to it was ever confirmed, by whomever it was asked for."""
         confirmed = "pusher_internal:subscription_succeeded"
