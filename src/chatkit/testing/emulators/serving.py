@@ -99,6 +99,9 @@ class Emulator(ABC, Generic[S]):
         """
         self.settings = replace(self.settings, **settings)
 
+    async def ended(self) -> None:
+        """End what it runs beside its connections and calls, which have ended."""
+
     # -- serving
 
     async def start(self) -> None:
@@ -132,6 +135,7 @@ class Emulator(ABC, Generic[S]):
         for socket in list(self.sockets.values()):
             socket.abort()
         await runner.cleanup()
+        await self.ended()
         self.clock.stop()
 
     async def __aenter__(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from chatkit.testing.emulators.clock import EmulatorClock, Timer
 from chatkit.testing.emulators.pusher import frames, names
 from chatkit.testing.emulators.pusher.settings import PusherSettings
+from chatkit.testing.emulators.pusher.webhooks import Webhooks
 
 MANY: Final = 100
 """Connections of one channel above which counts are told at intervals."""
@@ -75,9 +76,13 @@ class Channels:
     Args:
         settings: Those that hold at the moment.
         clock: For what is kept, and for counts.
+        webhooks: Tells the app's server.
     """
 
-    def __init__(self, settings: Callable[[], PusherSettings], clock: EmulatorClock) -> None:
+    def __init__(
+        self, settings: Callable[[], PusherSettings], clock: EmulatorClock, webhooks: Webhooks
+    ) -> None:
+        self._webhooks = webhooks
         self._settings = settings
         self._clock = clock
         self._channels: dict[str, Channel] = {}
@@ -97,6 +102,8 @@ class Channels:
         channel = self._channels.setdefault(name, Channel(name))
         known = channel.users()
         channel.subscribers[subscriber] = member
+        if len(channel.subscribers) == 1:
+            self._webhooks.tell("channel_occupied", channel=name)
         data: dict[str, Any] = {}
         if member is not None:
             users = channel.users()
@@ -105,9 +112,12 @@ class Channels:
         if member is not None and member.user_id not in known:
             added = frames.system("pusher_internal:member_added", member.described(), channel=name)
             channel.send(added, but=subscriber.socket_id)
+            self._webhooks.tell("member_added", channel=name, user_id=member.user_id)
         if names.is_cache(name):
             kept = self.cached(name)
             subscriber.send(kept.frame if kept else frames.event("pusher:cache_miss", channel=name))
+            if kept is None:
+                self._webhooks.tell("cache_miss", channel=name)
         self._count(channel)
 
     def leave(self, name: str, subscriber: Subscriber) -> None:
@@ -116,14 +126,16 @@ class Channels:
         if channel is None or subscriber not in channel.subscribers:
             return
         member = channel.subscribers.pop(subscriber)
+        if member is not None and member.user_id not in channel.users():
+            gone = {"user_id": member.user_id}
+            channel.send(frames.system("pusher_internal:member_removed", gone, channel=name))
+            self._webhooks.tell("member_removed", channel=name, user_id=member.user_id)
         if not channel.subscribers:
+            self._webhooks.tell("channel_vacated", channel=name)
             if channel.count_timer is not None:
                 channel.count_timer.cancel()
             del self._channels[name]
             return
-        if member is not None and member.user_id not in channel.users():
-            gone = {"user_id": member.user_id}
-            channel.send(frames.system("pusher_internal:member_removed", gone, channel=name))
         self._count(channel)
 
     # -- events
@@ -170,7 +182,7 @@ class Channels:
             channel.count_due = False
             self._count(channel)
 
-    @staticmethod
-    def _tell_count(channel: Channel) -> None:
+    def _tell_count(self, channel: Channel) -> None:
         count = {"subscription_count": len(channel.subscribers)}
         channel.send(frames.system("pusher_internal:subscription_count", count, channel=channel.name))
+        self._webhooks.tell("subscription_count", channel=channel.name, **count)

@@ -12,6 +12,7 @@ from chatkit.testing.emulators.pusher.channels import Channels
 from chatkit.testing.emulators.pusher.pace import Bucket
 from chatkit.testing.emulators.pusher.settings import PusherSettings
 from chatkit.testing.emulators.pusher.users import User, Users
+from chatkit.testing.emulators.pusher.webhooks import Webhooks
 from chatkit.testing.emulators.sockets import Socket
 
 
@@ -25,6 +26,7 @@ class Connection:
         clock: Its time.
         channels: Of the app.
         users: Of the app.
+        webhooks: Of the app.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Connection:
         clock: EmulatorClock,
         channels: Channels,
         users: Users,
+        webhooks: Webhooks,
     ) -> None:
         self.socket_id = socket_id
         self.user: User | None = None
@@ -45,6 +48,7 @@ class Connection:
         self._clock = clock
         self._channels = channels
         self._users = users
+        self._webhooks = webhooks
         self._bucket = Bucket(settings().client_event_rate, clock)
         self._check: Timer | None = None
         self._to_authorize: Timer | None = None
@@ -153,6 +157,14 @@ class Connection:
         member = channel.subscribers[self]
         user_id = None if member is None else member.user_id
         channel.send(frames.event(event, data, channel=name, user_id=user_id), but=self.socket_id)
+        self._webhooks.tell(
+            "client_event",
+            channel=name,
+            event=event,
+            data=data if isinstance(data, str) else frames.dumps(data),
+            socket_id=self.socket_id,
+            user_id=user_id,
+        )
 
     # -- time
 

@@ -15,6 +15,7 @@ from chatkit.testing.emulators.pusher.channels import Channels
 from chatkit.testing.emulators.pusher.connection import Connection
 from chatkit.testing.emulators.pusher.settings import PusherSettings
 from chatkit.testing.emulators.pusher.users import Users
+from chatkit.testing.emulators.pusher.webhooks import Webhooks
 from chatkit.testing.emulators.serving import Emulator
 from chatkit.testing.emulators.sockets import Socket
 
@@ -50,13 +51,18 @@ class PusherEmulator(Emulator[PusherSettings]):
         super().__init__(settings or PusherSettings(), host=host, port=port, clock=clock)
         self.connections: dict[str, Connection] = {}
         """Those that were let in, by their socket ids."""
-        self._channels = Channels(lambda: self.settings, self.clock)
+        self._webhooks = Webhooks(lambda: self.settings, self.clock)
+        self._channels = Channels(lambda: self.settings, self.clock, self._webhooks)
         self._users = Users()
 
     def routes(self) -> list[web.RouteDef]:
         """Connections at /app/KEY, calls at /apps/ID; a connection anywhere else is closed with 4005."""
         calls = Calls(lambda: self.settings, self.clock, self._channels, self._users)
         return [web.get("/app/{key}", self._connect), *calls.routes(), web.get("/{path:.*}", self._lost)]
+
+    async def ended(self) -> None:
+        """Tell the app's server nothing more."""
+        await self._webhooks.aclose()
 
     def label(self, frame: str | bytes) -> str:
         """The event of a frame; empty if it has none."""
@@ -87,6 +93,7 @@ class PusherEmulator(Emulator[PusherSettings]):
                 clock=self.clock,
                 channels=self._channels,
                 users=self._users,
+                webhooks=self._webhooks,
             )
             self.connections[socket_id] = connection
             try:

@@ -46,6 +46,8 @@ class PusherSettings(Settings):
         batch_events: In one call.
         cache_ttl: Seconds for which a cache channel keeps its last event.
         clock_window: Seconds by which `auth_timestamp` may be off.
+        webhook_url: The app's server is told there of what happens; `None`: it is not.
+        webhook_delay: Seconds by which it learns late that somebody left, and not at all if they came back.
     """
 
     app_id: str = "1001"
@@ -79,3 +81,5 @@ class PusherSettings(Settings):
     batch_events: int = 10
     cache_ttl: float = 1_800.0
     clock_window: float = 600.0
+    webhook_url: str | None = None
+    webhook_delay: float = 3.0
