@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.serving import Emulator
@@ -24,9 +25,11 @@ def run(make: Callable[[], Emulator[Any]]) -> None:
 
         emulator = make()
     except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
+        if error.name not in {"aiohttp", "msgpack"}:
             raise
-        typer.echo("chatkit dev: aiohttp is missing: pip install 'chatkit-realtime[emulators]'", err=True)
+        typer.echo(
+            f"chatkit dev: {error.name} is missing: pip install 'chatkit-realtime[emulators]'", err=True
+        )
         raise typer.Exit(2) from None
     try:
         asyncio.run(serving.serve(emulator))
@@ -56,5 +59,55 @@ def pusher(
 
         settings = PusherSettings(app_id=app_id, key=key, secret=secret)
         return PusherEmulator(settings, host=host, port=port)
+
+    run(make)
+
+
+@app.command()
+def ably(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="APP.KEY:SECRET, or APP.KEY:SECRET:CAPABILITY with the capability as JSON; repeatable."
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAMESPACE:persisted or NAMESPACE:mutableMessages, for its channels; repeatable. Without any, "
+            "the namespaces `persisted` and `mutable` have them."
+        ),
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(min=0, help="Messages a second on one connection or channel; 0 is no limit.")
+    ] = 50,
+) -> None:
+    """Serve Ably: realtime, REST and control endpoint on one port, in JSON and msgpack.
+
+    Prints one line, `ready ably http://HOST:PORT`, when it serves; ends with code 0 on SIGTERM. Without --key
+    the key is app.key:secret.
+    """
+
+    def make() -> Emulator[Any]:
+        from chatkit.testing.emulators.ably import AblyEmulator, Settings
+
+        given: dict[str, Any] = {"connection_rate": rate, "channel_rate": rate}
+        if key:
+            given["keys"] = tuple(key)
+        if rule:
+            rules: dict[str, tuple[str, ...]] = {}
+            for text in rule:
+                namespace, _, switch = text.rpartition(":")
+                rules[namespace] = (*rules.get(namespace, ()), switch)
+            given["rules"] = rules
+        try:
+            settings = Settings(**given)
+        except ValueError as error:
+            reason = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
+            raise typer.BadParameter(reason.removeprefix("Value error, ")) from None
+        return AblyEmulator(settings, host=host, port=port)
 
     run(make)

@@ -47,15 +47,13 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
         return [
-            web.get(PATH, _guarded(self._state)),
-            web.patch(f"{PATH}/settings", _guarded(self._settings)),
-            web.post(f"{PATH}/faults/frame", _guarded(self._frame_fault)),
-            web.post(f"{PATH}/faults/call", _guarded(self._call_fault)),
-            web.delete(f"{PATH}/faults", _guarded(self._no_faults)),
-            web.post(f"{PATH}/clock", _guarded(self._clock)),
-            web.post(
-                PATH + "/sockets/{name}/{deed:close|abort|stall|resume|deafen}", _guarded(self._sockets)
-            ),
+            web.get(PATH, guarded(self._state)),
+            web.patch(f"{PATH}/settings", guarded(self._settings)),
+            web.post(f"{PATH}/faults/frame", guarded(self._frame_fault)),
+            web.post(f"{PATH}/faults/call", guarded(self._call_fault)),
+            web.delete(f"{PATH}/faults", guarded(self._no_faults)),
+            web.post(f"{PATH}/clock", guarded(self._clock)),
+            web.post(PATH + "/sockets/{name}/{deed:close|abort|stall|resume|deafen}", guarded(self._sockets)),
         ]
 
     async def _state(self, _: web.Request) -> Answer:
@@ -113,8 +111,10 @@ class Control:
         return {"sockets": len(chosen)}
 
 
-def _guarded(handler: Callable[[web.Request], Awaitable[Answer]]) -> Any:
-    async def guarded(request: web.Request) -> web.Response:
+def guarded(handler: Callable[[web.Request], Awaitable[Answer]]) -> Any:
+    """The handler for this machine alone, its `ValueError`s told as answers."""
+
+    async def answered(request: web.Request) -> web.Response:
         if not _is_here(request.remote):
             return web.json_response({"error": "only for programs on this machine"}, status=403)
         if request.method not in {"GET", "DELETE"} and request.content_type != "application/json":
@@ -128,7 +128,7 @@ def _guarded(handler: Callable[[web.Request], Awaitable[Answer]]) -> Any:
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
 
-    return guarded
+    return answered
 
 
 async def _body(kind: Any, request: web.Request) -> Any:

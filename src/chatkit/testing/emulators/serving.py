@@ -210,7 +210,8 @@ class Emulator(ABC, Generic[S]):
                     request.transport.abort()
                 return web.Response()  # which nobody gets
             case "fail":
-                return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
+                headers = {"Content-Type": "text/plain; charset=utf-8", **fault.headers}
+                return web.Response(status=fault.status, body=fault.body.encode(), headers=headers)
 
 
 async def serve(emulator: Emulator[Any]) -> None:
