@@ -66,12 +66,10 @@ class Access:
         """Whom a connection speaks for that asks to be `wanted`.
 
         Raises:
-            AblyError: 40102, the credentials name another or nobody; 40012, `wanted` is no identity.
+            AblyError: 40102, the credentials name another or nobody.
         """
         if wanted in {None, ""}:
             return self.client_id
-        if wanted == "*":
-            raise AblyError(40012, "the client id * cannot be asked for")
         if self.client_id not in {"*", wanted}:
             raise AblyError(40102, "the client id is not that of the credentials")
         return wanted

@@ -1,0 +1,86 @@
+"""The official clients, each in a process of its own that runs cases and says what became of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from tests.official.node import NODE, ROOT, installed
+
+HERE: Final = Path(__file__).parent
+PINS: Final = ROOT / "requirements" / "official-ably.txt"
+
+JAVASCRIPT: Final = re.compile(r"^test\('((?:[^'\\]|\\.)+)'", re.MULTILINE)
+PYTHON: Final = re.compile(r'^@case\("([^"]+)"', re.MULTILINE)
+
+Results = dict[str, str | None]
+"""By case its failure, `None` where it passed."""
+
+
+def javascript_cases() -> list[str]:
+    """The names of the cases in JavaScript, in order."""
+    found = [
+        name for path in sorted(HERE.glob("javascript/*.mjs")) for name in JAVASCRIPT.findall(_text(path))
+    ]
+    return [name.encode().decode("unicode_escape") for name in found]
+
+
+def python_cases() -> list[str]:
+    """The names of the cases in Python, in order."""
+    return [name for path in sorted(HERE.glob("python/cases_*.py")) for name in PYTHON.findall(_text(path))]
+
+
+def run_javascript(url: str, form: str, names: Iterable[str] = (), *, patience: int = 20_000) -> Results:
+    """Let ably-js run cases, all unless some are named; `patience` is milliseconds for one case."""
+    place = installed(HERE / "javascript")
+    return _run([NODE, HERE / "javascript" / "all.mjs", place, url, form, str(patience), *names])
+
+
+def run_python(url: str, form: str, names: Iterable[str] = (), *, patience: int = 20_000) -> Results:
+    """Let ably-python run cases, likewise."""
+    runner = HERE / "python" / "runner.py"
+    return _run([_python(), "-W", "ignore", runner, url, form, str(patience), *names])
+
+
+CLIENTS: Final[dict[str, tuple[Callable[..., Results], Callable[[], list[str]]]]] = {
+    "javascript": (run_javascript, javascript_cases),
+    "python": (run_python, python_cases),
+}
+
+
+def _run(command: list[str | Path]) -> Results:
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    results = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    return {result["name"]: result["error"] for result in results}
+
+
+def _python() -> Path:
+    """The interpreter of an environment that has the client: made once, and again when its pins change."""
+    digest = hashlib.sha256(PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    place = ROOT / ".cache" / f"ably-python-{digest}"
+    place.parent.mkdir(exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if not (place / "done").exists():
+            shutil.rmtree(place, ignore_errors=True)
+            for command in (
+                [sys.executable, "-m", "venv", str(place)],
+                [str(place / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "-r", str(PINS)],
+            ):
+                ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
+                assert ran.returncode == 0, ran.stdout + ran.stderr
+            (place / "done").touch()
+    return place / "bin" / "python"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

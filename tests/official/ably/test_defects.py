@@ -1,0 +1,36 @@
+"""The cases would notice: an emulator broken on purpose fails the right ones."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.official.ably.clients import CLIENTS
+from tests.official.ably.defects import CONTROL, DEFECTS
+from tests.official.ably.served import Served
+
+pytestmark = pytest.mark.official
+
+PATIENCE = 3_000
+"""Milliseconds for a case: one that waits in vain has failed by then."""
+
+
+@pytest.mark.parametrize("name", sorted(DEFECTS))
+def test_a_deliberate_defect_fails_the_right_cases(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clients notice each defect by the cases that are about it, and by no other."""
+    defect = DEFECTS[name]
+    defect.breaks(monkeypatch)
+    wanted = {"javascript": defect.javascript, "python": defect.python}
+
+    def run(client: str) -> dict[str, str | None]:
+        with Served() as served:
+            cases = (*wanted[client], CONTROL[client])
+            return CLIENTS[client][0](served.url, "json", cases, patience=PATIENCE)
+
+    with ThreadPoolExecutor() as pool:
+        results = dict(zip(wanted, pool.map(run, wanted), strict=True))
+
+    for client, cases in wanted.items():
+        failed = {case for case, error in results[client].items() if error is not None}
+        assert failed == set(cases), f"{client}: {results[client]}"
