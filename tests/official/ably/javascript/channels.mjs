@@ -244,6 +244,15 @@ test('an event of a channel option change keeps continuity', async (t) => {
   await got.reach(1);
 });
 
+test('a channel that asks for deltas gets whole messages', async (t) => {
+  const client = await t.connected();
+  const channel = client.channels.get(t.name(), { params: { delta: 'vcdiff' } });
+  const got = await collector(channel);
+  for (const data of ['x'.repeat(1000), `${'x'.repeat(1000)}y`, 'other']) await channel.publish('n', data);
+  await got.reach(3);
+  assert.deepEqual(got.map((message) => message.data.length), [1000, 1001, 5]);
+});
+
 test('occupancy is told to those who ask', async (t) => {
   const name = t.name();
   const client = await t.connected();

@@ -232,7 +232,7 @@ test('a refused transport is tried again', async (t) => {
 test('a connection that gets no CONNECTED times out and is tried again', async (t) => {
   const tag = t.name();
   await t.fault({ does: 'drop', action: 'CONNECT', query: { tag } });
-  const client = t.realtime({ transportParams: { tag }, realtimeRequestTimeout: 1000 });
+  const client = t.realtime({ transportParams: { tag }, realtimeRequestTimeout: 1000, webSocketConnectTimeout: 1000 });
   const change = await event(client.connection, 'disconnected');
   assert(change.reason);
   await state(client.connection, 'connected');
@@ -414,6 +414,27 @@ test('within two minutes the state is there', async (t) => {
   assert.equal(client.connection.id, id);
   assert.equal((await attached).resumed, true);
 }, { alone: true });
+
+test('a connection lost for longer than its state lives is suspended, then made anew', async (t) => {
+  const tag = t.name();
+  const client = t.realtime({ transportParams: { tag }, autoConnect: false });
+  const details = { connectionKey: 'short!key', maxIdleInterval: 15000, connectionStateTtl: 200 };
+  const frame = { action: 4, connectionId: 'short', connectionDetails: details };
+  await t.fault({ does: 'replace', way: 'out', action: 'CONNECTED', query: { tag }, frame });
+  const ids = [];
+  client.connection.on('connected', () => ids.push(client.connection.id));
+  const suspended = event(client.connection, 'suspended');
+  client.connect();
+  await until(() => ids.length === 1);
+  assert.equal(ids[0], 'short');
+  await t.fault({ does: 'abort', action: 'CONNECT', query: { tag }, times: 20 });
+  const { sockets } = await t.control('', undefined, 'GET');
+  const mine = Object.entries(sockets).find(([, socket]) => socket.query?.tag === tag);
+  await t.control(`/sockets/${mine[0]}/abort`);
+  await suspended;
+  await until(() => ids.length === 2);
+  assert.notEqual(ids[1], 'short');
+});
 
 test('queued publishes go out once the connection is back', async (t) => {
   const name = t.name();

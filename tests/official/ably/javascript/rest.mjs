@@ -210,7 +210,7 @@ test('a 503 without a fallback host is an error', async (t) => {
   await refused(t.rest({ useBinaryProtocol: false }).channels.get(name).history(), 50300, 503);
 });
 
-test('a 5xx without a body has a code all the same', async (t) => {
+test('a 5xx without an error in its body is an error with its status', async (t) => {
   const name = t.name();
   await t.callFault(unavailable(`/channels/${name}/`, { body: 'Service down', headers: { 'Content-Type': 'text/plain' } }));
   const error = await t.rest().channels.get(name).history().then(() => null, (caught) => caught);

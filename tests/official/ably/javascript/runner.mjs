@@ -47,6 +47,8 @@ export class Tools {
       logLevel: 0,
       disconnectedRetryTimeout: 50,
       suspendedRetryTimeout: 50,
+      disableConnectivityCheck: true, // it would ask other hosts
+      wsConnectivityCheckUrl: `ws://${this.url.host}/`, // likewise
       ...more,
     };
   }

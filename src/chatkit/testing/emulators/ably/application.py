@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chatkit.testing.emulators.ably.auth import Access, Authority
 from chatkit.testing.emulators.ably.channel import Channel, Entry
@@ -19,6 +19,9 @@ from chatkit.testing.emulators.ably.settings import Settings
 from chatkit.testing.emulators.ably.stats import Stats
 from chatkit.testing.emulators.ably.wire import Action, PresenceAction, Wire
 from chatkit.testing.emulators.clock import EmulatorClock
+
+if TYPE_CHECKING:
+    from chatkit.testing.emulators.ably.sse import Stream
 
 SWEEP: Final = 30.0
 """Seconds between two looks for what is too old."""
@@ -42,6 +45,7 @@ class Application:
         self.occupancy = Occupancy(clock)
         self.channels: dict[str, Channel] = {}
         self.connections: dict[str, Connection] = {}
+        self.streams: set[Stream] = set()
         self.site = secrets.token_hex(3)
         self._rates: dict[str, Bucket] = {}
         self._series = 0

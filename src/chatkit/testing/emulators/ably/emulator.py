@@ -107,6 +107,12 @@ class AblyEmulator(Emulator[Settings]):
         await super().start()
         self.app.keep_tidy()
 
+    async def aclose(self) -> None:
+        """Send clients away, stop listening, leave nothing."""
+        for stream in list(self.app.streams):
+            stream.close()
+        await super().aclose()
+
     def routes(self) -> list[web.RouteDef]:
         """Its calls, its socket, and what the control endpoint has beside the common part."""
         calls = [

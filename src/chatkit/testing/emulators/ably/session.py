@@ -22,6 +22,8 @@ from chatkit.testing.emulators.sockets import Socket
 
 OLDEST: Final = 2
 """The oldest protocol version that is spoken."""
+SECRET: Final = frozenset({"key", "accessToken", "access_token", "resume", "recover"})
+"""Parameters of the URL that are not told."""
 FLUSH: Final = 0.02
 """Seconds that a frame is given to get out before its transport is cut."""
 
@@ -373,4 +375,10 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What the control endpoint tells of it."""
         client = self.connection.client_id if self.connection else None
-        return {"connection": self.connection_id, "client": client, "channels": sorted(self.attaching.names)}
+        shown = {name: value for name, value in self.query.items() if name not in SECRET}
+        return {
+            "connection": self.connection_id,
+            "client": client,
+            "channels": sorted(self.attaching.names),
+            "query": shown,
+        }

@@ -14,7 +14,7 @@ from aiohttp import web
 from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.channel import Entry
 from chatkit.testing.emulators.ably.errors import AblyError
-from chatkit.testing.emulators.ably.names import parse_name, parse_rewind
+from chatkit.testing.emulators.ably.names import Rewind, parse_name, parse_rewind
 from chatkit.testing.emulators.ably.wire import Action, Format, Wire, render
 
 WAITING: Final = 10_000
@@ -39,11 +39,12 @@ class Stream:
         self._channels = {base: app.channel(base) for base in self._names}
         self._marks = {base: channel.serials.head for base, channel in self._channels.items()}
         self._events: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
-        self.over = False
+        self._over = asyncio.Event()
+        app.streams.add(self)
 
-    def open(self, last: str | None, rewind: str | None) -> None:
-        """Begin: after the last event seen, or so far back, or now."""
-        for base, mark in _marks(last).items():
+    def open(self, marks: dict[str, str], rewind: Rewind | None) -> None:
+        """Begin: after the last event seen of each channel, or so far back, or now."""
+        for base, mark in marks.items():
             if base in self._channels:
                 missed = self._channels[base].since(mark)
                 if missed is None:
@@ -52,26 +53,34 @@ class Stream:
                     )
                 for entry in missed or ():
                     self._hear(base, entry)
-        if last is None and rewind is not None:
+        if rewind is not None:
             for base, channel in self._channels.items():
-                for entry in channel.rewound(parse_rewind(rewind))[1]:
+                for entry in channel.rewound(rewind)[1]:
                     self._hear(base, entry)
         for base, channel in self._channels.items():
             channel.listeners.append(_Ear(self, base))
 
     def close(self) -> None:
-        """Hear no more."""
+        """Hear no more, and give no more."""
+        self._over.set()
+        self._app.streams.discard(self)
         for channel in self._channels.values():
             channel.listeners[:] = [
                 ear for ear in channel.listeners if getattr(ear, "stream", None) is not self
             ]
 
-    async def next(self) -> bytes:
-        """The next event, or a comment after a while of silence."""
+    async def next(self) -> bytes | None:
+        """The next event, or a comment after a while of silence; `None` at the end."""
+        event = asyncio.ensure_future(self._events.get())
+        over = asyncio.ensure_future(self._over.wait())
         try:
-            return await asyncio.wait_for(self._events.get(), KEEP_ALIVE)
-        except TimeoutError:
-            return b":keepalive\n\n"
+            await asyncio.wait({event, over}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+            if event.done():
+                return event.result()
+            return None if over.done() else b":keepalive\n\n"
+        finally:
+            event.cancel()
+            over.cancel()
 
     def _hear(self, base: str, entry: Entry) -> None:
         if entry.action is not Action.MESSAGE:
@@ -91,7 +100,7 @@ class Stream:
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
-            self.over = True
+            self._over.set()
 
 
 class _Ear:
@@ -113,17 +122,20 @@ async def serve(app: Application, request: web.Request) -> web.StreamResponse:
             raise AblyError(40000, "channels is missing")
         for name in names:
             access.demand("subscribe", parse_name(name).base)
+        last = query.get("lastEvent") or request.headers.get("Last-Event-ID")
+        rewind = parse_rewind(query["rewind"]) if "rewind" in query else None
+        marks = _marks(last)
         stream = Stream(app, names, enveloped=query.get("enveloped") != "false")
-        stream.open(query.get("lastEvent") or request.headers.get("Last-Event-ID"), query.get("rewind"))
     except AblyError as error:
         return web.json_response({"error": error.wire()}, status=error.status)
+    stream.open(marks, None if last else rewind)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     try:
         await response.prepare(request)
-        while not stream.over:
+        while (event := await stream.next()) is not None:
             if access.expires is not None and access.expires <= app.now():
                 break
-            await response.write(await stream.next())
+            await response.write(event)
     except ConnectionError:
         pass  # the reader went
     finally:

@@ -97,6 +97,9 @@ ITEMS: Final = {
 """Which field of a protocol message holds its items."""
 
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class Format(StrEnum):
     """How frames and bodies are written."""
 
@@ -114,7 +117,7 @@ def encode(value: Any, form: Format) -> str | bytes:
     if form is Format.MSGPACK:
         packed: bytes = msgpack.packb(value, use_bin_type=True)
         return packed
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 def decode(raw: str | bytes, form: Format) -> Any:
