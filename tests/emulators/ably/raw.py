@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
 from chatkit.testing.emulators.ably import AblyEmulator, Settings
 from chatkit.testing.emulators.ably.wire import Action, Format, Wire, decode, encode
@@ -36,7 +37,7 @@ class Raw:
         query: Parameters of its URL.
     """
 
-    def __init__(self, emulator: AblyEmulator, form: Format = Format.JSON, **query: str) -> None:
+    def __init__(self, emulator: AblyEmulator, form: Format = Format.JSON, /, **query: str) -> None:
         self._emulator = emulator
         self._form = form
         self._query = {"v": "6", "format": str(form), **query}
@@ -138,7 +139,7 @@ def basic(key: str = KEY) -> dict[str, str]:
 
 async def call(
     emulator: AblyEmulator, method: str, path: str, body: Any = None, *, key: str | None = KEY, **options: Any
-) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
+) -> tuple[int, Any, CIMultiDictProxy[str]]:
     """Call the REST interface in JSON: status, body, headers."""
     headers = {**(basic(key) if key else {}), **options.pop("headers", {})}
     async with (

@@ -22,8 +22,8 @@ async def test_an_error_is_in_body_and_headers() -> None:
         status, body, headers = await call(ably, "GET", "/channels/c/messages", key=None)
         assert status == 401
         assert body["error"]["code"] == 40101
-        assert dict(headers)["X-Ably-Errorcode"] == "40101"
-        assert dict(headers)["X-Ably-Errormessage"]
+        assert headers["X-Ably-Errorcode"] == "40101"
+        assert headers["X-Ably-Errormessage"]
         assert (await call(ably, "GET", "/nothing"))[0] == 404
         assert (await call(ably, "GET", "/"))[1]["error"]["code"] == 40400
 
@@ -139,7 +139,7 @@ async def test_a_signed_token_request_is_checked() -> None:
 
 async def test_a_revocation_is_checked() -> None:
     """RSA17: basic auth, the own key, bounds; where keys do not issue revocable tokens it is 40163."""
-    body = {"targets": ["clientId:ann"]}
+    body: dict[str, object] = {"targets": ["clientId:ann"]}
     path = "/keys/app.key/revokeTokens"
     async with emulated() as ably:
         token = ably.app.authority.issue("app.key", {}, ably.app.authority.by_key(KEY))["token"]
@@ -187,7 +187,8 @@ async def test_channels_are_listed() -> None:
 async def test_bad_batches_are_refused() -> None:
     """A batch has channels, and messages."""
     async with emulated() as ably:
-        for body in ({"channels": []}, {"channels": "c", "messages": 3}):
+        bad: list[dict[str, object]] = [{"channels": []}, {"channels": "c", "messages": 3}]
+        for body in bad:
             assert (await call(ably, "POST", "/messages", body))[1]["error"]["code"] == 40003
         assert (await call(ably, "GET", "/presence"))[1]["error"]["code"] == 40003
         one = {"channels": "c", "messages": {"name": "n"}}
@@ -281,3 +282,99 @@ async def test_an_event_stream_ends_with_its_token() -> None:
             await writer.publish("a", {"data": "2"})
             text = await answer.text()
             assert text.count("event: message") <= 1
+
+
+async def test_history_is_paged_by_links() -> None:
+    """`first`, `current` and `next`, one header each, relative, ending in the last segment of the path."""
+    async with emulated() as ably:
+        for name in ("a", "b", "c"):
+            await call(ably, "POST", "/channels/x%2Fy/messages", {"name": name})
+        seen, path = [], "/channels/x%2Fy/messages?limit=2"
+        while path:
+            _, items, headers = await call(ably, "GET", path)
+            seen += [item["name"] for item in items]
+            links = {
+                rel: link for link, _, rel in (each.partition(">; rel=") for each in headers.getall("Link"))
+            }
+            assert {'"first"', '"current"'} <= set(links)
+            following = links.get('"next"', "")
+            path = f"/channels/x%2Fy{following[2:]}" if following else ""
+            assert following.startswith("<./messages?") or not following
+        assert seen == ["c", "b", "a"]
+
+
+async def test_a_message_is_changed_annotated_and_read() -> None:
+    """Its versions oldest first, its annotations, and what they sum up to."""
+    path = "/channels/mutable:c/messages"
+    async with emulated() as ably:
+        _, published, _ = await call(ably, "POST", path, {"name": "n", "data": "a"})
+        message = f"{path}/{published['serials'][0]}"
+        _, changed, _ = await call(ably, "PATCH", message, {"action": 5, "data": "b"})
+        assert changed["versionSerial"] > published["serials"][0]
+        assert (await call(ably, "GET", message))[1]["data"] == "ab"
+        assert [each["data"] for each in (await call(ably, "GET", f"{message}/versions"))[1]] == ["a", "ab"]
+        assert (await call(ably, "POST", f"{message}/annotations", [{"type": "x:total.v1"}]))[0] == 201
+        assert len((await call(ably, "GET", f"{message}/annotations"))[1]) == 1
+        assert (await call(ably, "GET", path))[1][0]["annotations"]["summary"] == {"x:total.v1": {"total": 1}}
+        assert (await call(ably, "POST", f"{path}?_forceNack=true", {}))[1]["error"]["code"] == 40099
+
+
+async def test_presence_and_occupancy_are_told() -> None:
+    """By REST, and to those attached with the parameter `occupancy`, all of it or one figure."""
+    async with emulated() as ably, Raw(ably, clientId="ann") as ann, Raw(ably) as all_of_it, Raw(ably) as one:
+        await ann.attach("c")
+        await ann.send(Action.PRESENCE, channel="c", presence=[{"action": 2, "data": "x"}])
+        await ann.answer()
+        await all_of_it.attach("c", params={"occupancy": "metrics"})
+        await one.attach("c", params={"occupancy": "metrics.subscribers"})
+        told = (await one.until(Action.MESSAGE))["messages"][0]
+        assert told["name"] == "[meta]occupancy"
+        assert json.loads(told["data"]) == {"metrics": {"subscribers": 3}}
+        told = (await all_of_it.until(Action.MESSAGE))["messages"][0]
+        assert json.loads(told["data"])["metrics"]["presenceMembers"] == 1
+        _, details, _ = await call(ably, "GET", "/channels/c")
+        assert details["status"]["occupancy"]["metrics"]["connections"] == 3
+        query = {"clientId": "ann", "connectionId": ann.id}
+        assert [
+            each["data"] for each in (await call(ably, "GET", "/channels/c/presence", params=query))[1]
+        ] == ["x"]
+        assert (await call(ably, "GET", "/channels/c/presence", params={"clientId": "bob"}))[1] == []
+        (event,) = (await call(ably, "GET", "/channels/c/presence/history"))[1]
+        assert (event["action"], "serial" in event) == (2, False)
+        assert (await call(ably, "GET", "/presence", params={"channels": "c,d"}))[1]["successCount"] == 2
+        assert isinstance((await call(ably, "GET", "/time", key=None))[1][0], int)
+        body = {"name": "n", "connectionKey": ann.key}
+        await call(ably, "POST", "/channels/c/messages", body)
+        assert (await call(ably, "GET", "/channels/c/history"))[1][0]["connectionId"] == ann.id
+        assert (await call(ably, "GET", "/stats"))[1][0]["entries"]["messages.inbound.all.all.count"] == 1
+
+
+async def test_a_jwt_is_checked() -> None:
+    """Its algorithm, its key, its signature, its times; its claims say who and what."""
+    import hashlib
+    import hmac
+
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    async with emulated() as ably:
+        now = ably.app.now() // 1000
+
+        async def tried(
+            header: dict[str, object], claims: dict[str, object], secret: bytes = b"secret"
+        ) -> int:
+            text = f"{part({'alg': 'HS256', 'kid': 'app.key', **header})}.{part(claims)}"
+            digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
+            token = f"{text}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+            headers = {"Authorization": f"Bearer {token}"}
+            _, body, _ = await call(ably, "GET", "/channels/c/messages", key=None, headers=headers)
+            return int(body["error"]["code"]) if isinstance(body, dict) else 0
+
+        times: dict[str, object] = {"iat": now, "exp": now + 60}
+        assert await tried({}, times) == 0
+        assert await tried({}, {**times, "x-ably-capability": '{"d":["*"]}'}) == 40160
+        assert await tried({}, {**times, "exp": now - 1}) == 40142
+        assert await tried({}, {"iat": now}) == 40144
+        assert await tried({"alg": "none"}, times) == 40144
+        assert await tried({"kid": "none.key"}, times) == 40101
+        assert await tried({}, times, b"guess") == 40144
