@@ -12,7 +12,15 @@ from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.channel import Attachment, Channel, Entry
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.names import parse_modes, parse_name, parse_rewind
-from chatkit.testing.emulators.ably.wire import ALL_MODES, DEFAULT_MODES, Action, Flag, Wire, render
+from chatkit.testing.emulators.ably.wire import (
+    ALL_MODES,
+    DEFAULT_MODES,
+    Action,
+    Flag,
+    Wire,
+    is_object,
+    render,
+)
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.session import Session
@@ -61,7 +69,8 @@ class Attaching:
         try:
             name = parse_name(wire.get("channel"))
             given = wire.get("params")
-            params = {**name.params, **{key: str(value) for key, value in (given or {}).items()}}
+            asked: Wire = given if is_object(given) else {}
+            params = {**name.params, **{key: str(value) for key, value in asked.items()}}
             modes = self._granted(name.base, params, wire.get("flags") or 0)
             rewind = parse_rewind(params["rewind"]) if "rewind" in params else None
             if (

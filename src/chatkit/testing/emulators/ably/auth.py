@@ -19,6 +19,7 @@ from typing import Any, Final
 from chatkit.testing.emulators.ably.capability import Capability
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.settings import Key, Settings
+from chatkit.testing.emulators.ably.wire import is_object
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -220,7 +221,7 @@ class Authority:
             given = _unpadded(signature)
         except (ValueError, binascii.Error) as error:
             raise AblyError(40144, status=401) from error
-        if not isinstance(header, dict) or not isinstance(claims, dict) or header.get("alg") != "HS256":
+        if not is_object(header) or not is_object(claims) or header.get("alg") != "HS256":
             raise AblyError(40144, "a JWT is signed with HS256", status=401)
         key = self.key(str(header.get("kid")))
         digest = hmac.new(key.secret.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()

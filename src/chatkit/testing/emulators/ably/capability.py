@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.wire import is_list, is_object
 
 OPERATIONS: Final = frozenset({
     "subscribe", "publish", "presence", "presence-subscribe", "history", "stats", "channel-metadata",
@@ -40,18 +41,19 @@ class Capability:
         Raises:
             AblyError: 40000, it is no capability.
         """
+        value: Any = text
         try:
-            value = json.loads(text) if isinstance(text, str) else text
+            value = json.loads(text) if isinstance(text, str) else dict(text)
         except ValueError as error:
             raise AblyError(40000, "the capability is not JSON") from error
-        if not isinstance(value, Mapping) or not value:
+        if not is_object(value) or not value:
             raise AblyError(40000, "the capability is no object")
         rights: dict[str, frozenset[str]] = {}
         for resource, operations in value.items():
             listed = [operations] if isinstance(operations, str) else operations
-            if not isinstance(listed, list) or not listed or not OPERATIONS.issuperset(map(str, listed)):
+            if not is_list(listed) or not listed or not OPERATIONS.issuperset(map(str, listed)):
                 raise AblyError(40000, f"the capability of {resource!r} names unknown operations")
-            rights[str(resource)] = frozenset(map(str, listed))
+            rights[resource] = frozenset(map(str, listed))
         return cls(rights)
 
     def allows(self, operation: str, channel: str) -> bool:
@@ -86,7 +88,7 @@ class Capability:
 
     def _over(self, resource: str) -> frozenset[str]:
         """The operations that hold for every channel of the resource."""
-        return frozenset().union(
+        return frozenset[str]().union(
             *(
                 operations
                 for pattern, operations in self.rights.items()

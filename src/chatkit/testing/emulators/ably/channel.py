@@ -47,7 +47,9 @@ class Entry:
     slices: list[Wire] | None = None
     base: str = ""
     ephemeral: bool = False
-    _encoded: dict[tuple[str, Format, bool], str | bytes] = field(default_factory=dict, repr=False)
+    _encoded: dict[tuple[str, Format, bool], str | bytes] = field(
+        default_factory=dict[tuple[str, Format, bool], "str | bytes"], repr=False
+    )
 
     def frame(self, name: str, form: Format, *, sliced: bool = False) -> str | bytes:
         """The frame for a subscriber who calls the channel by that name; encoded once per format."""

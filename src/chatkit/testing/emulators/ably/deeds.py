@@ -149,5 +149,5 @@ class Deeds:
 
     @staticmethod
     def _channels_of(connection: Connection, aim: Aim) -> list[str]:
-        names = connection.session.attaching.names if connection.session is not None else set()
+        names: set[str] = connection.session.attaching.names if connection.session is not None else set()
         return [name for name in names if aim.channel in {None, name}]

@@ -73,12 +73,12 @@ class Fault:
     channel: str = ""
     connection: str = ""
     client: str = ""
-    query: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict[str, str])
     skip: int = 0
     times: int = 1
     seconds: float = 0.0
     error: ErrorInfo | None = None
-    frame: dict[str, Any] = field(default_factory=dict)
+    frame: dict[str, Any] = field(default_factory=dict[str, Any])
     after: bool = False
 
     def concerns(self, way: str, action: str, channel: str, who: Who) -> bool:

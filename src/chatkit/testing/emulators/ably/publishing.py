@@ -13,8 +13,9 @@ from chatkit.testing.emulators.ably.auth import Access
 from chatkit.testing.emulators.ably.channel import Channel, Entry
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.settings import Settings
+from chatkit.testing.emulators.ably.store import Stored
 from chatkit.testing.emulators.ably.summaries import CREATE, DELETE, method_of
-from chatkit.testing.emulators.ably.wire import Action, MessageAction, Wire, absorb, size_of
+from chatkit.testing.emulators.ably.wire import Action, MessageAction, Wire, absorb, is_object, size_of
 
 SENT = frozenset({"id", "name", "clientId", "data", "encoding", "extras"})
 """The fields of a new message that its publisher decides."""
@@ -70,8 +71,8 @@ class Publisher:
         Raises:
             AblyError: What is wrong with them; nothing was added.
         """
-        if not messages or not all(isinstance(message, dict) for message in messages):
-            raise AblyError(40030, "a publish has messages, each an object")
+        if not messages:
+            raise AblyError(40030, "a publish has messages")
         items = [absorb(message) for message in messages]
         limits = self._settings()
         if len(items) > limits.publish_messages:
@@ -106,7 +107,7 @@ class Publisher:
                 message["connectionId"] = origin.connection_id
             version = {"serial": place, "timestamp": now}
             made.append({**message, "timestamp": now, "serial": place, "action": 0, "version": version})
-        ephemeral = all((item.get("extras") or {}).get("ephemeral") is True for item in items)
+        ephemeral = all(_is_ephemeral(item) for item in items)
         serials = [message["serial"] for message in made]
         if key is not None:
             channel.known[key] = (now, serials)
@@ -135,7 +136,7 @@ class Publisher:
         if not channel.rule.mutable:
             raise AblyError(93002)
         given = item.get("version")
-        described = given if isinstance(given, dict) else {}
+        described: Wire = given if is_object(given) else {}
         author = origin.author(item.get("clientId") or described.get("clientId"))
         if not item.get("serial"):
             raise AblyError(40003, "the serial of the message to be changed is missing")
@@ -179,9 +180,9 @@ class Publisher:
         origin.access.demand("annotation-publish", channel.name)
         if not channel.rule.mutable:
             raise AblyError(93002)
-        if not items or not all(isinstance(item, dict) for item in items):
-            raise AblyError(40030, "a publish has annotations, each an object")
-        now, made = self._now(), []
+        if not items:
+            raise AblyError(40030, "a publish has annotations")
+        now, made = self._now(), list[tuple[Stored, Wire]]()
         for index, given in enumerate(items):
             item = absorb(given)
             action = item.get("action") or CREATE
@@ -251,12 +252,16 @@ def _idempotency_key(items: list[Wire]) -> str | None:
     return bases.pop() + ":"
 
 
+def _is_ephemeral(item: Wire) -> bool:
+    extras = item.get("extras")
+    return is_object(extras) and extras.get("ephemeral") is True
+
+
 def _check(item: Wire) -> None:
     extras = item.get("extras")
-    if extras is not None and not isinstance(extras, dict):
+    if extras is not None and not is_object(extras):
         raise AblyError(40032, "extras is an object")
-    headers = (extras or {}).get("headers")
-    if headers is not None and not isinstance(headers, dict):
+    if extras is not None and extras.get("headers") is not None and not is_object(extras["headers"]):
         raise AblyError(40032, "extras.headers is an object")
     if not isinstance(item.get("name", ""), str):
         raise AblyError(40003, "a name is a text")

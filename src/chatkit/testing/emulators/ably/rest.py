@@ -21,7 +21,7 @@ from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.history import Page
 from chatkit.testing.emulators.ably.names import parse_name
 from chatkit.testing.emulators.ably.publishing import Origin, fresh_id
-from chatkit.testing.emulators.ably.wire import Format, Wire, decode, encode, render
+from chatkit.testing.emulators.ably.wire import Format, Wire, decode, encode, is_list, is_object, render
 
 SECRET: Final = frozenset({"key", "accessToken", "access_token", "envelope", "cursor"})
 """Parameters that a link to another page does not repeat."""
@@ -106,10 +106,11 @@ class Call:
         Raises:
             AblyError: 40001.
         """
-        items = self.body if isinstance(self.body, list) else [self.body]
-        if not items or not all(isinstance(item, dict) for item in items):
+        items = self.body if is_list(self.body) else [self.body]
+        objects = [item for item in items if is_object(item)]
+        if not objects or len(objects) != len(items):
             raise AblyError(40001, "the body is an object, or a list of objects")
-        return items
+        return objects
 
     def paged(self, page: Page[T]) -> Answer:
         """Answer with a page and links to its neighbours."""
@@ -177,9 +178,9 @@ def _response(
 
 def shown(body: Any, form: Format) -> Any:
     """A body with every item in it as a reader of the format gets it."""
-    if isinstance(body, list):
+    if is_list(body):
         return [shown(each, form) for each in body]
-    if isinstance(body, dict):
+    if is_object(body):
         rendered = render(body, form)
         return {name: shown(value, form) if name in NESTED else value for name, value in rendered.items()}
     return body

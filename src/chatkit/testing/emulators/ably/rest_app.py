@@ -9,7 +9,7 @@ from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.history import Query, page
 from chatkit.testing.emulators.ably.names import parse_name
 from chatkit.testing.emulators.ably.rest import Answer, Call
-from chatkit.testing.emulators.ably.wire import Wire
+from chatkit.testing.emulators.ably.wire import Wire, is_list, is_object
 
 MARGIN: Final = 30_000
 """Milliseconds that `allowReauthMargin` gives before a revocation applies."""
@@ -47,7 +47,7 @@ async def revoke_tokens(call: Call) -> Answer:
     if not app.settings.revocable:
         raise AblyError(40163)
     targets = body.get("targets")
-    if not isinstance(targets, list) or not 0 < len(targets) <= MOST:
+    if not is_list(targets) or not 0 < len(targets) <= MOST:
         raise AblyError(40003, f"there are 1 to {MOST} targets")
     now = app.now()
     before = body.get("issuedBefore") or now
@@ -74,8 +74,8 @@ async def batch_publish(call: Call) -> Answer:
 def _published(call: Call, spec: Wire) -> Wire:
     channels, messages = spec.get("channels"), spec.get("messages")
     channels = [channels] if isinstance(channels, str) else channels
-    messages = [messages] if isinstance(messages, dict) else messages
-    if not isinstance(channels, list) or not isinstance(messages, list) or not 0 < len(channels) <= MOST:
+    messages = [messages] if is_object(messages) else messages
+    if not is_list(channels) or not is_list(messages) or not 0 < len(channels) <= MOST:
         raise AblyError(40003, f"a batch has 1 to {MOST} channels, and messages")
 
     def publish(name: str) -> Wire:

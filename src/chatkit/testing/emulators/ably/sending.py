@@ -13,7 +13,16 @@ from chatkit.testing.emulators.ably.connection import Answer
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.names import parse_name
 from chatkit.testing.emulators.ably.publishing import Origin
-from chatkit.testing.emulators.ably.wire import ITEMS, Action, Flag, PresenceAction, Wire, absorb
+from chatkit.testing.emulators.ably.wire import (
+    ITEMS,
+    Action,
+    Flag,
+    PresenceAction,
+    Wire,
+    absorb,
+    is_list,
+    is_object,
+)
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.connection import Connection
@@ -49,11 +58,12 @@ class Sending:
         try:
             name = parse_name(wire.get("channel"))
             channel = self._app.channel(name.base)
-            items = wire.get(ITEMS.get(action, "state"))
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            given = wire.get(ITEMS.get(action, "state"))
+            items = [item for item in given if is_object(item)] if is_list(given) else []
+            if not is_list(given) or len(items) != len(given):
                 raise AblyError(40030, "a frame has a list of items, each an object")
             params = wire.get("params")
-            if isinstance(params, dict) and str(params.get("_forceNack")) == "true":
+            if is_object(params) and str(params.get("_forceNack")) == "true":
                 raise AblyError(40099)
             origin = Origin(
                 access=connection.access,

@@ -16,7 +16,7 @@ from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.faults import CONNECT, Fault, Who
 from chatkit.testing.emulators.ably.outbound import Answers, Line
 from chatkit.testing.emulators.ably.sending import Sending
-from chatkit.testing.emulators.ably.wire import Action, Format, Wire, decode, encode
+from chatkit.testing.emulators.ably.wire import Action, Format, Wire, decode, encode, is_object
 from chatkit.testing.emulators.clock import Timer
 from chatkit.testing.emulators.sockets import Socket
 
@@ -256,7 +256,7 @@ class Session:
     def _take(self, raw: str | bytes) -> None:
         try:
             wire = decode(raw, self.form)
-            if not isinstance(wire, dict):
+            if not is_object(wire):
                 raise AblyError(40000, "a frame is one protocol message")
             action = Action(wire.get("action") or 0)
         except AblyError as refusal:
@@ -316,7 +316,7 @@ class Session:
     def _renew(self, wire: Wire) -> None:
         """Change the credentials of the live connection (RTC8, RTN22)."""
         connection, auth = self._known(), wire.get("auth")
-        token = auth.get("accessToken") if isinstance(auth, dict) else None
+        token = auth.get("accessToken") if is_object(auth) else None
         try:
             if not isinstance(token, str):
                 raise AblyError(40101, "an AUTH has auth.accessToken")

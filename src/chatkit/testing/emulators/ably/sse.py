@@ -15,7 +15,7 @@ from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.channel import Entry
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.names import Rewind, parse_name, parse_rewind
-from chatkit.testing.emulators.ably.wire import Action, Format, Wire, render
+from chatkit.testing.emulators.ably.wire import Action, Format, Wire, is_object, render
 
 WAITING: Final = 10_000
 """Events that wait for one reader; with more its stream ends, and it comes back by its last event."""
@@ -52,11 +52,11 @@ class Stream:
                         b"event: error\ndata: " + json.dumps(AblyError(90003).wire()).encode() + b"\n\n"
                     )
                 for entry in missed or ():
-                    self._hear(base, entry)
+                    self.hear(base, entry)
         if rewind is not None:
             for base, channel in self._channels.items():
                 for entry in channel.rewound(rewind)[1]:
-                    self._hear(base, entry)
+                    self.hear(base, entry)
         for base, channel in self._channels.items():
             channel.listeners.append(_Ear(self, base))
 
@@ -82,7 +82,8 @@ class Stream:
             event.cancel()
             over.cancel()
 
-    def _hear(self, base: str, entry: Entry) -> None:
+    def hear(self, base: str, entry: Entry) -> None:
+        """Take a new entry of a channel."""
         if entry.action is not Action.MESSAGE:
             return
         if entry.serial:
@@ -109,7 +110,7 @@ class _Ear:
         self._base = base
 
     def hear(self, entry: Entry) -> None:
-        self.stream._hear(self._base, entry)  # noqa: SLF001  # one thing in two classes
+        self.stream.hear(self._base, entry)
 
 
 async def serve(app: Application, request: web.Request) -> web.StreamResponse:
@@ -148,4 +149,4 @@ def _marks(last: str | None) -> dict[str, str]:
         value = json.loads(last or "{}")
     except ValueError as error:
         raise AblyError(40003, "the last event is none of this server's") from error
-    return {str(name): str(mark) for name, mark in value.items()} if isinstance(value, dict) else {}
+    return {name: str(mark) for name, mark in value.items()} if is_object(value) else {}

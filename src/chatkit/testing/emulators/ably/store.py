@@ -27,7 +27,7 @@ class Stored:
     """
 
     versions: list[Wire]
-    annotations: list[Wire] = field(default_factory=list)
+    annotations: list[Wire] = field(default_factory=list[Wire])
 
     @property
     def latest(self) -> Wire:

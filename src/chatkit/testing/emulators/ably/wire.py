@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 from enum import IntEnum, IntFlag, StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgpack
 
@@ -21,6 +21,16 @@ from chatkit.testing.emulators.ably.errors import AblyError
 
 Wire = dict[str, Any]
 """A protocol message, or an item of one, as decoded from either format."""
+
+
+def is_object(value: object) -> TypeGuard[Wire]:
+    """Whether something decoded is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether something decoded is a list."""
+    return isinstance(value, list)
 
 
 class Action(IntEnum):
