@@ -227,6 +227,10 @@ async def test_the_control_endpoint_takes_faults_and_deeds() -> None:
         assert (await session.delete(f"{url}/ably/faults")).status == 200
         assert ably.protocol_faults == []
         assert (await post("/ably/fault", {"does": "explode"}))[0] == 400
+        changed = {"rules": {"ns": ["persisted"]}, "keys": ["app.key:other"], "idle_seconds": 20.0}
+        assert (await session.patch(f"{url}/settings", json=changed)).status == 200
+        assert ably.app.settings.rule("ns:c").persisted
+        assert (await session.patch(f"{url}/settings", json={"keys": ["x"]})).status == 400
         assert (await post("/ably/disconnect", {"who": "ann"}))[0] == 400
         assert (await post("/ably/_live", {}))[0] == 400
         async with session.get(url) as answer:

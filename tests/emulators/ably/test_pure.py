@@ -41,7 +41,7 @@ from chatkit.testing.emulators.ably.wire import Flag, Format, Wire, absorb, deco
     ],
 )
 def test_a_resource_matches_by_segments(resource: str, channel: str, *, allowed: bool) -> None:
-    """Section 12 of the sheet: `*` is everything, or one segment, or all that follows at the end."""
+    """`*` is everything, or one segment, or all that follows at the end."""
     assert Capability.parse({resource: ["publish"]}).allows("publish", channel) is allowed
 
 
@@ -153,7 +153,7 @@ def test_pages_cover_everything_once_in_both_directions() -> None:
 
 
 def test_names_are_split_from_their_qualifiers() -> None:
-    """Section 14: what begins with a colon, holds a line end or an unknown qualifier is refused with 40010."""
+    """What begins with a colon, holds a line end or an unknown qualifier is refused with 40010."""
     assert parse_name("[?rewind=1]a:b").base == "a:b"
     assert parse_name("[?rewind=1]a").params == {"rewind": "1"}
     assert parse_name("[meta]log").base == "[meta]log"
@@ -278,7 +278,7 @@ def test_a_malformed_annotation_is_refused(item: Wire, code: int) -> None:
 
 
 def test_a_store_keeps_versions_at_their_message() -> None:
-    """Shallow merge; an append adds to what is there, of the same type (section 11)."""
+    """Shallow merge; an append adds to what is there, of the same type."""
     store = Store(2)
     version = {"serial": "v", "timestamp": 1}
     for n in range(3):

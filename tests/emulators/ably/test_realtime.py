@@ -63,6 +63,14 @@ async def test_a_heartbeat_is_answered_with_its_id() -> None:
         assert await client.ends()
 
 
+async def test_a_frame_that_is_too_large_ends_the_transport() -> None:
+    """Above `maxFrameSize`, with close code 1009."""
+    async with emulated() as ably, Raw(ably) as client:
+        await client.raw("x" * 600_000)
+        with pytest.raises(ConnectionError, match="1009"):
+            await client.next()
+
+
 @pytest.mark.parametrize("frame", ["no json", "[]", '{"action":15,"channel":"c","msgSerial":"x"}'])
 async def test_a_frame_that_is_none_fails_the_connection(frame: str) -> None:
     """A malformed frame is the client's own fault."""
@@ -188,7 +196,7 @@ async def test_acknowledgements_are_gathered() -> None:
     ],
 )
 async def test_a_bad_publish_is_a_nack(messages: list[Wire], code: int) -> None:
-    """Nothing of it is added (section 13)."""
+    """Nothing of it is added."""
     async with emulated() as ably, Raw(ably) as client:
         nack = await client.publish("c", *messages)
         assert nack["action"] == Action.NACK

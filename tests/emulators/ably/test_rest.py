@@ -17,7 +17,7 @@ pytestmark = pytest.mark.realtime
 
 
 async def test_an_error_is_in_body_and_headers() -> None:
-    """Section 10: `error`, `X-Ably-Errorcode`, `X-Ably-Errormessage`."""
+    """`error`, `X-Ably-Errorcode`, `X-Ably-Errormessage`."""
     async with emulated() as ably:
         status, body, headers = await call(ably, "GET", "/channels/c/messages", key=None)
         assert status == 401

@@ -39,13 +39,13 @@ def python_cases() -> list[str]:
     return [name for path in sorted(HERE.glob("python/cases_*.py")) for name in PYTHON.findall(_text(path))]
 
 
-def run_javascript(url: str, form: str, names: Iterable[str] = (), *, patience: int = 20_000) -> Results:
+def run_javascript(url: str, form: str, names: Iterable[str] = (), *, patience: int = 60_000) -> Results:
     """Let ably-js run cases, all unless some are named; `patience` is milliseconds for one case."""
     place = installed(HERE / "javascript")
     return _run([NODE, HERE / "javascript" / "all.mjs", place, url, form, str(patience), *names])
 
 
-def run_python(url: str, form: str, names: Iterable[str] = (), *, patience: int = 20_000) -> Results:
+def run_python(url: str, form: str, names: Iterable[str] = (), *, patience: int = 60_000) -> Results:
     """Let ably-python run cases, likewise."""
     runner = HERE / "python" / "runner.py"
     return _run([_python(), "-W", "ignore", runner, url, form, str(patience), *names])
@@ -58,7 +58,7 @@ CLIENTS: Final[dict[str, tuple[Callable[..., Results], Callable[[], list[str]]]]
 
 
 def _run(command: list[str | Path]) -> Results:
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     results = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     return {result["name"]: result["error"] for result in results}

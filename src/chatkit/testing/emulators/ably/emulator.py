@@ -17,7 +17,7 @@ from chatkit.testing.emulators.ably.faults import Fault
 from chatkit.testing.emulators.ably.rest import Handler, served
 from chatkit.testing.emulators.ably.session import Session
 from chatkit.testing.emulators.ably.settings import Settings
-from chatkit.testing.emulators.ably.wire import Action, Format, decode
+from chatkit.testing.emulators.ably.wire import Action, Format, decode, is_list, is_object
 from chatkit.testing.emulators.clock import EmulatorClock
 from chatkit.testing.emulators.serving import Emulator
 from chatkit.testing.emulators.sockets import Socket
@@ -95,7 +95,8 @@ class AblyEmulator(Emulator[Settings]):
         Raises:
             ValueError: A setting is unknown, or its value not of its type; nothing has changed.
         """
-        super().change(**settings)
+        given = {name: _as_settings_have_it(value) for name, value in settings.items()}
+        super().change(**given)
         self.app.use(self.settings)
 
     async def start(self) -> None:
@@ -177,6 +178,15 @@ class AblyEmulator(Emulator[Settings]):
         if deed is None:
             raise ValueError(f"no such deed: {name}")
         return {"struck": deed(TypeAdapter(Aim).validate_json(await request.read() or b"{}"))}
+
+
+def _as_settings_have_it(value: Any) -> Any:
+    """Lists, as JSON has them, as tuples; also within `rules`."""
+    if is_list(value):
+        return tuple(value)
+    if is_object(value):
+        return {name: _as_settings_have_it(each) for name, each in value.items()}
+    return value
 
 
 async def _unknown(call: Any) -> Any:

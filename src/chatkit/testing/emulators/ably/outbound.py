@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatkit.testing.emulators.ably.connection import Answer
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.wire import Action, Wire
-from chatkit.testing.emulators.sockets import Socket
+from chatkit.testing.emulators.sockets import MOST_WAITING, Socket
 
 
 class Line:
@@ -23,6 +23,8 @@ class Line:
         """Send a frame, after those that are held."""
         if self._held is not None:
             self._held.append(frame)
+            if len(self._held) > MOST_WAITING:
+                self._socket.abort()
         else:
             self._socket.send(frame)
 
