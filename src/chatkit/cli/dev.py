@@ -77,8 +77,8 @@ def ably(
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAMESPACE:persisted or NAMESPACE:mutableMessages, for its channels; repeatable. Without any, "
-            "the namespaces `persisted` and `mutable` have them."
+            help="NAMESPACE:persisted or NAMESPACE:mutableMessages; repeatable. Without any, the namespaces "
+            "`persisted` and `mutable` have them."
         ),
     ] = None,
     rate: Annotated[

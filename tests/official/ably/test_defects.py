@@ -12,7 +12,7 @@ from tests.official.ably.served import Served
 
 pytestmark = pytest.mark.official
 
-PATIENCE = 5_000
+PATIENCE = 4_000
 """Milliseconds for a case: one that waits in vain has failed by then."""
 
 
