@@ -164,6 +164,24 @@ async def test_a_frame_sent_again_is_answered_as_the_first_time() -> None:
         assert len(ably.app.channel("c").store) == 1
 
 
+async def test_echo_off_keeps_own_messages_away() -> None:
+    """RTN2b: those of the connection, never those of others; live and in what is replayed."""
+    async with emulated() as ably, Raw(ably, echo="false") as client, Raw(ably) as other:
+        attached = await client.attach("c")
+        await client.publish("c", {"data": "own"})
+        await other.publish("c", {"data": "other"})
+        assert (await client.until(Action.MESSAGE))["messages"][0]["data"] == "other"
+        await client.attach("c", channelSerial=attached["channelSerial"])
+        assert (await client.until(Action.MESSAGE))["messages"][0]["data"] == "other"
+
+
+async def test_a_bad_channel_name_fails_the_channel_alone() -> None:
+    """RTL14: ERROR with its name; the connection goes on."""
+    async with emulated() as ably, Raw(ably) as client:
+        assert (await client.attach(":bad"))["error"]["code"] == 40010
+        assert (await client.attach("good"))["action"] == Action.ATTACHED
+
+
 async def test_acknowledgements_are_gathered() -> None:
     """One ACK for all of a while, with the serials of each."""
     async with emulated(ack_seconds=0.05) as ably, Raw(ably) as client:
@@ -301,6 +319,7 @@ async def test_a_leave_of_the_emulator_is_told_from_one_of_the_client() -> None:
             entered = (await watcher.until(Action.PRESENCE))["presence"][0]
             assert entered["id"].startswith(ann.id)
         await asyncio.sleep(0.05)
+        assert len(ably.app.channel("a").presence) == 1
         ably.clock.advance(2.1)
         left = (await watcher.until(Action.PRESENCE))["presence"][0]
         assert left["action"] == 3
