@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import hmac
 import json
 import logging
 import secrets
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -49,6 +51,12 @@ def use_port(port: int) -> None:
         return connect(f"{parts.scheme}://{parts.netloc}:{port}/?{parts.query}", **options)
 
     websockettransport.ws_connect = connect_there
+
+
+def read_no_certificates() -> None:
+    """Each client reads all authorities' certificates, for TLS that nobody here speaks: half of the time."""
+    made, context = httpx.AsyncClient, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    httpx.AsyncClient = functools.partial(made, verify=context)
 
 
 class Tools:
@@ -242,6 +250,7 @@ async def run(url: str, form: str, patience: float, names: list[str]) -> None:
     port = urlsplit(url).port
     assert port is not None
     use_port(port)
+    read_no_certificates()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
     wanted = {name: found for name, found in CASES.items() if not names or name in names}
     waiting = [(name, each) for name, (each, alone) in wanted.items() if not alone]
