@@ -84,6 +84,9 @@ def simulation(session: nox.Session) -> None:
     install(session, "-e", ".[dev]")
     given = session.posargs or ("--seeds", "1000", "--jobs", "2")
     session.run("python", "-m", "chatkit.testing.simulation", *given)
+
+
+@nox.session
 def official(session: nox.Session) -> None:
     """Providers' own clients judge the emulators; their packages come from npm, once, into `.cache`."""
     install(session, "-e", ".[dev]")
