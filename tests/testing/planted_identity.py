@@ -82,7 +82,7 @@ def claimed_sender_believed(patch: Patch) -> None:
     wrap(patch, receiver, "believe", believe)
 
 
-@bug("D3", "I5", seed=7, steps=20, profile="pusher")
+@bug("D3", "I5", seed=4, steps=40, profile="pusher")
 def shown_as_it_came(patch: Patch) -> None:
     """A timeline shows messages in the order in which they came to it."""
 

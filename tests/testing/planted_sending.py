@@ -23,7 +23,7 @@ from tests.testing.worlds import Patch, hasty
 S, I, E = delivery.State, delivery.Input, delivery.Effect
 
 
-@bug("D6, D14", "I3", seed=5, steps=100)
+@bug("D6, D14", "I3", seed=4, steps=40)
 def promised_before_commit(patch: Patch) -> None:
     """A send returns when its wish was handed to the store, not when the store has it."""
 
@@ -103,7 +103,7 @@ def lane_order_lost(patch: Patch) -> None:
     wrap(patch, lane, "form", form)
 
 
-@bug("D8", "I4", seed=13, steps=150, profile="memory")
+@bug("D8", "I4", seed=8, steps=40, profile="memory")
 def two_publishes_in_flight(patch: Patch) -> None:
     """A lane does not wait for the answer to one publish before it makes the next."""
     patch.setattr(Outbox, "in_order", property(lambda _: True))

@@ -37,8 +37,8 @@ def pytest_pycollect_makeitem(
         return None
     if FIXTURE not in inspect.signature(obj).parameters:
         return None
-    make: Any = collector._genfunctions  # noqa: SLF001  # pyright: ignore  # as pytest makes plain functions
-    items: list[pytest.Function] = list(make(name, obj))
+    whole: Any = collector
+    items: list[pytest.Function] = list(whole._genfunctions(name, obj))  # noqa: SLF001  # as pytest makes plain ones
     for item in items:
         item.obj = _on_world_time(item.obj)
     return items
