@@ -228,7 +228,7 @@ def _escaped(_chance: Random, fields: dict[str, Any]) -> str:
             known = cast("dict[str, Any]", value)
             return "{" + ",".join(f"{hidden(key)}:{hidden(item)}" for key, item in known.items()) + "}"
         if isinstance(value, list):
-            items: list[Any] = value
+            items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
             return "[" + ",".join(map(hidden, items)) + "]"
         return json.dumps(value)
 
