@@ -14,6 +14,7 @@ from chatkit.core.timeline import Timeline
 from chatkit.engine.screening import Screen
 from chatkit.model.events import Event
 from chatkit.model.registers import Register
+from chatkit.ports.context import Unobserved
 from chatkit.testing.clock import VirtualClock
 from tests.core.folding import CHANNEL, LOG, timeline
 
@@ -90,6 +91,7 @@ def parts(
         origin="realm",
         log=SimpleNamespace(capabilities={"registers"}),
         clock=clock,
+        observer=Unobserved(),
         random=Random(1),
         counters=Counter(),
         store=Kept(),

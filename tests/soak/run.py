@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
-from chatkit.cli.demo.distant import distant
 from filelock import FileLock
 
 import chatkit
@@ -24,6 +23,7 @@ from chatkit.core.held import Held
 from chatkit.engine import folding, track
 from chatkit.engine.system import SystemClock
 from chatkit.logs import open_log
+from chatkit.testing.distant import distant
 from tests.soak.measure import Sample, Standing, kinds, sample, whereabouts
 from tests.soak.people import CHANNELS, Person
 

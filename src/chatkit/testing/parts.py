@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatkit.model.values import EMPTY
 from chatkit.ports.adapter import Parts
+from chatkit.ports.context import Unobserved
 
 if TYPE_CHECKING:
     from chatkit.ports.adapter import Credentials
@@ -33,13 +34,6 @@ class NoCredentials:
         raise AssertionError("the adapter asked for a secret")
 
 
-class NoObserver:
-    """Nobody looks."""
-
-    def point(self, name: str, /, **fields: str | float | None) -> None:
-        """Note nothing."""
-
-
 def parts(
     user: str,
     clock: Clock,
@@ -49,4 +43,4 @@ def parts(
     credentials: Credentials | None = None,
 ) -> Parts:
     """Return what `connect` would give an adapter; nothing that is not given is to be had."""
-    return Parts(user, credentials or NoCredentials(), log, None, clock, random or Random(1), NoObserver())  # noqa: S311  # for tests
+    return Parts(user, credentials or NoCredentials(), log, None, clock, random or Random(1), Unobserved())  # noqa: S311  # for tests

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chatkit.adapters.memory.adapter import MemoryFactory
 from chatkit.adapters.memory.config import Like, MemoryConfig
-from chatkit.connecting import Secrets, connect
+from chatkit.connecting import connect
 from chatkit.core.fold import Voucher
 from chatkit.core.message import build_told
 from chatkit.errors import StateError
@@ -19,13 +19,13 @@ from chatkit.logs.pages import MOST
 from chatkit.logs.record import as_kept
 from chatkit.model.names import check_channel
 from chatkit.model.order import OrderKey
-from chatkit.ports import Parts
 from chatkit.testing.checker import Terms, check
 from chatkit.testing.clock import DeviceClock, VirtualClock, VirtualLoop, run
 from chatkit.testing.death import kill
 from chatkit.testing.distant import distant
 from chatkit.testing.following import Follower
 from chatkit.testing.history import History
+from chatkit.testing.parts import parts
 from chatkit.testing.places import Place, Start
 from chatkit.testing.witness import WitnessCore, WitnessHub, witness_log
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from chatkit.client import Chat
     from chatkit.model.message import Message
-    from chatkit.ports import Adapter, Log, Messages, Observer
+    from chatkit.ports import Adapter, Log, Messages
 
 T = TypeVar("T")
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
@@ -148,10 +148,8 @@ class World:
 
         Give `connect` the world's clock with it: ``connect(world.adapter("ada"), clock=world.clock, ...)``.
         """
-        log = self._log_for(user, device)
-        observer: Observer = _Nobody()
-        parts = Parts(user, Secrets(user, None, None), log, None, self.clock, self._chance(), observer)
-        return MemoryFactory().build(self._config(device), parts)
+        given = parts(user, self.clock, random=self._chance(), log=self._log_for(user, device))
+        return MemoryFactory().build(self._config(device), given)
 
     async def crash(self, user: str) -> Chat:
         """Kill the clients of a user, or of `user/device`, where they stand, and start again on their stores.
@@ -365,11 +363,6 @@ class World:
             )  # nothing here is to outlive the machine
             self._folder = tempfile.TemporaryDirectory(prefix="chatkit-world-", dir=memory)
         return Path(self._folder.name)
-
-
-class _Nobody:
-    def point(self, name: str, /, **fields: str | float | None) -> None:
-        """Note nothing."""
 
 
 def _virtual_loop() -> VirtualLoop | None:
