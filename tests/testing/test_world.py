@@ -118,6 +118,18 @@ async def test_what_is_queued_outlives_its_client() -> None:
         world.check()
 
 
+async def test_a_device_comes_back_as_it_was_but_for_what_is_said_anew() -> None:
+    """Options and start of the first `connect` hold for the next one, too; each may be given again."""
+    async with World() as world:
+        asked = await world.connect("helper", start=answering, drain=0.5)
+        await world.kill("helper")
+        again = await world.connect("helper")
+        await world.kill("helper")
+        third = await world.connect("helper", start=lambda _chat: None)
+        assert asked is not again
+        assert [bool(chat.channels) for chat in (asked, again, third)] == [True, True, False]
+
+
 async def test_what_a_restored_log_took_is_not_taken_for_lost() -> None:
     """D18: the log took it in its new life, before the client had noticed that there is one; it starts again later."""
     async with World(like="supabase") as world:
@@ -170,6 +182,8 @@ async def test_a_world_names_what_is_used_wrongly() -> None:
         await world.close("ada")
         with pytest.raises(StateError, match="no open client of ada"):
             _ = world.chat("ada")
+        with pytest.raises(StateError, match="has a store already"):
+            _ = await world.connect("ada", store=":memory:")
 
 
 @pytest.mark.realtime

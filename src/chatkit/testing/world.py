@@ -112,10 +112,10 @@ class World:
             start: Called with the client, and again with the next one after a `crash`, as a program that
                 starts: to register handlers.
             options: Of `chatkit.connect`. The store is a file of the device; ``store=":memory:"`` dies with
-                its client.
+                its client. A device that comes back keeps its store, and of the rest what is not said anew.
 
         Raises:
-            StateError: The device has a client already.
+            StateError: The device has a client already, or a store.
         """
         name = f"{user}/{device}" if device else user
         place = self.places.get(name)
@@ -123,11 +123,17 @@ class World:
             raise StateError(
                 f"the world has a client of {name} already", hint="Name another device=, or use `chat()`."
             )
+        store = options.pop("store", None)
         if place is None:
-            store = options.pop("store", None) or str(self._path() / f"{len(self.places)}.db")
+            store = store or str(self._path() / f"{len(self.places)}.db")
             clock = DeviceClock(self.clock)
             place = Place(user, device, store=store, clock=clock, start=start, options=options)
             self.places[name] = place
+        elif store is not None:
+            raise StateError(f"the device {name} has a store already", hint="Name another device=.")
+        else:  # what is not said again is as before
+            place.start = start or place.start
+            place.options = {**place.options, **options}
         return await self._open(place)
 
     def chat(self, user: str) -> Chat:
