@@ -73,7 +73,7 @@ LOGS: Final[dict[str, LogFactory]] = {"memory": memory, "sqlite": sqlite, "postg
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure every log."""
-    many, pages = (100_000, 300) if quick else (1_000_000, 2_000)
+    many, pages = (20_000, 300) if quick else (1_000_000, 2_000)
     counts = {"memory": many // 10}
     return [
         figure

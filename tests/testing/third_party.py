@@ -14,7 +14,8 @@ import chatkit
 
 def run(folder: Path, *command: str, installed: Iterable[Path] = ()) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder, with chatkit and what is installed beside it, and no plugin of pytest."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHATKIT_")}
+    ours = ("CHATKIT_", "PYTEST_", "COV_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     paths = [*map(str, installed), str(Path(chatkit.__file__).parents[1])]
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(
