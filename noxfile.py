@@ -112,10 +112,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """All of what promises are made of, nine tenths elsewhere; `-- --reuse`: of the last run."""
+    """All of what promises are made of, nine tenths elsewhere; tracing makes the tests half as long again."""
     install(session, "-e", ".[dev]")
-    if "--reuse" not in session.posargs:
-        session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=")
+    session.run("pytest", "-q", "-n", "2", "--cov", "--cov-report=")
     session.run("coverage", "report", f"--include={WHOLE}", "--fail-under=100")
     session.run("coverage", "report", f"--omit={WHOLE}", "--fail-under=90")
 
@@ -138,6 +137,7 @@ def soak(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """What takes too long for every change: whole amounts, all benchmarks, 200,000 hostile inputs."""
     install(session, "-e", ".[dev]")
+    session.notify("coverage")
     with (RESULTS / "nightly.txt").open("w", encoding="utf-8") as told:
         wanted = ("-m", "nightly", "-o", "faulthandler_timeout=900")
         session.run("pytest", "-q", "--durations=0", "--durations-min=1", *wanted, stdout=told)
