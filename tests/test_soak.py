@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,6 @@ from tests.soak.run import Plan, Result, soak
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatkit import Chat
 
 FLAT: Final = Sample(seconds=1.0, done=1, rss=70_000_000, blocks=200_000, tasks=100, threads=10, files=40)
 
@@ -64,43 +62,6 @@ def test_what_is_left_or_broken_is_a_breach(wrong: dict[str, Any]) -> None:
 
     assert not passes
     assert text.endswith("BREACH")
-
-
-LEAKS: Final[list[Any]] = []
-
-
-def leak_objects(_: Chat) -> None:
-    LEAKS.append([str(number) * 3 for number in range(60_000)])
-
-
-def leak_a_file(chat: Chat) -> None:
-    store: Any = chat.engine.context.store
-    LEAKS.extend(open(store.location.path, "rb") for _ in range(4))  # noqa: PTH123, SIM115  # not closed, and that is the point
-
-
-def leak_a_task(_: Chat) -> None:
-    LEAKS.extend(asyncio.create_task(asyncio.sleep(3600), name="leaked") for _ in range(10))
-
-
-@pytest.mark.long
-@pytest.mark.realtime
-@pytest.mark.parametrize(
-    ("plant", "words"),
-    [(leak_objects, "blocks"), (leak_a_file, "file"), (leak_a_task, "task leaked")],
-    ids=["objects", "file", "task"],
-)
-async def test_a_leak_is_found(tmp_path: Path, plant: Any, words: str) -> None:
-    """In memory, or in what is left behind."""
-    try:
-        result = await soak(Plan(3.0, 0.5, tmp_path, plant=plant, quiet=0.1))
-        text, passes = told(result)
-    finally:
-        for one in LEAKS:
-            getattr(one, "close", getattr(one, "cancel", int))()
-        LEAKS.clear()
-
-    assert not passes
-    assert f"{words}" in text.partition("BROKEN")[2]
 
 
 @pytest.mark.long
