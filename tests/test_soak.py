@@ -64,7 +64,7 @@ def test_what_is_left_or_broken_is_a_breach(wrong: dict[str, Any]) -> None:
     assert text.endswith("BREACH")
 
 
-@pytest.mark.long
+@pytest.mark.nightly  # in real time, and so alone on its machine
 @pytest.mark.realtime
 async def test_a_short_soak_leaves_nothing(tmp_path: Path) -> None:
     """No task, thread, file, lock or client; no defect, nothing lost or doubled. Growth takes minutes to judge."""

@@ -119,7 +119,7 @@ def hear(mark: Continuity, naive: Naive, heard: Input, amount: int) -> None:
 WALK: Final = st.lists(st.tuples(st.sampled_from(Input), st.integers(1, 3)), max_size=60)
 
 
-@examples(2, 15, 1_000)
+@examples(2, 30, 1_000)
 def test_a_mark_stands_where_frames_and_reads_lead(examples: int) -> None:
     """Every input in every state, then up to 60: the mark is the closure of all that came (D17)."""
     vary(mark_hears, examples, walk=WALK)

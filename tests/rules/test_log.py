@@ -67,14 +67,14 @@ class InPostgres(LogMachine):
         return [PostgresLog(self.dsn, connections=2) for _ in range(2)]
 
 
-@examples(5, 30, 3_000)
+@examples(5, 60, 3_000)
 @pytest.mark.parametrize("machine", [InMemory, Short])
 def test_a_log_in_memory_answers_as_its_model(machine: type[LogMachine], examples: int) -> None:
     """Appends, repeats, conflicts, changes, registers, trims; pages, finds, counts, searches."""
     drive(machine, examples)
 
 
-@examples(3, 15, 2_000)
+@examples(3, 30, 2_000)
 def test_a_log_in_a_file_answers_as_its_model(examples: int) -> None:
     """The same through two doors, which are closed and opened again (D18)."""
     drive(InFile, examples)

@@ -234,7 +234,7 @@ class MarksMachine(Machine):
         assert first.book.marks.get("ada", UNREAD) == other.book.marks.get("ada", UNREAD)
 
 
-@examples(5, 40, 4_000)
+@examples(5, 80, 4_000)
 def test_marks_advance_and_counts_are_right(examples: int) -> None:
     """Users read, receive and mark as unread on several devices; marks come in any order (I5, I9, D25)."""
     drive(MarksMachine, examples)

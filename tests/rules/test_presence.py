@@ -274,7 +274,7 @@ def _there(members: dict[str, Member]) -> dict[str, Any]:
     }
 
 
-@examples(6, 45, 6_000)
+@examples(6, 90, 6_000)
 def test_who_is_there_is_what_was_said(examples: int) -> None:
     """Clients come, change and go, whole sets replace, devices speak beside them, links break (D32)."""
     drive(PresenceMachine, examples)

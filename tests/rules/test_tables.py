@@ -167,7 +167,7 @@ ENTRY: Final = {
 }
 
 
-@examples(2, 10, 400)  # each goes through all pairs
+@examples(2, 20, 400)  # each goes through all pairs
 def test_every_pair_of_the_delivery_moves_an_entry_rightly(examples: int) -> None:
     """Status, certainty, reason, counts and what is told; what is not tabled raises and changes nothing (D6)."""
     vary(all_of_an_entry, examples, **ENTRY)
@@ -199,7 +199,7 @@ def choose(table: Any, state: Enum, choice: int) -> Any:
 walks = st.lists(st.tuples(st.integers(0, 99), st.none() | errors), max_size=60)
 
 
-@examples(10, 75, 5_000)
+@examples(10, 150, 5_000)
 def test_whatever_an_entry_hears_sent_is_for_ever(examples: int) -> None:
     """Up to 60 inputs that the table has: a final status is left by proof or by a user alone (I1, D6)."""
     vary(entry_hears, examples, kind=kinds, walk=walks)
@@ -307,7 +307,7 @@ LINK: Final = {
 }
 
 
-@examples(2, 6, 200)  # likewise
+@examples(2, 12, 200)  # likewise
 def test_every_pair_of_the_connection_moves_a_link_rightly(examples: int) -> None:
     """Attempts, timers, what users see; what is not tabled raises and changes nothing (I11, I12)."""
     vary(all_of_a_link, examples, **LINK)
@@ -329,7 +329,7 @@ async def all_of_a_link(error: ChatkitError | None, window: float, failures: int
     assert driven == every(connection)
 
 
-@examples(10, 50, 5_000)
+@examples(10, 100, 5_000)
 def test_whatever_a_link_hears_it_waits_where_it_waits(examples: int) -> None:
     """Up to 60 inputs that the table has: timers are set where a state waits, and nothing stays after the end."""
     vary(link_hears, examples, walk=walks)
@@ -414,7 +414,7 @@ CHANNEL: Final = {
 }
 
 
-@examples(2, 6, 200)  # likewise
+@examples(2, 12, 200)  # likewise
 def test_every_pair_of_the_attachment_moves_a_channel_rightly(examples: int) -> None:
     """Asked for, waited for, given up, told: every state hears every input (D17)."""
     vary(all_of_a_channel, examples, **CHANNEL)
@@ -434,7 +434,7 @@ async def all_of_a_channel(linked: bool, again: Any, least: float) -> None:
     assert driven == every(attachment) == set(attachment.TABLE)
 
 
-@examples(10, 50, 5_000)
+@examples(10, 100, 5_000)
 def test_whatever_a_channel_hears_it_is_as_it_is_wanted(examples: int) -> None:
     """Up to 60 inputs: detached only if nobody wants it, failed only if refused since it was wanted (I11)."""
     walk = st.lists(st.sampled_from(attachment.Input), max_size=60)

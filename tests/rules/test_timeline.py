@@ -6,7 +6,7 @@ from tests.rules.driving import drive, examples
 from tests.rules.timeline_machine import TimelineMachine
 
 
-@examples(5, 40, 5_000)
+@examples(5, 80, 5_000)
 def test_a_timeline_shows_what_is_known(examples: int) -> None:
     """Facts in any order and again, pages, jumps, what falls out, wishes: folded from nothing it is the same."""
     drive(TimelineMachine, examples, steps=40)
