@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 
 from chatkit.model import ijson
 from chatkit.model.envelope import Envelope
 
+_SHORT: Final = 1_024
+"""Bytes of an envelope that is kept for a while once it is parsed."""
+_KEPT: Final = 256
+"""How many are: of the messages on a screen and those that just came, each is asked for several times."""
+
 
 def reparse(data: bytes) -> Envelope:
     """Return the envelope of bytes that were parsed before, however long they are."""
-    return Envelope.parse(data, limit=len(data))
+    plain = _plain(data) if len(data) <= _SHORT else None
+    return Envelope.parse(data, limit=len(data)) if plain is None else plain
+
+
+@lru_cache(_KEPT)
+def _plain(data: bytes) -> Envelope | None:
+    """Return a text message; others hold what a user could change, and are made anew each time."""
+    return Envelope.parse_plain(data)
 
 
 def written_at(envelope: Envelope) -> datetime:

@@ -123,9 +123,15 @@ class Envelope(Part):
         Raises:
             InvalidMessage: It is none; the message names the first field that is wrong, never a value.
         """
-        plain = read_plain(data) if len(data) <= limit else None
+        envelope = cls.parse_plain(data) if len(data) <= limit else None
+        return cls.from_dict(ijson.loads(data, limit=limit)) if envelope is None else envelope
+
+    @classmethod
+    def parse_plain(cls, data: bytes) -> Self | None:
+        """Read a message of plain text as `encode` writes it; `None`: `parse` says what else it is."""
+        plain = read_plain(data)
         if plain is None:
-            return cls.from_dict(ijson.loads(data, limit=limit))
+            return None
         # As pydantic makes one, less the checks that the match stands for.
         envelope = cls.__new__(cls)
         _set(envelope, "__dict__", plain)
