@@ -114,16 +114,22 @@ class Context:
             TransportError: No answer after the last attempt; safe to repeat.
             ChatkitError: It was refused.
         """
+        try:
+            return await _ask(call)
+        except ChatkitError as error:  # only now make what repeats it: most reads succeed at once
+            failed: ChatkitError | None = error
         pause = 0.0
 
         async def once() -> T:
-            nonlocal pause
+            nonlocal pause, failed
             try:
-                return await bounded(call, READ_TIMEOUT)
-            except Exception as error:  # noqa: BLE001  # only errors of ours reach a user
-                ours = foreign(error)
-                pause = (ours.retry_after or 0.0) if isinstance(ours, RateLimited) else 0.0
-                raise ours from ours.__cause__
+                if failed is None:
+                    return await _ask(call)
+                raise failed
+            except ChatkitError as error:
+                failed = None
+                pause = (error.retry_after or 0.0) if isinstance(error, RateLimited) else 0.0
+                raise
 
         def worth(error: BaseException) -> bool:
             return isinstance(error, ChatkitError) and error.retryable and pause <= backoff.CAP
@@ -139,6 +145,14 @@ class Context:
             reraise=True,
         )
         return await reading(once)
+
+
+async def _ask(call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await bounded(call, READ_TIMEOUT)
+    except Exception as error:  # noqa: BLE001  # only errors of ours reach a user
+        ours = foreign(error)
+        raise ours from ours.__cause__
 
 
 async def bounded(call: Callable[[], Awaitable[T]], timeout: float) -> T:
