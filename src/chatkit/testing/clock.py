@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+_TURNS: Final = 16
+"""Turns of a busy loop from one look for real events to the next: looking costs as much as a turn."""
 PATIENCE: Final = 5.0
 """Real seconds to wait for a thread when no timer is left, before it is called a deadlock."""
 
@@ -83,10 +85,15 @@ class _IdleSelector(selectors.BaseSelector):
         self._clock = clock
         self._real = selectors.DefaultSelector()
         self.idle: list[asyncio.Future[None]] = []
+        self._busy = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        busy = timeout is not None and timeout <= 0
+        self._busy = self._busy + 1 if busy else 0
+        if busy and self._busy % _TURNS:
+            return []
         ready = self._real.select(0)
-        if ready or (timeout is not None and timeout <= 0):
+        if ready or busy:
             return ready
         if self.idle:
             waiting, self.idle = self.idle, []

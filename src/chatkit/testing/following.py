@@ -208,10 +208,11 @@ class Follower:
 
     # -- what is shown ----------------------------------------------------------------------------------
 
-    def look(self, *, unreachable: float = 0.0) -> None:
+    def look(self, tasks: int, *, unreachable: float = 0.0) -> None:
         """Note what every timeline of the client shows now, and how the client stands.
 
         Args:
+            tasks: How many there are in the world.
             unreachable: Seconds for which its network has been away.
         """
         chat = self._chat
@@ -234,7 +235,7 @@ class Follower:
                 outbox.depth,
                 context.limits.entries,
                 tuple(entry.row.entry_id for entry in outbox.unfinished),
-                len(asyncio.all_tasks()),
+                tasks,
                 tuple(sorted(context.counters.items())),
                 unreachable,
             )

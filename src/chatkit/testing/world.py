@@ -325,9 +325,10 @@ class World:
 
     def look(self) -> None:
         """Record what every open client shows, and how it stands."""
+        tasks = len(asyncio.all_tasks())
         for place in self.places.values():
             if place.chat is not None and place.follower is not None:
-                place.follower.look(unreachable=self._away(place))
+                place.follower.look(tasks, unreachable=self._away(place))
 
     def terms(self, *, final: bool) -> Terms:
         """Return what this set-up promises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import multiprocessing
@@ -16,14 +17,26 @@ from typing import Any
 
 from chatkit.testing.simulation import PROFILES, STEPS, Outcome, simulate
 
+_logger = logging.getLogger("chatkit")
+
 SHOWN = 5
 """Breaches told of one seed."""
+GARBAGE = 10_000
+"""Objects made from one search for garbage to the next."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; returns the exit code."""
     given = _parser().parse_args(arguments)
-    logging.getLogger("chatkit").setLevel(logging.CRITICAL)  # what goes wrong here is meant to
+    level = _logger.level
+    _logger.setLevel(logging.CRITICAL)  # what goes wrong here is meant to
+    try:
+        return _run(given)
+    finally:
+        _logger.setLevel(level)
+
+
+def _run(given: argparse.Namespace) -> int:
     if given.replay is not None:
         outcome = simulate(given.replay, steps=given.steps, profile=given.profile, tell=True)
         print("\n".join(outcome.story))
@@ -55,17 +68,20 @@ def _positive(text: str) -> int:
 
 
 def _outcomes(seeds: Sequence[int], given: argparse.Namespace) -> Iterator[Outcome]:
-    run = partial(_quietly, steps=given.steps, profile=given.profile)
+    run = partial(simulate, steps=given.steps, profile=given.profile)
     if given.jobs == 1 or len(seeds) == 1:
         yield from map(run, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(min(given.jobs, len(seeds))) as pool:
+    jobs = min(given.jobs, len(seeds))
+    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_prepare) as pool:
         yield from pool.imap_unordered(run, seeds, chunksize=1)
 
 
-def _quietly(seed: int, *, steps: int, profile: str | None) -> Outcome:
-    logging.getLogger("chatkit").setLevel(logging.CRITICAL)
-    return simulate(seed, steps=steps, profile=profile)
+def _prepare() -> None:
+    """Make a process ready for many seeds."""
+    _logger.setLevel(logging.CRITICAL)
+    gc.freeze()  # modules are no garbage: not to be searched again and again
+    gc.set_threshold(GARBAGE)
 
 
 def _tell(outcomes: Iterable[Outcome], began: float, *, as_json: bool) -> int:
