@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import inspect
 import ipaddress
+import os
 import socket
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
@@ -91,12 +91,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
     if given is None:
         pyfuncitem.obj = call
-        result = yield
     else:  # Hypothesis calls this once an example, each on a loop of its own
         given.inner_test = call
-        try:
-            result = yield
-        finally:
+    try:
+        result = yield
+    finally:  # else every test that has run keeps its loop's clock and what it complained of
+        if given is None:
+            pyfuncitem.obj = inner
+        else:
             given.inner_test = inner
     test.finish()
     return result
@@ -110,18 +112,11 @@ class _Standing:
     """The threads and open files of this process."""
 
     threads: frozenset[threading.Thread]
-    files: frozenset[tuple[Path, Path]]
+    files: frozenset[tuple[str, str]]
 
     @classmethod
     def now(cls) -> _Standing:
-        return cls(frozenset(threading.enumerate()), frozenset(cls._open_files()))
-
-    @staticmethod
-    def _open_files() -> Generator[tuple[Path, Path]]:
-        listing = Path("/proc/self/fd")  # where there is none, unclosed files go unnoticed
-        for descriptor in listing.iterdir() if listing.exists() else ():
-            with suppress(OSError):  # the listing's own
-                yield descriptor, descriptor.readlink()
+        return cls(frozenset(threading.enumerate()), _open_files())
 
     def left_by_now(self) -> list[str]:
         """What stands now and did not then."""
@@ -131,19 +126,44 @@ class _Standing:
                 thread.join(GRACE)
                 if thread.is_alive():
                     left.append(f"thread {thread.name}")
-        if _Standing.now().files - self.files:
+        files = _open_files() - self.files
+        if files:
             gc.collect()  # an owner may be waiting in a cycle: dropped, not kept
-        left += [f"file {target}" for _, target in sorted(_Standing.now().files - self.files)]
-        return left
+            files = _open_files() - self.files
+        return left + [f"file {target}" for _, target in sorted(files)]
+
+
+def _open_files() -> frozenset[tuple[str, str]]:
+    """Descriptors and what they stand for; where there is no listing, unclosed files go unnoticed."""
+    listing = "/proc/self/fd"
+    found = set()
+    with suppress(FileNotFoundError):
+        for descriptor in os.listdir(listing):  # noqa: PTH208  # twice a test: paths are slow, and garbage
+            with suppress(OSError):  # the listing's own
+                found.add((descriptor, os.readlink(f"{listing}/{descriptor}")))  # noqa: PTH115  # likewise
+    return frozenset(found)
 
 
 _BEFORE = pytest.StashKey[_Standing]()
 
 
-def pytest_collection_finish() -> None:
-    """Keep what every test shares out of each test's garbage collection: a tenth of the time."""
+# -- garbage collection: each async test ends with a whole one, which costs by all that is alive
+
+SEASON: Final = 20
+"""Tests after which what they have left alive is old: modules loaded late, caches, what pytest keeps of them."""
+
+_seasoned = 0
+
+
+def _keep_out_of_collections() -> None:
+    """Take all that is alive out of the collections to come, in each of which it would be most of the time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """Once the tests are collected, they and what they import are old."""
+    _keep_out_of_collections()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -157,7 +177,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Fail a test that leaves threads, files or sockets, once its fixtures have cleaned up."""
+    global _seasoned  # noqa: PLW0603
     yield
     if _BEFORE in item.stash:
-        left = item.stash[_BEFORE].left_by_now()
+        before = item.stash[_BEFORE]
+        del item.stash[_BEFORE]
+        left = before.left_by_now()
         assert not left, f"left behind: {left}"
+    _seasoned += 1
+    if _seasoned % SEASON == 0:
+        _keep_out_of_collections()

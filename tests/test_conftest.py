@@ -262,3 +262,21 @@ def test_what_fixtures_close_is_not_left(project: pytest.Pytester) -> None:
             opened.append(sqlite3.connect(tmp_path / "chat.db"))
         """,
     ).assert_outcomes(passed=1)
+
+
+def test_the_hundredth_test_is_collected_as_fast_as_the_first(project: pytest.Pytester) -> None:
+    """What pytest keeps of tests that have run is not gone through again at the end of each later one."""
+    outcome(
+        project,
+        """
+        import gc
+        import pytest
+
+        gone_through = []
+
+        @pytest.mark.parametrize("number", range(100))
+        async def test_one_more(number):
+            gone_through.append(len(gc.get_objects()))
+            assert max(gone_through[40:], default=0) <= 2 * max(gone_through[:40])
+        """,
+    ).assert_outcomes(passed=100)
