@@ -74,11 +74,22 @@ def run_test(main: Coroutine[Any, Any, None], *, clock: VirtualClock | None) -> 
 @contextmanager
 def _garbage_of_its_own() -> Generator[None]:
     """Keep what was there before out of the garbage collections of the block: most of their time."""
-    frozen = gc.get_freeze_count() > 0
-    if not frozen:
-        gc.freeze()
+    if _others_freeze():
+        yield
+        return
+    gc.freeze()
     try:
         yield
     finally:
-        if not frozen:
-            gc.unfreeze()
+        gc.unfreeze()
+
+
+def _others_freeze() -> bool:
+    """Whether this process keeps things out of collections already: `unfreeze` would bring them back."""
+    global _seen_frozen  # noqa: PLW0603
+    if not _seen_frozen:  # counting goes through all that is frozen, so only until there was any
+        _seen_frozen = gc.get_freeze_count() > 0
+    return _seen_frozen
+
+
+_seen_frozen = False
