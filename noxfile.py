@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -55,8 +56,12 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Strict types: two checkers over what users see, one over the tests as well."""
     install(session, "-e", ".[dev]")
-    session.run("mypy", *present("src", "tests", "examples"), "noxfile.py")
-    session.run("pyright", *present("src", "tests/typing", "examples"))
+    mypy = ("mypy", *present("src", "tests", "examples"), "noxfile.py")
+    pyright = ("pyright", *present("src", "tests/typing", "examples"))
+    with ThreadPoolExecutor() as both:  # each keeps one core busy
+        found = [both.submit(session.run, *checker, silent=True) for checker in (mypy, pyright)]
+    for told in found:
+        session.log(str(told.result()).strip())
 
 
 @nox.session(python=PYTHONS)
