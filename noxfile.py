@@ -80,7 +80,8 @@ def tests(session: nox.Session, *, extras: bool) -> None:
 def long(session: nox.Session) -> None:
     """The tests that take long: many processes, whole corpora, a contract on a synced disk."""
     install(session, "-e", ".[dev]")
-    session.run("pytest", "-q", "-n", "2", "-m", "long", *session.posargs)
+    patient = ("-o", "faulthandler_timeout=300")  # ten seconds alone are minutes on a machine that others use
+    session.run("pytest", "-q", "-n", "2", "-m", "long", *patient, *session.posargs)
 
 
 @nox.session

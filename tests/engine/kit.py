@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,11 @@ class Peer:
     seq: int = 0
     _ids: Random = field(default_factory=lambda: Random(99))
 
+    @cached_property
+    def _caller(self) -> Caller:
+        config = MemoryConfig(hub=self.stage.hub, like=self.stage.like)
+        return Caller(self.user, True, profile_of(config, log=False), Pace(None))
+
     def envelope(self, kind: str = "message.create", text: str | None = None, **fields: Any) -> Envelope:
         """Return the next envelope of this lane; fields of `None` are left out."""
         self.seq += 1
@@ -130,13 +136,11 @@ class Peer:
 
     def publish(self, *envelopes: Envelope) -> list[Ident]:
         """Send envelopes; returns their identities."""
-        config = MemoryConfig(hub=self.stage.hub, like=self.stage.like)
-        profile = profile_of(config, log=False)
-        caller = Caller(self.user, True, profile, Pace(None))
+        caller = self._caller
         entries = tuple(
             Outgoing(Ident(self.user, one.id), self.device, one.seq, one.encode(), None) for one in envelopes
         )
-        if profile.capabilities.announce == "transactional":
+        if caller.profile.capabilities.announce == "transactional":
             acks = self.stage.hub.append(caller, C, entries).acks
         else:
             acks = self.stage.hub.publish(caller, Batch(f"batch-{self.seq}", C, entries))
