@@ -325,9 +325,11 @@ class World:
 
     def look(self) -> None:
         """Record what every open client shows, and how it stands."""
-        tasks = len(asyncio.all_tasks())
+        tasks = None
         for place in self.places.values():
             if place.chat is not None and place.follower is not None:
+                if tasks is None:  # after a story there is neither an open client nor a loop
+                    tasks = len(asyncio.all_tasks())
                 place.follower.look(tasks, unreachable=self._away(place))
 
     def terms(self, *, final: bool) -> Terms:
