@@ -8,7 +8,7 @@ from chatkit.testing.emulators.ably.capability import EVERYTHING, Capability
 from chatkit.testing.emulators.ably.channel import before
 from chatkit.testing.emulators.ably.errors import AblyError, status_of
 from chatkit.testing.emulators.ably.history import Query, page
-from chatkit.testing.emulators.ably.limits import Bucket
+from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.ably.names import parse_modes, parse_name, parse_rewind
 from chatkit.testing.emulators.ably.outbound import Answers
 from chatkit.testing.emulators.ably.presence import PresenceSet

@@ -11,7 +11,7 @@ from chatkit.testing.emulators.ably.channel import Channel, Entry
 from chatkit.testing.emulators.ably.connection import Connection
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.faults import Faults
-from chatkit.testing.emulators.ably.limits import Bucket
+from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.ably.occupancy import Occupancy
 from chatkit.testing.emulators.ably.publishing import Origin, Publisher
 from chatkit.testing.emulators.ably.serials import Serials

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from chatkit.testing.emulators.ably.auth import Access
 from chatkit.testing.emulators.ably.errors import AblyError
-from chatkit.testing.emulators.ably.limits import Bucket
+from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.clock import Timer
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from chatkit.testing.emulators.clock import EmulatorClock, Timer
+from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.pusher import authority, frames, names
 from chatkit.testing.emulators.pusher.authority import Refused
 from chatkit.testing.emulators.pusher.channels import Channels
-from chatkit.testing.emulators.pusher.pace import Bucket
 from chatkit.testing.emulators.pusher.settings import PusherSettings
 from chatkit.testing.emulators.pusher.users import User, Users
 from chatkit.testing.emulators.pusher.webhooks import Webhooks
@@ -49,7 +49,7 @@ class Connection:
         self._channels = channels
         self._users = users
         self._webhooks = webhooks
-        self._bucket = Bucket(settings().client_event_rate, clock)
+        self._bucket = Bucket(clock.monotonic)
         self._check: Timer | None = None
         self._to_authorize: Timer | None = None
 
@@ -151,7 +151,7 @@ class Connection:
         size = len((data if isinstance(data, str) else frames.dumps(data)).encode("utf-8", "surrogatepass"))
         if size > settings.event_bytes:
             raise Refused(f"Client event rejected - data over {settings.event_bytes} bytes")
-        if not self._bucket.take():
+        if not self._bucket.take(1, self._settings().client_event_rate):
             raise Refused("Client event rejected due to rate limit", 4301)
         channel = self._channels.get(name)
         member = channel.subscribers[self]

@@ -31,7 +31,7 @@ class PusherSettings(Settings):
             4009.
         authorize_within: After so many seconds.
         client_events: Whether they are switched on. On the hosted service they are off until somebody does.
-        client_event_rate: A second and connection; what is beyond is refused with 4301.
+        client_event_rate: A second and connection; what is beyond is refused with 4301. 0 is no limit.
         subscription_counts: Whether clients and calls are told how many connections a channel has.
         count_interval: Seconds between two such counts in a channel of more than 100 connections.
         watchlists: Whether signed-in users are told who of their watchlist is online.
