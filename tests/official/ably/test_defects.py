@@ -8,7 +8,7 @@ import pytest
 
 from tests.official.ably.clients import CLIENTS
 from tests.official.ably.defects import CONTROL, DEFECTS
-from tests.official.ably.served import Served
+from tests.official.ably.served import served
 
 pytestmark = pytest.mark.official
 
@@ -24,9 +24,9 @@ def test_a_deliberate_defect_fails_the_right_cases(name: str, monkeypatch: pytes
     wanted = {"javascript": defect.javascript, "python": defect.python}
 
     def run(client: str) -> dict[str, str | None]:
-        with Served() as served:
+        with served() as ably:
             cases = (*wanted[client], CONTROL[client])
-            return CLIENTS[client][0](served.url, "json", cases, patience=PATIENCE)
+            return CLIENTS[client][0](ably.url, "json", cases, patience=PATIENCE)
 
     with ThreadPoolExecutor() as pool:
         results = dict(zip(wanted, pool.map(run, wanted), strict=True))

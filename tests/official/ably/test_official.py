@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.official.ably.clients import CLIENTS
-from tests.official.ably.served import Served
+from tests.official.ably.served import served
 
 pytestmark = pytest.mark.official
 
@@ -16,8 +16,8 @@ def test_an_official_client_believes_the_emulator(client: str, form: str) -> Non
     """Every case of ably-js 2 and ably-python 3.1.4 passes over either format."""
     run, cases = CLIENTS[client]
 
-    with Served() as served:  # one for all cases, each on channels of its own
-        results = run(served.url, form)
+    with served() as ably:  # one for all cases, each on channels of its own
+        results = run(ably.url, form)
 
     assert sorted(results) == sorted(cases())
     failed = {name: error for name, error in results.items() if error is not None}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import itertools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
@@ -20,6 +20,7 @@ from pusher.signature import sign
 
 from chatkit.testing.emulators.pusher import PusherEmulator, PusherSettings
 from tests.official.pusher.clients import Client, Clients
+from tests.official.serving import Serving
 
 MASTER_KEY: Final = base64.b64encode(b"0" * 32).decode()
 NUMBERS: Final = itertools.count(1)
@@ -38,35 +39,6 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
-
-
-class Serving:
-    """An emulator on a loop and a thread of its own; a context manager.
-
-    Args:
-        make: Makes the emulator.
-    """
-
-    def __init__(self, make: Callable[[], PusherEmulator]) -> None:
-        self._make = make
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="emulator")
-
-    async def _serve(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        async with self._make() as self.emulator:
-            self._ready.set()
-            await self._over.wait()
-
-    def __enter__(self) -> Server:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return Server(self.emulator.host, self.emulator.port)
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
-        assert not self._thread.is_alive()
 
 
 class AppServer:
@@ -276,6 +248,8 @@ class Kit:
         self.control("POST", "/clock", {"advance": float(seconds)})
 
 
-def emulator(**settings: Any) -> Serving:
+@contextmanager
+def emulator(**settings: Any) -> Generator[Server]:
     """An emulator as a hosted app is set up."""
-    return Serving(lambda: PusherEmulator(PusherSettings(**settings)))
+    with Serving(lambda: PusherEmulator(PusherSettings(**settings))) as served:
+        yield Server(served.host, served.port)
