@@ -1,4 +1,4 @@
-"""The page about emulators does what it shows."""
+"""The pages about emulators do what they show."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 
 from tests.blocks import blocks
 
-PAGE = Path(__file__).parents[2] / "docs" / "emulators.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_its_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", ["emulators.md", "emulators-ably.md"])
+def test_its_program_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the extra is installed; elsewhere it cannot."""
-    (block,) = blocks(PAGE, "python")
+    (block,) = blocks(DOCS / page, "python")
 
     exec(compile(block.source, block.place, "exec"), {"__name__": "__main__"})
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chatkit.testing.emulators.ably.wire import Action, Flag, Format, Wire
-from tests.emulators.ably.raw import KEY, Raw, emulated
+from tests.emulators.ably.raw import KEY, Raw, call, emulated
 
 pytestmark = pytest.mark.realtime
 
@@ -27,12 +27,16 @@ async def test_connected_says_everything() -> None:
 
 
 BAD_OPENINGS: list[tuple[dict[str, str], int]] = [
-    ({"v": "1"}, 40000),
-    ({"v": "new"}, 40000),
+    ({"v": "1"}, 40017),
+    ({"v": "new"}, 40017),
+    ({"v": "²"}, 40017),
+    ({"v": "9" * 5_000}, 40017),
+    ({"key": "app.key"}, 40005),
+    ({"key": "key:secret"}, 40005),
     ({"key": "app.key:wrong"}, 40101),
     ({"key": "app.other:secret"}, 40400),
     ({"key": "none.key:secret"}, 40101),
-    ({"accessToken": "unknown"}, 40140),
+    ({"accessToken": "unknown"}, 40143),
     ({"accessToken": "a.b.c"}, 40144),
     ({"key": ""}, 40101),
 ]
@@ -49,9 +53,16 @@ async def test_a_bad_opening_is_an_error_and_the_end() -> None:
 
 
 async def test_more_connections_than_allowed_are_refused() -> None:
-    """With 40114."""
-    async with emulated(connections=1) as ably, Raw(ably), Raw(ably) as second:
-        assert second.greeting["error"]["code"] == 40114
+    """With 40111; an event stream is one of them."""
+    async with emulated(connections=1) as ably:
+        async with Raw(ably), Raw(ably) as second:
+            assert second.greeting["error"]["code"] == 40111
+            assert second.greeting["error"]["statusCode"] == 403
+            stream = {"v": "1.2", "channels": "c"}
+            assert (await call(ably, "GET", "/sse", params=stream))[1]["error"]["code"] == 40111
+        ably.clock.advance(121)
+        async with Raw(ably) as third:
+            assert third.greeting["action"] == Action.CONNECTED
 
 
 async def test_a_heartbeat_is_answered_with_its_id() -> None:
@@ -89,6 +100,16 @@ async def test_the_emulator_sends_heartbeats_by_its_clock() -> None:
         assert await client.next() == {"action": 0}
         ably.clock.advance(8)
         assert await client.next() == {"action": 0}
+
+
+async def test_a_client_asks_for_heartbeats_of_its_own() -> None:
+    """`heartbeatInterval` in milliseconds, from 5 seconds to half an hour."""
+    async with emulated() as ably:
+        for asked, given in (("20000", 20_000), ("1", 5_000), ("9999999", 1_800_000), ("soon", 15_000)):
+            async with Raw(ably, heartbeatInterval=asked) as client:
+                assert client.greeting["connectionDetails"]["maxIdleInterval"] == given
+                ably.clock.advance(given / 2_000)
+                assert (await client.next())["action"] == Action.HEARTBEAT
 
 
 async def test_a_resume_keeps_the_connection_and_changes_its_key() -> None:
@@ -203,7 +224,13 @@ BAD_PUBLISHES: list[tuple[list[Any], int]] = [
     ([{"id": 3}], 40031),
     ([{"extras": 3}], 40032),
     ([{"extras": {"headers": 3}}], 40032),
-    ([{"name": 3}], 40003),
+    ([{"extras": {"headers": {"a": [1]}}}], 40032),
+    ([{"extras": {"mine": 1}}], 40032),
+    ([{"name": 3}], 40016),
+    ([{"name": ["n"]}], 40016),
+    ([{"id": ""}], 40031),
+    ([{"id": "a:1"}, {"id": "a:0"}], 40031),
+    ([{"clientId": 3}], 40012),
     ([{"data": "x" * 70_000}], 40009),
     ([{}] * 1001, 40034),
     ([{"clientId": "*"}], 40012),
@@ -240,12 +267,12 @@ async def test_rates_are_kept_apart_for_connections_and_channels() -> None:
 
 
 async def test_channels_are_limited() -> None:
-    """On a connection with 90010, in the application with 90021; idle ones make room."""
+    """On a connection with 90010, in the application with 40114; idle ones make room."""
     async with emulated(connection_channels=1, channels=2) as ably, Raw(ably) as client:
         await client.attach("a")
         assert (await client.attach("b"))["error"]["code"] == 90010
         await client.publish("b", {})
-        assert (await client.publish("c", {}))["error"]["code"] == 90021
+        assert (await client.publish("c", {}))["error"]["code"] == 40114
         ably.clock.advance(300)
         await client.until(Action.HEARTBEAT)
         assert (await client.publish("c", {}))["action"] == Action.ACK
@@ -348,6 +375,27 @@ async def test_credentials_are_changed_in_band() -> None:
                 assert (await bob.next())["action"] == Action.ERROR
 
 
+async def test_new_credentials_take_away_what_they_do_not_allow() -> None:
+    """RTC8: of a channel's modes, and the channel itself where nothing is left (40160)."""
+    async with emulated() as ably, Raw(ably) as writer:
+        key = ably.app.authority.by_key(KEY)
+
+        def token(capability: dict[str, list[str]]) -> str:
+            return str(ably.app.authority.issue("app.key", {"capability": capability}, key)["token"])
+
+        async with Raw(ably, accessToken=token({"*": ["*"]})) as client:
+            await client.attach("a")
+            await client.attach("b")
+            await client.send(Action.AUTH, auth={"accessToken": token({"a": ["publish"]})})
+            await client.until(Action.CONNECTED)
+            error = await client.until(Action.ERROR)
+            assert (error["channel"], error["error"]["code"]) == ("b", 40160)
+            await writer.publish("a", {"data": "unheard"})
+            assert (await client.publish("a", {"data": "own"}))["action"] == Action.ACK
+            await client.send(Action.HEARTBEAT, id="x")
+            assert (await client.next())["id"] == "x"
+
+
 async def test_a_token_is_asked_for_again_and_then_ends() -> None:
     """AUTH 30 seconds before, DISCONNECTED with 40142 at its end (RTN22, RTN15h)."""
     async with emulated() as ably:
@@ -388,7 +436,6 @@ async def test_bad_annotations_are_refused() -> None:
             return int(answer["error"]["code"]) if "error" in answer else 0
 
         serial = (await client.publish("mutable:c", {}))["res"][0]["serials"][0]
-        await client.attach("mutable:c", flags=int(Flag.SUBSCRIBE))
         assert await annotate("plain", kind) == 93002
         assert await annotate("mutable:c") == 40030
         assert await annotate("mutable:c", {**kind, "messageSerial": serial, "action": 7}) == 40003

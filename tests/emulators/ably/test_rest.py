@@ -40,7 +40,7 @@ async def test_credentials_come_by_header_or_by_query() -> None:
         for query in ({"key": KEY}, {"access_token": token}, {"accessToken": token}):
             assert (await call(ably, "GET", path, key=None, params=query))[0] == 200
         headers = {"Authorization": "Bearer nonsense"}
-        assert (await call(ably, "GET", path, key=None, headers=headers))[1]["error"]["code"] == 40140
+        assert (await call(ably, "GET", path, key=None, headers=headers))[1]["error"]["code"] == 40143
 
 
 async def test_a_basic_client_says_who_it_is_by_a_header() -> None:
@@ -146,7 +146,7 @@ async def test_a_revocation_is_checked() -> None:
         headers = {"Authorization": f"Bearer {token}"}
         assert (await call(ably, "POST", path, body, key=None, headers=headers))[1]["error"]["code"] == 40162
         wrong = "/keys/app.listener/revokeTokens"
-        assert (await call(ably, "POST", wrong, body))[1]["error"]["code"] == 40101
+        assert (await call(ably, "POST", wrong, body))[1]["error"]["code"] == 40133
         assert (await call(ably, "POST", path, {"targets": []}))[1]["error"]["code"] == 40003
         late = {**body, "issuedBefore": ably.app.now() + 60_000}
         assert (await call(ably, "POST", path, late))[1]["error"]["code"] == 40003
@@ -258,9 +258,10 @@ async def test_an_event_stream_gives_messages_as_they_come() -> None:
 
 BAD_STREAMS: list[tuple[dict[str, str], int]] = [
     ({}, 40101),
-    ({"key": KEY}, 40000),
-    ({"key": KEY, "channels": "a", "lastEvent": "{"}, 40003),
-    ({"key": KEY, "channels": ":bad"}, 40010),
+    ({"key": KEY, "channels": "a"}, 40017),
+    ({"key": KEY, "v": "1.2"}, 40000),
+    ({"key": KEY, "v": "1.2", "channels": "a", "lastEvent": "{"}, 40003),
+    ({"key": KEY, "v": "1.2", "channels": ":bad"}, 40010),
 ]
 
 
@@ -273,16 +274,45 @@ async def test_a_bad_event_stream_is_refused() -> None:
 
 
 async def test_an_event_stream_ends_with_its_token() -> None:
-    """What comes after it is not given."""
+    """By the emulator's clock, at once, in silence too; also where the token is revoked."""
     async with emulated() as ably, Raw(ably) as writer, aiohttp.ClientSession() as session:
         key = ably.app.authority.by_key(KEY)
-        token = ably.app.authority.issue("app.key", {"ttl": 1000}, key)["token"]
-        async with session.get(f"{ably.url}/sse", params={"accessToken": token, "channels": "a"}) as answer:
-            ably.clock.advance(2)
-            await writer.publish("a", {"data": "1"})
-            await writer.publish("a", {"data": "2"})
-            text = await answer.text()
-            assert text.count("event: message") <= 1
+        query = {"v": "1.2", "channels": "a"}
+        for name in ("ann", "bob"):
+            token = ably.app.authority.issue("app.key", {"ttl": 1000, "clientId": name}, key)["token"]
+            async with session.get(f"{ably.url}/sse", params={**query, "accessToken": token}) as answer:
+                await writer.publish("a", {"data": name})
+                assert f'"data": "{name}"' in (await answer.content.readuntil(b"\n\n")).decode()
+                if name == "ann":
+                    ably.clock.advance(2)
+                else:
+                    ably.app.authority.revoke(key.key, "clientId:bob", 2**53, 0)
+                    ably.app.revoke_now()
+                assert await answer.text() == ""
+        assert ably.app.streams == set()
+        assert ably.app.channel("a").listeners == {}
+
+
+async def test_a_silent_event_stream_is_kept_alive() -> None:
+    """By a comment every ten seconds; its reader is a connection and a subscriber while it lasts."""
+    async with emulated() as ably, Raw(ably) as watcher, aiohttp.ClientSession() as session:
+        await watcher.attach("a", params={"occupancy": "metrics"})
+
+        async def told() -> tuple[int, int]:
+            metrics = json.loads((await watcher.until(Action.MESSAGE))["messages"][0]["data"])["metrics"]
+            return metrics["connections"], metrics["subscribers"]
+
+        assert await told() == (1, 1)
+        query = {"v": "1.2", "channels": "a", "key": KEY}
+        async with session.get(f"{ably.url}/sse", params=query) as answer:
+            assert await told() == (2, 2)
+            for _ in range(2):
+                ably.clock.advance(10)
+                assert await answer.content.readline() == b":keepalive\n"
+                await answer.content.readline()
+        await asyncio.sleep(0.05)
+        ably.clock.advance(10)  # that its reader has gone shows when something is written
+        assert await told() == (1, 1)
 
 
 async def test_history_is_paged_by_links() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from chatkit.testing.emulators.faults import CHECKED, CallFault, FrameFault
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from chatkit.testing.emulators.serving import Emulator
 
 PATH: Final = "/_emulator"
-SOCKET: Final = "{name}/{deed:close|abort|stall|resume|deafen}"
+AGE: Final = 1e9
+"""Seconds, some thirty years, by which a clock is moved at most."""
 
 Answer = dict[str, Any]
 
 
 @dataclass(kw_only=True, config=CHECKED)
 class _Clock:
-    advance: float = 0.0
-    skew: float | None = None
+    advance: Annotated[float, Field(ge=0, le=AGE)] = 0.0
+    skew: Annotated[float, Field(ge=-AGE, le=AGE)] | None = None
 
 
 @dataclass(kw_only=True, config=CHECKED)

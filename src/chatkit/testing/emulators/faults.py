@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 FrameDeed = Literal["drop", "duplicate", "delay", "replace", "abort", "stall", "close"]
@@ -18,6 +18,10 @@ CallDeed = Literal["fail", "reset", "delay"]
 
 MOST: Final = 1_000
 """Faults that wait at a time."""
+
+Times = Annotated[int, Field(ge=1)]
+Skip = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 CHECKED: Final = ConfigDict(extra="forbid", strict=True)
 """A fault that could never strike is an error where it is made."""
@@ -45,9 +49,9 @@ class FrameFault:
     way: Literal["out", "in"] = "out"
     only: str | None = None
     socket: str | None = None
-    skip: int = 0
-    times: int = 1
-    seconds: float = 0.0
+    skip: Skip = 0
+    times: Times = 1
+    seconds: Seconds = 0.0
     text: str = ""
     code: int = 1011
     reason: str = ""
@@ -85,12 +89,12 @@ class CallFault:
     moment: Literal["before", "after"] = "before"
     method: str | None = None
     path: str = ""
-    skip: int = 0
-    times: int = 1
+    skip: Skip = 0
+    times: Times = 1
     status: int = 500
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
     def strikes(self, method: str, path: str) -> bool:
         """Whether it concerns this call; each time it says so it is used up by one."""

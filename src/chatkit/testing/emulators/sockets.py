@@ -87,9 +87,19 @@ class Socket:
 
     async def frames(self) -> AsyncIterator[str | bytes]:
         """What the client sends, until the connection ends from either side."""
-        while (frame := await self._while_open(self._receive())) is not None:
-            for one in await self._while_open(self._struck("in", frame)) or ():
+        while (frame := await self.while_open(self._receive())) is not None:
+            for one in await self.while_open(self._struck("in", frame)) or ():
                 yield one
+
+    async def while_open(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the work comes to, or `None` once the connection has ended."""
+        task = asyncio.create_task(work)
+        either: list[asyncio.Future[Any]] = [task, self.ended]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() and self.open else None
+        finally:
+            task.cancel()
 
     # -- what a network does
 
@@ -141,16 +151,6 @@ class Socket:
             return
         self._waiting.append((kind, content, code))
         self._more.set()
-
-    async def _while_open(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What the work comes to, or `None` once the connection has ended."""
-        task = asyncio.create_task(work)
-        either: list[asyncio.Future[Any]] = [task, self.ended]
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() and self.open else None
-        finally:
-            task.cancel()
 
     async def _receive(self) -> str | bytes | None:
         while True:

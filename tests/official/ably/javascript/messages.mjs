@@ -216,7 +216,7 @@ test('too large a message is refused here and by the server', async (t) => {
   const channel = client.channels.get(t.name());
   await refused(channel.publish('n', 'x'.repeat(70_000)), 40009, 400);
   const rest = t.rest({ maxMessageSize: 1_000_000 });
-  await refused(rest.channels.get(channel.name).publish('n', 'x'.repeat(70_000)), 40009, 400);
+  await refused(rest.channels.get(channel.name).publish('n', 'x'.repeat(70_000)), 40009, 413);
   await channel.publish('n', 'x'.repeat(60_000));
 });
 

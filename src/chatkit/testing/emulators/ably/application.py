@@ -11,7 +11,6 @@ from chatkit.testing.emulators.ably.channel import Channel, Entry
 from chatkit.testing.emulators.ably.connection import Connection
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.faults import Faults
-from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.ably.occupancy import Occupancy
 from chatkit.testing.emulators.ably.publishing import Origin, Publisher
 from chatkit.testing.emulators.ably.serials import Serials
@@ -19,6 +18,7 @@ from chatkit.testing.emulators.ably.settings import Settings
 from chatkit.testing.emulators.ably.stats import Stats
 from chatkit.testing.emulators.ably.wire import Action, PresenceAction, Wire
 from chatkit.testing.emulators.clock import EmulatorClock
+from chatkit.testing.emulators.pace import Bucket
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.sse import Stream
@@ -68,14 +68,14 @@ class Application:
         """The channel of that name, made if need be, without what is too old.
 
         Raises:
-            AblyError: 90021, there are too many.
+            AblyError: 40114, there are too many.
         """
         channel = self.channels.get(name)
         if channel is None:
             if len(self.channels) >= self.settings.channels:
                 self.sweep()
             if len(self.channels) >= self.settings.channels:
-                raise AblyError(90021)
+                raise AblyError(40114)
             self._series += 1
             channel = self.channels[name] = Channel(
                 name,
@@ -180,13 +180,21 @@ class Application:
         """A new connection.
 
         Raises:
-            AblyError: 40114, there are too many.
+            AblyError: 40111, there are too many.
         """
-        if len(self.connections) >= self.settings.connections:
-            raise AblyError(40114, status=401)
+        self.demand_room()
         connection = Connection(access, client_id, Bucket(self.clock.monotonic))
         self.connections[connection.id] = connection
         return connection
+
+    def demand_room(self) -> None:
+        """Refuse one connection or event stream more than there may be.
+
+        Raises:
+            AblyError: 40111.
+        """
+        if len(self.connections) + len(self.streams) >= self.settings.connections:
+            raise AblyError(40111)
 
     def resumable(self, key: str, client_id: str | None) -> Connection:
         """The connection that a key resumes.
@@ -212,6 +220,10 @@ class Application:
                 self.clock.call_later(connection.present_seconds, lambda: self.leave_all(connection)),
                 self.clock.call_later(self.settings.state_seconds, lambda: self.forget(connection)),
             ]
+        elif connection.present_on:  # forgotten while it was live: its members go as after any drop
+            connection.timers = [
+                self.clock.call_later(connection.present_seconds, lambda: self.leave_all(connection))
+            ]
 
     def forget(self, connection: Connection) -> None:
         """Destroy its state: nothing resumes it, its members leave now."""
@@ -230,3 +242,6 @@ class Application:
         for connection in list(self.connections.values()):
             if connection.session is not None and self.authority.revoked(connection.access):
                 connection.session.disconnect(AblyError(40141, status=401))
+        for stream in list(self.streams):
+            if self.authority.revoked(stream.access):
+                stream.close()

@@ -12,15 +12,8 @@ from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.channel import Attachment, Channel, Entry
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.names import parse_modes, parse_name, parse_rewind
-from chatkit.testing.emulators.ably.wire import (
-    ALL_MODES,
-    DEFAULT_MODES,
-    Action,
-    Flag,
-    Wire,
-    is_object,
-    render,
-)
+from chatkit.testing.emulators.ably.plain import is_object
+from chatkit.testing.emulators.ably.wire import ALL_MODES, DEFAULT_MODES, Action, Flag, Wire, render
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.session import Session
@@ -71,7 +64,10 @@ class Attaching:
             given = wire.get("params")
             asked: Wire = given if is_object(given) else {}
             params = {**name.params, **{key: str(value) for key, value in asked.items()}}
-            modes = self._granted(name.base, params, wire.get("flags") or 0)
+            flags = wire.get("flags") or 0
+            if not isinstance(flags, int):
+                raise AblyError(40003, "flags is a whole number")
+            modes = self._granted(name.base, params, flags)
             rewind = parse_rewind(params["rewind"]) if "rewind" in params else None
             if (
                 name.base not in self._attached
@@ -83,7 +79,7 @@ class Attaching:
             self._session.refuse_channel(str(wire.get("channel") or ""), refusal)
             return
         serial, error, missed = wire.get("channelSerial"), None, None
-        since, backlog, resumed = channel.serials.head, list[Entry](), False
+        since, backlog, resumed = channel.serials.present(), list[Entry](), False
         if serial:
             missed = channel.since(str(serial))
             if missed is None:
@@ -196,14 +192,14 @@ class Attaching:
         """Say ATTACHED unasked and without RESUMED: continuity was lost here (RTL12)."""
         if base in self._attached:
             channel, attachment = self._attached[base]
-            attachment.since = channel.serials.head
+            attachment.since = channel.serials.present()
             self._confirm(channel, attachment, [], error, resumed=False)
 
     def check_rights(self) -> None:
-        """Fail the channels that new credentials no longer allow."""
+        """Fail the channels that new credentials no longer allow, and take away modes of the others."""
         for base, (_, attachment) in list(self._attached.items()):
             try:
-                self._granted(base, {}, int(attachment.modes))
+                attachment.modes = self._granted(base, {}, int(attachment.modes))
             except AblyError as refusal:
                 self.expel(base, refusal, failed=True)
 

@@ -6,25 +6,26 @@ Source: RSA of the features specification; ably/docs auth/token/jwt and api/toke
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chatkit.testing.emulators.ably.capability import Capability
 from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.plain import is_object, natural, plain
 from chatkit.testing.emulators.ably.settings import Key, Settings
-from chatkit.testing.emulators.ably.wire import is_object
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 CURRENT: Final = 120_000
 """Milliseconds by which the time of a token request may be off."""
+LATEST: Final = 1e11
+"""Seconds since 1970 that no time of a token reaches."""
 MOST: Final = 100_000
 """Tokens, nonces and revocations remembered."""
 
@@ -40,6 +41,7 @@ class Access:
         expires: In milliseconds since 1970; `None` for a key.
         issued: Likewise.
         revocation_key: The claim by which a group of tokens can be revoked.
+        token: The token itself.
     """
 
     key: Key
@@ -48,6 +50,7 @@ class Access:
     expires: int | None = None
     issued: int = 0
     revocation_key: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def basic(self) -> bool:
@@ -89,6 +92,7 @@ class Authority:
         self.use(settings)
         self._now = now
         self._tokens: OrderedDict[str, Access] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._nonces: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._revoked: OrderedDict[tuple[str, str, str], tuple[int, int]] = OrderedDict()
 
@@ -112,11 +116,13 @@ class Authority:
         """Verify `NAME:SECRET`.
 
         Raises:
-            AblyError: 40101 or 40400.
+            AblyError: 40005 for another shape, 40101 or 40400.
         """
         name, _, secret = text.partition(":")
+        if not secret or not name.partition(".")[2]:
+            raise AblyError(40005, "invalid key in the request: a key is APP.KEY:SECRET")
         key = self.key(name)
-        if not hmac.compare_digest(secret.encode(), key.secret.encode()):
+        if not hmac.compare_digest(_raw(secret), key.secret.encode()):
             raise AblyError(40101, "the key's secret is wrong")
         return Access(key=key, client_id=client_id or "*", capability=key.capability)
 
@@ -124,12 +130,12 @@ class Authority:
         """Verify an issued token or a JWT.
 
         Raises:
-            AblyError: 40101, 40140 to 40144.
+            AblyError: 40101, 40141 to 40144.
         """
         access = self._by_jwt(token) if token.count(".") == 2 else self._tokens.get(token)
         if access is None:
-            raise AblyError(40140, "no such token", status=401)
-        if access.expires is not None and access.expires <= self._now():
+            raise AblyError(40143, status=401)
+        if token in self._ended or (access.expires is not None and access.expires <= self._now()):
             raise AblyError(40142, status=401)
         if self.revoked(access):
             raise AblyError(40141, status=401)
@@ -143,9 +149,9 @@ class Authority:
         """
         scheme, _, value = (header or "").partition(" ")
         if scheme.lower() == "basic":
-            return self.by_key(_unpacked(value))
+            return self.by_key(unpacked(value))
         if scheme.lower() == "bearer":
-            token = value if value.count(".") == 2 else _unpacked(value)
+            token = value if value.count(".") == 2 else unpacked(value)
             return self.by_token(token if token in self._tokens or token.count(".") == 2 else value)
         given = query.get("access_token") or query.get("accessToken")
         if given:
@@ -170,19 +176,20 @@ class Authority:
         elif access is None or access.key.name != name or not access.basic:
             raise AblyError(40101, "a token request needs a mac, or the key")
         now = self._now()
-        ttl = HOUR if request.get("ttl") in {None, ""} else request["ttl"]
-        if isinstance(ttl, bool) or not isinstance(ttl, int | str) or not str(ttl).isdigit():
-            raise AblyError(40003, "ttl is in whole milliseconds")
-        if int(ttl) > DAY or int(ttl) <= 0:
-            raise AblyError(40003, "ttl is above 0 and at most 24 h")
+        ttl = HOUR if request.get("ttl") in (None, "") else request["ttl"]
+        lasts = None if isinstance(ttl, bool) else natural(str(ttl))
+        if not lasts or lasts > DAY:
+            raise AblyError(40003, "ttl is in whole milliseconds, above 0 and at most 24 h")
         capability = key.capability
         if request.get("capability"):
             capability = Capability.parse(request["capability"]).intersect(key.capability)
         client_id = request.get("clientId") or None
-        expires = now + int(ttl)
+        if client_id is not None and not isinstance(client_id, str):
+            raise AblyError(40012, "clientId is a text")
+        expires = now + lasts
         token = f"{key.app}.{secrets.token_urlsafe(24)}"
         self._tokens[token] = Access(
-            key=key, client_id=client_id, capability=capability, expires=expires, issued=now
+            key=key, client_id=client_id, capability=capability, expires=expires, issued=now, token=token
         )
         _bound(self._tokens)
         details = {
@@ -198,12 +205,11 @@ class Authority:
         names = ("keyName", "ttl", "capability", "clientId", "timestamp", "nonce")
         signed = "".join(f"{'' if request.get(name) is None else request[name]}\n" for name in names)
         digest = hmac.new(key.secret.encode(), signed.encode(), hashlib.sha256).digest()
-        if not hmac.compare_digest(base64.b64encode(digest).decode(), str(request["mac"])):
+        if not hmac.compare_digest(base64.b64encode(digest), str(request["mac"]).encode()):
             raise AblyError(40101, "the mac does not fit the token request")
-        try:
-            at = int(request.get("timestamp") or 0)
-        except (TypeError, ValueError) as error:
-            raise AblyError(40003, "timestamp is in whole milliseconds") from error
+        at = natural(str(request.get("timestamp") or 0))
+        if at is None:
+            raise AblyError(40003, "timestamp is in whole milliseconds")
         if abs(self._now() - at) > CURRENT:
             raise AblyError(40104, status=401)
         nonce = str(request.get("nonce") or "")
@@ -217,9 +223,9 @@ class Authority:
     def _by_jwt(self, token: str) -> Access:
         head, body, signature = token.split(".")
         try:
-            header, claims = json.loads(_unpadded(head)), json.loads(_unpadded(body))
+            header, claims = (plain(json.loads(_unpadded(part)), frozenset()) for part in (head, body))
             given = _unpadded(signature)
-        except (ValueError, binascii.Error) as error:
+        except (AblyError, ValueError, RecursionError) as error:
             raise AblyError(40144, status=401) from error
         if not is_object(header) or not is_object(claims) or header.get("alg") != "HS256":
             raise AblyError(40144, "a JWT is signed with HS256", status=401)
@@ -227,23 +233,32 @@ class Authority:
         digest = hmac.new(key.secret.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
         if not hmac.compare_digest(digest, given):
             raise AblyError(40144, "the signature of the JWT does not fit its key", status=401)
-        issued, expires = claims.get("iat"), claims.get("exp")
-        if not isinstance(issued, int | float) or not isinstance(expires, int | float):
-            raise AblyError(40144, "a JWT has iat and exp, in seconds", status=401)
+        issued, expires = (_millis(claims.get(name)) for name in ("iat", "exp"))
+        if issued is None or expires is None:
+            raise AblyError(40144, "invalid token; iat and exp must be specified, in seconds", status=400)
         capability = key.capability
         if claims.get("x-ably-capability"):
             capability = Capability.parse(claims["x-ably-capability"]).intersect(capability)
         client_id, revocation_key = claims.get("x-ably-clientId"), claims.get("x-ably-revocation-key")
+        if client_id is not None and not isinstance(client_id, str):
+            raise AblyError(40012, "invalid token; clientId must be a string")
         return Access(
             key=key,
-            client_id=str(client_id) if client_id else None,
+            client_id=client_id or None,
             capability=capability,
-            expires=int(expires * 1000),
-            issued=int(issued * 1000),
+            expires=expires,
+            issued=issued,
             revocation_key=str(revocation_key) if revocation_key else None,
+            token=token,
         )
 
-    # ------------------------------------------------------------------------------------- revoking
+    # -------------------------------------------------------------------------------- ending tokens
+
+    def end(self, access: Access) -> None:
+        """Let its token, if it is one, have expired."""
+        if access.token is not None:
+            self._ended[access.token] = None
+            _bound(self._ended)
 
     def revoke(self, key: Key, target: str, issued_before: int, applies_at: int) -> None:
         """From `applies_at` on refuse the key's tokens of that target issued before that time.
@@ -279,11 +294,22 @@ def _concerns(access: Access, kind: str, value: str) -> bool:
     return access.capability.allows("subscribe", value)
 
 
-def _unpacked(text: str) -> str:
+def unpacked(text: str) -> str:
+    """What base64 holds, or the text itself; of a header, where clients differ."""
     try:
         return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return text
+    except ValueError:
+        return _raw(text).decode(errors="replace")
+
+
+def _raw(text: str) -> bytes:
+    """A text out of a header, where anything can stand."""
+    return text.encode(errors="surrogateescape")
+
+
+def _millis(seconds: Any) -> int | None:
+    is_time = isinstance(seconds, int | float) and 0 <= seconds < LATEST
+    return int(seconds * 1000) if is_time else None
 
 
 def _unpadded(text: str) -> bytes:

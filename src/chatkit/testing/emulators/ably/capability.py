@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chatkit.testing.emulators.ably.errors import AblyError
-from chatkit.testing.emulators.ably.wire import is_list, is_object
+from chatkit.testing.emulators.ably.plain import is_list, is_object, plain
 
 OPERATIONS: Final = frozenset({
     "subscribe", "publish", "presence", "presence-subscribe", "history", "stats", "channel-metadata",
@@ -35,16 +35,16 @@ class Capability:
         self.rights = dict(rights)
 
     @classmethod
-    def parse(cls, text: str | Mapping[str, Any]) -> Capability:
-        """Read the JSON form, or the mapping itself.
+    def parse(cls, text: Any) -> Capability:
+        """Read the JSON form, or the object itself.
 
         Raises:
             AblyError: 40000, it is no capability.
         """
         value: Any = text
         try:
-            value = json.loads(text) if isinstance(text, str) else dict(text)
-        except ValueError as error:
+            value = plain(json.loads(text), frozenset()) if isinstance(text, str) else text
+        except (ValueError, RecursionError) as error:
             raise AblyError(40000, "the capability is not JSON") from error
         if not is_object(value) or not value:
             raise AblyError(40000, "the capability is no object")

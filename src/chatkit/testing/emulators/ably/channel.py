@@ -124,14 +124,6 @@ class Attachment:
             )
 
 
-class Listener(Protocol):
-    """What hears each new entry beside the attachments: an event stream."""
-
-    def hear(self, entry: Entry) -> None:
-        """Take a new entry."""
-        ...
-
-
 class Channel:
     """The state of one channel.
 
@@ -154,7 +146,8 @@ class Channel:
         self.presence_history: deque[Wire] = deque(maxlen=settings.stored)
         self.known: OrderedDict[str, tuple[int, list[str]]] = OrderedDict()
         self.attachments: dict[Reader, Attachment] = {}
-        self.listeners: list[Listener] = []
+        self.listeners: dict[object, Callable[[Entry], None]] = {}
+        """What hears each new entry beside the attachments: event streams."""
         self.continuous_from = serials.head
         self.touched = now()
         self._log: deque[Entry] = deque()
@@ -169,8 +162,8 @@ class Channel:
                 self.continuous_from = self._log.popleft().serial
         for attachment in list(self.attachments.values()):
             attachment.give(entry)
-        for listener in list(self.listeners):
-            listener.hear(entry)
+        for hear in list(self.listeners.values()):
+            hear(entry)
 
     def since(self, serial: str) -> list[Entry] | None:
         """Everything after a place; `None` when that can no longer be known."""
@@ -210,6 +203,12 @@ class Channel:
         self._log.clear()
         self.continuous_from = self.serials.next()
 
+    def know(self, key: str, at: int, serials: list[str]) -> None:
+        """Remember what a publish with that id came to; as many as messages are kept."""
+        self.known[key] = (at, serials)
+        while len(self.known) > self._most:
+            self.known.popitem(last=False)
+
     def forget_ids(self, before_time: int) -> None:
         """Drop message ids first seen before that time."""
         while self.known and next(iter(self.known.values()))[0] < before_time:
@@ -230,9 +229,9 @@ class Channel:
         """Its occupancy."""
         modes = [attachment.modes for attachment in self.attachments.values()]
         return {
-            "connections": len(modes),
+            "connections": len(modes) + len(self.listeners),
             "publishers": sum(Flag.PUBLISH in each for each in modes),
-            "subscribers": sum(Flag.SUBSCRIBE in each for each in modes),
+            "subscribers": sum(Flag.SUBSCRIBE in each for each in modes) + len(self.listeners),
             "presenceConnections": sum(
                 bool(each & (Flag.PRESENCE | Flag.PRESENCE_SUBSCRIBE)) for each in modes
             ),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from chatkit.testing.emulators.ably.auth import Access
 from chatkit.testing.emulators.ably.errors import AblyError
-from chatkit.testing.emulators.pace import Bucket
 from chatkit.testing.emulators.clock import Timer
+from chatkit.testing.emulators.pace import Bucket
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.session import Session

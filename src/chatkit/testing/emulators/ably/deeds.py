@@ -5,6 +5,8 @@ Those of `chatkit.testing.emulators.faults` and `...ably.faults` wait for a fram
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic.dataclasses import dataclass
 
 from chatkit.testing.emulators.ably.application import Application
@@ -47,6 +49,15 @@ class Deeds:
     def __init__(self, app: Application) -> None:
         self._app = app
 
+    @property
+    def named(self) -> dict[str, Callable[[Aim], int]]:
+        """Each by its name at the control endpoint."""
+        deeds = (
+            *(self.abort, self.stall, self.disconnect, self.fail, self.reauth, self.expire, self.move),
+            *(self.forget, self.detach, self.fail_channel, self.attached, self.lose_continuity),
+        )
+        return {deed.__name__.replace("_", "-"): deed for deed in deeds}
+
     def abort(self, aim: Aim) -> int:
         """Cut their transports; the connections can be resumed."""
         for connection in (struck := self._live(aim)):
@@ -83,9 +94,10 @@ class Deeds:
         return len(struck)
 
     def expire(self, aim: Aim) -> int:
-        """Let their tokens end: DISCONNECTED with 40142."""
+        """Let their tokens have expired: DISCONNECTED with 40142, and nothing takes those tokens again."""
         for connection in (struck := self._live(aim)):
             if connection.session is not None:
+                self._app.authority.end(connection.access)
                 connection.session.disconnect(AblyError(40142, status=401))
         return len(struck)
 

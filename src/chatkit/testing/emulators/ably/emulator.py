@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from aiohttp import web
@@ -14,10 +13,11 @@ from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.deeds import Aim, Deeds
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.faults import Fault
+from chatkit.testing.emulators.ably.plain import is_list, is_object
 from chatkit.testing.emulators.ably.rest import Handler, served
 from chatkit.testing.emulators.ably.session import Session
 from chatkit.testing.emulators.ably.settings import Settings
-from chatkit.testing.emulators.ably.wire import Action, Format, decode, is_list, is_object
+from chatkit.testing.emulators.ably.wire import Action, Format, decode
 from chatkit.testing.emulators.clock import EmulatorClock
 from chatkit.testing.emulators.serving import Emulator
 from chatkit.testing.emulators.sockets import Socket
@@ -127,7 +127,7 @@ class AblyEmulator(Emulator[Settings]):
             web.post(f"{control.PATH}/ably/fault", control.guarded(self._add_fault)),
             web.delete(f"{control.PATH}/ably/faults", control.guarded(self._no_faults)),
             web.post(f"{control.PATH}/ably/{{deed}}", control.guarded(self._do)),
-            web.route("*", "/{rest:.*}", served(lambda: self.app, _unknown)),
+            web.route("*", r"/{rest:[\s\S]*}", served(lambda: self.app, _unknown)),
         ]
 
     def label(self, frame: str | bytes) -> str:
@@ -173,10 +173,10 @@ class AblyEmulator(Emulator[Settings]):
         return {}
 
     async def _do(self, request: web.Request) -> dict[str, Any]:
-        name = request.match_info["deed"].replace("-", "_")
-        deed: Callable[[Aim], int] | None = None if name.startswith("_") else getattr(self.deeds, name, None)
+        name = request.match_info["deed"]
+        deed = self.deeds.named.get(name.replace("_", "-"))
         if deed is None:
-            raise ValueError(f"no such deed: {name}")
+            raise ValueError(f"no deed {name!r}: one of {', '.join(sorted(self.deeds.named))}")
         return {"struck": deed(TypeAdapter(Aim).validate_json(await request.read() or b"{}"))}
 
 

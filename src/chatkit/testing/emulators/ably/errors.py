@@ -11,9 +11,12 @@ MEANING: Final = {
     40005: "invalid credentials",
     40009: "maximum message length exceeded",
     40010: "invalid channel name",
+    40006: "malformed message: invalid connection key",
     40011: "stale ring state, the cursor has lapsed: start again",
     40012: "invalid client id",
     40013: "invalid message data or encoding",
+    40016: "invalid message name",
+    40017: "unsupported protocol version",
     40024: "cannot give history up to this attach point here",
     40030: "invalid publish request",
     40031: "invalid message id: those of one publish are BASE:INDEX, counted from 0",
@@ -24,10 +27,13 @@ MEANING: Final = {
     40102: "incompatible credentials",
     40104: "timestamp not current",
     40105: "nonce value replayed",
-    40114: "too many connections of one account",
+    40111: "too many connections of one account",
+    40114: "too many channels of one account",
+    40133: "tokens are revoked by the key that issued them",
     40140: "token error",
     40141: "token revoked",
     40142: "token expired",
+    40143: "token unrecognized",
     40144: "error in JWT format",
     40160: "operation not permitted with the given capability",
     40161: "operation not permitted: it needs an identified client",
@@ -50,15 +56,18 @@ MEANING: Final = {
     80000: "connection failed",
     80003: "disconnected",
     80008: "cannot recover the connection",
+    80016: "the connection was replaced by a newer one",
     80018: "invalid connection key: the connection was not resumed",
     80020: "cannot continue: messages were dropped",
+    80022: "unable to find the connection",
     80023: "the connection state is gone",
     90000: "channel operation failed",
     90001: "channel operation failed: invalid channel state",
+    90002: "channel history cannot be retrieved",
     90003: "cannot restore continuity: the last message seen is no longer retained",
     90008: "history up to this attach point is no longer available",
     90010: "too many channels on one connection",
-    90021: "too many channels in the application",
+    90021: "channels are made too fast",
     91000: "cannot enter presence without a client id",
     91001: "cannot enter presence: the channel is not attached",
     91003: "too many presence members",
@@ -68,7 +77,20 @@ MEANING: Final = {
     93001: "annotations need the mode that the channel was attached without",
     93002: "annotations, updates and deletes need the rule mutableMessages on the namespace",
 }
-"""The codes that this emulator says, after `ably/ably-common` errors."""
+"""What codes mean that this emulator says, by itself or as a fault: after `ably/ably-common` errors."""
+
+STATUS: Final = {
+    40009: 413,
+    40111: 403,
+    40114: 403,
+    50003: 503,
+    80016: 410,
+    80022: 410,
+    90001: 404,
+    90003: 404,
+    90021: 429,
+}
+"""Published statuses that do not follow from the digits of their codes."""
 
 
 class AblyError(Exception):
@@ -97,6 +119,6 @@ class AblyError(Exception):
 
 
 def status_of(code: int) -> int:
-    """The HTTP status of a code: its first three digits where those are one, else 400."""
+    """The HTTP status of a code: as published, else its first three digits where those are one, else 400."""
     status = code // 100
-    return status if 400 <= status < 600 else 400
+    return STATUS.get(code, status if 400 <= status < 600 else 400)

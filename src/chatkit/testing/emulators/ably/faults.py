@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 
 from pydantic.dataclasses import dataclass
 
-from chatkit.testing.emulators.ably.errors import AblyError, status_of
-from chatkit.testing.emulators.faults import CHECKED
+from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.wire import Action
+from chatkit.testing.emulators.faults import CHECKED, MOST, Seconds, Skip, Times
 
 Deed = Literal[
     "drop", "duplicate", "delay", "replace", "abort", "stall", "nack", "disconnect", "error", "refuse"
@@ -25,7 +26,9 @@ that would be resumed, make a new one with `error`."""
 CONNECT: Final = "CONNECT"
 """The action by which the opening of a socket, before CONNECTED, is meant; its `way` is `in`."""
 
-MOST: Final = 1_000
+ANSWERED: Final = ("MESSAGE", "PRESENCE", "ANNOTATION", "OBJECT")
+"""What is answered by ACK or NACK."""
+ACTIONS: Final = frozenset({"", CONNECT, *Action.__members__})
 
 
 @dataclass(kw_only=True, config=CHECKED)
@@ -35,16 +38,16 @@ class ErrorInfo:
     Attributes:
         code: Ably's code.
         status: Its HTTP status; 0 takes that of the code.
-        message: Its text.
+        message: Its text; without one what the code means.
     """
 
     code: int
     status: int = 0
-    message: str = "a fault on demand"
+    message: str = ""
 
     def made(self) -> AblyError:
         """The refusal itself."""
-        return AblyError(self.code, self.message, status=self.status or status_of(self.code))
+        return AblyError(self.code, self.message or None, status=self.status or None)
 
 
 @dataclass(kw_only=True, config=CHECKED)
@@ -74,12 +77,26 @@ class Fault:
     connection: str = ""
     client: str = ""
     query: dict[str, str] = field(default_factory=dict[str, str])
-    skip: int = 0
-    times: int = 1
-    seconds: float = 0.0
+    skip: Skip = 0
+    times: Times = 1
+    seconds: Seconds = 0.0
     error: ErrorInfo | None = None
     frame: dict[str, Any] = field(default_factory=dict[str, Any])
     after: bool = False
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise ValueError(
+                f"no action {self.action!r}: one of {', '.join(sorted(ACTIONS - {''}))}, or empty"
+            )
+        if self.does == "nack" and (self.way != "in" or self.action not in ANSWERED):
+            raise ValueError(f"nack answers a frame on the way in: action is one of {', '.join(ANSWERED)}")
+        if self.does == "refuse" and (self.way != "in" or self.action != CONNECT):
+            raise ValueError(f"refuse answers an opening: action is {CONNECT}, way is in")
+        if self.does == "replace" and (self.way != "out" or not isinstance(self.frame.get("action"), int)):
+            raise ValueError("replace is for the way out, and frame is a protocol message with its action")
+        if self.action == CONNECT and (self.way != "in" or self.does in {"duplicate", "delay"}):
+            raise ValueError(f"{CONNECT} is on the way in, and neither doubled nor delayed")
 
     def concerns(self, way: str, action: str, channel: str, who: Who) -> bool:
         """Whether it is about this frame."""

@@ -12,13 +12,19 @@ from dataclasses import dataclass
 from chatkit.testing.emulators.ably.auth import Access
 from chatkit.testing.emulators.ably.channel import Channel, Entry
 from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.plain import is_object
 from chatkit.testing.emulators.ably.settings import Settings
 from chatkit.testing.emulators.ably.store import Stored
-from chatkit.testing.emulators.ably.summaries import CREATE, DELETE, method_of
-from chatkit.testing.emulators.ably.wire import Action, MessageAction, Wire, absorb, is_object, size_of
-
-SENT = frozenset({"id", "name", "clientId", "data", "encoding", "extras"})
-"""The fields of a new message that its publisher decides."""
+from chatkit.testing.emulators.ably.summaries import CREATE, DELETE, check_annotation
+from chatkit.testing.emulators.ably.vetting import (
+    ANNOTATION,
+    CHANGE,
+    MESSAGE,
+    check_extras,
+    idempotency_key,
+    vetted,
+)
+from chatkit.testing.emulators.ably.wire import Action, MessageAction, Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,7 @@ class Origin:
         Raises:
             AblyError: 40012, it claims another than the connection's, or one that nobody can have.
         """
-        if claimed in {None, ""}:
+        if claimed is None or claimed == "":
             return None if self.client_id == "*" else self.client_id
         if not isinstance(claimed, str) or claimed == "*" or self.client_id not in {"*", claimed}:
             raise AblyError(40012)
@@ -73,44 +79,33 @@ class Publisher:
         """
         if not messages:
             raise AblyError(40030, "a publish has messages")
-        items = [absorb(message) for message in messages]
-        limits = self._settings()
-        if len(items) > limits.publish_messages:
-            raise AblyError(40034)
-        if sum(map(size_of, items)) > limits.message_bytes:
-            raise AblyError(40009, f"the messages of one publish have at most {limits.message_bytes} bytes")
-        actions = {message.get("action") or 0 for message in items}
-        if actions - {MessageAction.CREATE}:
-            if len(items) != 1:
+        if any(message.get("action") for message in messages):
+            if len(messages) != 1:
                 raise AblyError(40030, "an update, delete or append is published alone")
-            return [self._change(channel, items[0], origin)]
+            (item,) = vetted(messages, CHANGE, self._settings())
+            return [self._change(channel, item, origin)]
         origin.access.demand("publish", channel.name)
-        return self._create(channel, items, origin)
+        return self._create(channel, vetted(messages, MESSAGE, self._settings()), origin)
 
     def _create(self, channel: Channel, items: list[Wire], origin: Origin) -> list[str]:
-        key = _idempotency_key(items)
+        key = idempotency_key(items)
         channel.forget_ids(self._now() - int(self._settings().idempotent_seconds * 1000))
         if key is not None and key in channel.known:
             return channel.known[key][1]
         authors = [origin.author(item.get("clientId")) for item in items]
         for item in items:
-            _check(item)
+            check_extras(item)
         now, serial = self._now(), channel.serials.next()
         made: list[Wire] = []
         for index, (item, author) in enumerate(zip(items, authors, strict=True)):
             place = f"{serial}:{index:03d}"
-            message = {name: value for name, value in item.items() if name in SENT and value != ""}
-            message.setdefault("id", f"{origin.base}:{index}")
-            if author is not None:
-                message["clientId"] = author
-            if origin.connection_id is not None:
-                message["connectionId"] = origin.connection_id
+            message = stamped(item, author, origin, index)
             version = {"serial": place, "timestamp": now}
             made.append({**message, "timestamp": now, "serial": place, "action": 0, "version": version})
         ephemeral = all(_is_ephemeral(item) for item in items)
         serials = [message["serial"] for message in made]
         if key is not None:
-            channel.known[key] = (now, serials)
+            channel.know(key, now, serials)
         if not ephemeral:
             for message in made:
                 channel.store.create(message)
@@ -142,7 +137,7 @@ class Publisher:
             raise AblyError(40003, "the serial of the message to be changed is missing")
         stored = channel.store.find(item["serial"])
         _demand_change(channel, action, author, stored.versions[0].get("clientId"), origin.access)
-        _check(item)
+        check_extras(item)
         now, place = self._now(), channel.serials.next()
         version: Wire = {"serial": f"{place}:000", "timestamp": now}
         if author is not None:
@@ -151,7 +146,7 @@ class Publisher:
             if described.get(name) is not None:
                 version[name] = described[name]
         base = str(stored.versions[-1]["version"]["serial"]).partition(":")[0]
-        whole = channel.store.change(stored, item, version)
+        whole = channel.store.change(stored, item, version, self._settings())
         slices: list[Wire] | None = None
         if action is MessageAction.APPEND:
             piece = {**whole, "action": int(MessageAction.APPEND)}
@@ -183,19 +178,13 @@ class Publisher:
         if not items:
             raise AblyError(40030, "a publish has annotations")
         now, made = self._now(), list[tuple[Stored, Wire]]()
-        for index, given in enumerate(items):
-            item = absorb(given)
-            action = item.get("action") or CREATE
-            if action not in {CREATE, DELETE}:
+        for index, given in enumerate(vetted(items, ANNOTATION, self._settings())):
+            action = given.get("action") or CREATE
+            if action not in (CREATE, DELETE):
                 raise AblyError(40003, "an annotation is created or deleted")
-            author = origin.author(item.get("clientId"))
-            item = {**item, "action": action, "timestamp": now}
-            item.setdefault("id", f"{origin.base}:{index}")
-            if author is not None:
-                item["clientId"] = author
-            if origin.connection_id is not None:
-                item["connectionId"] = origin.connection_id
-            method_of(item)
+            author = origin.author(given.get("clientId"))
+            item = {**stamped(given, author, origin, index), "action": action, "timestamp": now}
+            check_annotation(item)
             made.append((channel.store.find(item.get("messageSerial")), item))
         serial = channel.serials.next()
         for index, (stored, item) in enumerate(made):
@@ -233,38 +222,20 @@ def fresh_id() -> str:
     return secrets.token_urlsafe(9)
 
 
-def _idempotency_key(items: list[Wire]) -> str | None:
-    """By what a repeat of this publish is known; `None` where its publisher gave no ids."""
-    ids = [item.get("id") for item in items]
-    if not any(ids):
-        return None
-    if not all(isinstance(each, str) and each for each in ids):
-        raise AblyError(40031)
-    if len(ids) == 1:
-        return str(ids[0])
-    bases = {str(each).rpartition(":")[0] for each in ids}
-    if (
-        len(bases) != 1
-        or "" in bases
-        or any(str(each).rpartition(":")[2] != str(n) for n, each in enumerate(ids))
-    ):
-        raise AblyError(40031)
-    return bases.pop() + ":"
+def stamped(item: Wire, author: str | None, origin: Origin, index: int) -> Wire:
+    """An item with its id, and whose it is."""
+    stamped: Wire = {"id": f"{origin.base}:{index}", **item}
+    stamped.pop("clientId", None)
+    if author is not None:
+        stamped["clientId"] = author
+    if origin.connection_id is not None:
+        stamped["connectionId"] = origin.connection_id
+    return stamped
 
 
 def _is_ephemeral(item: Wire) -> bool:
     extras = item.get("extras")
     return is_object(extras) and extras.get("ephemeral") is True
-
-
-def _check(item: Wire) -> None:
-    extras = item.get("extras")
-    if extras is not None and not is_object(extras):
-        raise AblyError(40032, "extras is an object")
-    if extras is not None and extras.get("headers") is not None and not is_object(extras["headers"]):
-        raise AblyError(40032, "extras.headers is an object")
-    if not isinstance(item.get("name", ""), str):
-        raise AblyError(40003, "a name is a text")
 
 
 def _demand_change(

@@ -5,7 +5,7 @@ Source: RSC, RSL, RSP, RSA of the features specification; ably/docs api/rest-api
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -15,16 +15,20 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from chatkit.testing.emulators.ably.application import Application
-from chatkit.testing.emulators.ably.auth import Access
+from chatkit.testing.emulators.ably.auth import Access, unpacked
 from chatkit.testing.emulators.ably.channel import Channel
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.history import Page
 from chatkit.testing.emulators.ably.names import parse_name
+from chatkit.testing.emulators.ably.plain import is_list, is_object
 from chatkit.testing.emulators.ably.publishing import Origin, fresh_id
-from chatkit.testing.emulators.ably.wire import Format, Wire, decode, encode, is_list, is_object, render
+from chatkit.testing.emulators.ably.wire import Format, Wire, decode, encode, render
 
 SECRET: Final = frozenset({"key", "accessToken", "access_token", "envelope", "cursor"})
 """Parameters that a link to another page does not repeat."""
+
+NOT_OF_HEADERS: Final = re.compile(r"[^ -~]")
+"""What would end a header, or be read in many ways there."""
 
 T = TypeVar("T")
 
@@ -71,7 +75,7 @@ class Call:
             access = self.app.authority.by_header(self.request.headers.get("Authorization"), self.query)
             named = self.request.headers.get("X-Ably-ClientId")
             if named:
-                access = replace(access, client_id=access.identify(_unpacked(named)))
+                access = replace(access, client_id=access.identify(unpacked(named)))
             self._access = access
         return self._access
 
@@ -138,16 +142,27 @@ def served(
     async def serve(request: web.Request) -> web.Response:
         accepted = request.headers.get("Accept", "") + request.query.get("format", "")
         form = Format.MSGPACK if "msgpack" in accepted else Format.JSON
-        app().stats.count("apiRequests.all.succeeded.count" if request.method != "OPTIONS" else "options")
+        count = app().stats.count
         try:
             raw = await request.read()
             sent = Format.MSGPACK if "msgpack" in request.content_type else Format.JSON
             answer = await handler(Call(app(), request, decode(raw, sent) if raw else None))
+        except web.HTTPRequestEntityTooLarge:
+            refusal = AblyError(40009, f"a body has at most {app().settings.largest_body} bytes")
         except AblyError as error:
-            return _response(Answer(body={"error": error.wire()}, status=error.status), form, request, error)
-        return _response(answer, form, request)
+            refusal = error
+        else:
+            count("apiRequests.all.succeeded.count")
+            return _response(answer, form, request)
+        count("apiRequests.all.refused.count")
+        return refused(refusal, form, request)
 
     return serve
+
+
+def refused(error: AblyError, form: Format, request: web.Request) -> web.Response:
+    """The answer to a call that is refused."""
+    return _response(Answer(body={"error": error.wire()}, status=error.status), form, request, error)
 
 
 def _response(
@@ -158,7 +173,7 @@ def _response(
         headers.add("Link", f'<{link}>; rel="{rel}"')
     if error is not None:
         headers.add("X-Ably-Errorcode", str(error.code))
-        headers.add("X-Ably-Errormessage", error.message)
+        headers.add("X-Ably-Errormessage", NOT_OF_HEADERS.sub("?", error.message))
     body, status = shown(answer.body, form), answer.status
     if request.query.get("envelope") in {"json", "msgpack"}:
         body = {
@@ -187,10 +202,3 @@ def shown(body: Any, form: Format) -> Any:
 
 
 NESTED: Final = frozenset({"results", "presence"})
-
-
-def _unpacked(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except ValueError:
-        return text

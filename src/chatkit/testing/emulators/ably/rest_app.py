@@ -8,8 +8,9 @@ from typing import Any, Final
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.history import Query, page
 from chatkit.testing.emulators.ably.names import parse_name
+from chatkit.testing.emulators.ably.plain import is_list, is_object
 from chatkit.testing.emulators.ably.rest import Answer, Call
-from chatkit.testing.emulators.ably.wire import Wire, is_list, is_object
+from chatkit.testing.emulators.ably.wire import Wire
 
 MARGIN: Final = 30_000
 """Milliseconds that `allowReauthMargin` gives before a revocation applies."""
@@ -43,7 +44,7 @@ async def revoke_tokens(call: Call) -> Answer:
     if not access.basic:
         raise AblyError(40162)
     if access.key.name != call.request.match_info["key"]:
-        raise AblyError(40101, "the tokens are of another key")
+        raise AblyError(40133)
     if not app.settings.revocable:
         raise AblyError(40163)
     targets = body.get("targets")
@@ -75,8 +76,9 @@ def _published(call: Call, spec: Wire) -> Wire:
     channels, messages = spec.get("channels"), spec.get("messages")
     channels = [channels] if isinstance(channels, str) else channels
     messages = [messages] if is_object(messages) else messages
-    if not is_list(channels) or not is_list(messages) or not 0 < len(channels) <= MOST:
-        raise AblyError(40003, f"a batch has 1 to {MOST} channels, and messages")
+    if not is_list(channels) or not channels or not is_list(messages) or not all(map(is_object, messages)):
+        raise AblyError(40003, "a batch has channels, and messages")
+    _demand_few(channels)
 
     def publish(name: str) -> Wire:
         origin = call.origin()
@@ -88,11 +90,17 @@ def _published(call: Call, spec: Wire) -> Wire:
     return body
 
 
+def _demand_few(channels: list[Any]) -> None:
+    if len(channels) > MOST:
+        raise AblyError(90010, f"at most {MOST} channels are permitted in a batch")
+
+
 async def batch_presence(call: Call) -> Answer:
     """`GET /presence?channels=A,B`."""
     names = [name for name in call.query.get("channels", "").split(",") if name]
-    if not 0 < len(names) <= MOST:
-        raise AblyError(40003, f"a batch has 1 to {MOST} channels")
+    if not names:
+        raise AblyError(40003, "a batch has channels")
+    _demand_few(names)
     access = call.access
 
     def members(name: str) -> Wire:

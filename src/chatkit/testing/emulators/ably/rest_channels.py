@@ -30,15 +30,19 @@ def _on_behalf(call: Call, key: str, origin: Origin) -> Origin:
     try:
         connection = call.app.resumable(key, None)
     except AblyError as error:
-        raise AblyError(40006, "the connectionKey is of no connection") from error
+        raise AblyError(40006) from error
     return replace(origin, client_id=connection.client_id or origin.client_id, connection_id=connection.id)
 
 
 async def history(call: Call) -> Answer:
     """`GET /channels/{channel}/messages` and `/history`."""
     channel, query = call.demand("history"), Query.parse(call.query)
-    if query.until is not None and not channel.serials.owns(query.until.partition(":")[0]):
-        raise AblyError(40024)
+    if query.until is not None:
+        attached = channel.serials.at(query.until.partition(":")[0])
+        if attached is None:
+            raise AblyError(40024)
+        if attached < call.app.now() - int(call.app.settings.window_seconds * 1000):
+            raise AblyError(90008)
     messages = channel.store.latest()
     return call.paged(page(messages, query, mark=lambda each: str(each["serial"]), time=_time))
 
@@ -65,7 +69,7 @@ async def versions(call: Call) -> Answer:
 async def change(call: Call) -> Answer:
     """`PATCH /channels/{channel}/messages/{serial}`."""
     items = call.items()
-    if items[0].get("action") not in {MessageAction.UPDATE, MessageAction.DELETE, MessageAction.APPEND}:
+    if items[0].get("action") not in (MessageAction.UPDATE, MessageAction.DELETE, MessageAction.APPEND):
         raise AblyError(40003, "a change is an update, delete or append")
     item = {**items[0], "serial": call.request.match_info["serial"]}
     serials = call.app.publish(call.channel, [item], call.origin())

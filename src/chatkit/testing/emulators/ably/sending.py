@@ -8,21 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chatkit.testing.emulators.ably.application import Application
+from chatkit.testing.emulators.ably.attaching import OPERATIONS
 from chatkit.testing.emulators.ably.channel import Channel
 from chatkit.testing.emulators.ably.connection import Answer
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.names import parse_name
-from chatkit.testing.emulators.ably.publishing import Origin
-from chatkit.testing.emulators.ably.wire import (
-    ITEMS,
-    Action,
-    Flag,
-    PresenceAction,
-    Wire,
-    absorb,
-    is_list,
-    is_object,
-)
+from chatkit.testing.emulators.ably.plain import is_list, is_object
+from chatkit.testing.emulators.ably.publishing import Origin, stamped
+from chatkit.testing.emulators.ably.vetting import MEMBER, vetted
+from chatkit.testing.emulators.ably.wire import ITEMS, Action, Flag, PresenceAction, Wire
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.ably.connection import Connection
@@ -45,8 +39,8 @@ class Sending:
         """Do what the frame says, unless it came before; acknowledge or refuse it."""
         connection = self._session.connection
         serial = wire.get("msgSerial") or 0
-        if connection is None or isinstance(serial, bool) or not isinstance(serial, int):
-            self._session.fail(AblyError(40000, "msgSerial is a whole number"))
+        if connection is None or isinstance(serial, bool) or not isinstance(serial, int) or serial < 0:
+            self._session.fail(AblyError(40000, "msgSerial is a whole number, 0 or above"))
             return
         answer = connection.answered(serial)
         if answer is None:
@@ -72,11 +66,11 @@ class Sending:
                 base=f"{connection.id}:{serial}",
             )
             if action is Action.MESSAGE:
+                if not any(item.get("action") for item in items):
+                    self._demand_mode(Flag.PUBLISH, channel, origin)
                 return self._app.publish(channel, items, origin)
             if action is Action.ANNOTATION:
-                attachment = self._session.attaching.find(channel.name)
-                if attachment is not None and Flag.ANNOTATION_PUBLISH not in attachment.modes:
-                    origin.access.demand("annotation-publish", channel.name)
+                self._demand_mode(Flag.ANNOTATION_PUBLISH, channel, origin)
                 return self._app.publisher.annotate(channel, items, origin)
             if action is Action.PRESENCE:
                 self._present(channel, items, origin, connection)
@@ -85,27 +79,27 @@ class Sending:
         except AblyError as refusal:
             return refusal
 
+    def _demand_mode(self, mode: Flag, channel: Channel, origin: Origin) -> None:
+        """Refuse what the channel was attached without; publishing needs no attach."""
+        attachment = self._session.attaching.find(channel.name)
+        if attachment is not None and mode not in attachment.modes:
+            origin.access.demand(OPERATIONS[mode], channel.name)
+            raise AblyError(40165)
+
     def _present(self, channel: Channel, items: list[Wire], origin: Origin, connection: Connection) -> None:
         origin.access.demand("presence", channel.name)
-        attachment = self._session.attaching.find(channel.name)
-        if attachment is None:
+        if self._session.attaching.find(channel.name) is None:
             raise AblyError(91001)
-        if Flag.PRESENCE not in attachment.modes:
-            raise AblyError(40165)
+        self._demand_mode(Flag.PRESENCE, channel, origin)
         now = self._app.now()
         made: list[Wire] = []
-        for index, given in enumerate(items):
-            item = absorb(given)
+        for index, item in enumerate(vetted(items, MEMBER, self._app.settings)):
             author = origin.author(item.get("clientId"))
             if author is None:
                 raise AblyError(91000)
-            if item.get("action") not in {PresenceAction.ENTER, PresenceAction.UPDATE, PresenceAction.LEAVE}:
+            if item.get("action") not in (PresenceAction.ENTER, PresenceAction.UPDATE, PresenceAction.LEAVE):
                 raise AblyError(40003, "a member enters, updates or leaves")
-            item["clientId"] = author
-            item["connectionId"] = connection.id
-            item["timestamp"] = now
-            item.setdefault("id", f"{origin.base}:{index}")
-            made.append(item)
+            made.append({**stamped(item, author, origin, index), "timestamp": now})
         for item in made:
             self._app.present(channel, item)
         if channel.presence.of_connection(connection.id):

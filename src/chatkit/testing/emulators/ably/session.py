@@ -14,16 +14,14 @@ from chatkit.testing.emulators.ably.auth import Access
 from chatkit.testing.emulators.ably.connection import Answer, Connection
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.faults import CONNECT, Fault, Who
+from chatkit.testing.emulators.ably.opening import Query
 from chatkit.testing.emulators.ably.outbound import Answers, Line
+from chatkit.testing.emulators.ably.plain import is_object
 from chatkit.testing.emulators.ably.sending import Sending
-from chatkit.testing.emulators.ably.wire import Action, Format, Wire, decode, encode, is_object
+from chatkit.testing.emulators.ably.wire import Action, Format, Wire, decode, encode
 from chatkit.testing.emulators.clock import Timer
 from chatkit.testing.emulators.sockets import Socket
 
-OLDEST: Final = 2
-"""The oldest protocol version that is spoken."""
-SECRET: Final = frozenset({"key", "accessToken", "access_token", "resume", "recover"})
-"""Parameters of the URL that are not told."""
 FLUSH: Final = 0.02
 """Seconds that a frame is given to get out before its transport is cut."""
 
@@ -40,7 +38,7 @@ class Session:
     def __init__(self, app: Application, socket: Socket, query: Mapping[str, str]) -> None:
         self.app = app
         self.socket = socket
-        self.query = dict(query)
+        self.query = Query(query)
         self.form = Format.MSGPACK if query.get("format") == Format.MSGPACK else Format.JSON
         self.echo = query.get("echo") != "false"
         self.connection: Connection | None = None
@@ -57,7 +55,7 @@ class Session:
         try:
             if self._open():
                 async for raw in self.socket.frames():
-                    self._take(raw)
+                    await self._take(raw)
                     if not self.socket.open:
                         break
         finally:
@@ -68,53 +66,14 @@ class Session:
         if struck is not None and struck.does != "refuse":
             return self._break(struck)
         try:
-            error = self._connect(struck)
+            self.connection, error = self.query.connect(self.app, struck)
         except AblyError as refusal:
             self.fail(refusal)
             return False
+        self.connection.session = self
         if self.socket.open:
             self._greet(error)
         return self.socket.open
-
-    def _connect(self, struck: Fault | None) -> AblyError | None:
-        version = self.query.get("v", "")
-        if not version.split(".")[0].isdigit() or int(version.split(".")[0]) < OLDEST:
-            raise AblyError(40000, f"the protocol version is {OLDEST} or newer")
-        access = self._credentials(self.query)
-        client_id = access.identify(self.query.get("clientId"))
-        key = self.query.get("resume") or self.query.get("recover")
-        why: AblyError | None = None
-        connection: Connection | None = None
-        if key:
-            try:
-                if struck is not None:
-                    raise struck.refusal if struck.error else AblyError(80018)
-                connection = self.app.resumable(key, client_id)
-            except AblyError as refusal:
-                if refusal.code == 40102:
-                    raise
-                why = refusal
-        if connection is None:
-            connection = self.app.connect(access, client_id)
-        elif connection.session is not None:
-            connection.session.supersede()
-        connection.cancel_timers()
-        connection.access, connection.session = access, self
-        connection.present_seconds = self._present_seconds()
-        self.connection = connection
-        return why
-
-    def _credentials(self, query: Mapping[str, str]) -> Access:
-        token = query.get("accessToken") or query.get("access_token")
-        if token:
-            return self.app.authority.by_token(token)
-        if query.get("key"):
-            return self.app.authority.by_key(query["key"], query.get("clientId"))
-        raise AblyError(40101, "no credentials")
-
-    def _present_seconds(self) -> float:
-        asked = self.query.get("remainPresentFor", "")
-        return max(1.0, int(asked) / 1000) if asked.isdigit() else self.app.settings.present_seconds
 
     def _greet(self, error: AblyError | None = None, *, renewed: bool = True) -> None:
         """Say CONNECTED, at first or after a renewal of credentials."""
@@ -126,7 +85,7 @@ class Session:
             "maxFrameSize": settings.largest_frame,
             "maxInboundRate": settings.connection_rate,
             "connectionStateTtl": int(settings.state_seconds * 1000),
-            "maxIdleInterval": int(settings.idle_seconds * 1000),
+            "maxIdleInterval": int(self.query.idle_seconds(settings.idle_seconds) * 1000),
             "serverId": f"emulator-{self.app.site}",
             "siteCode": "local",
         }
@@ -159,8 +118,9 @@ class Session:
 
     def _beat(self) -> None:
         """Send HEARTBEATs well inside `maxIdleInterval`."""
-        if self.app.settings.idle_seconds > 0:
-            self._later("beat", self.app.settings.idle_seconds / 2, self._heartbeat)
+        idle = self.query.idle_seconds(self.app.settings.idle_seconds)
+        if idle > 0:
+            self._later("beat", idle / 2, self._heartbeat)
 
     def _heartbeat(self) -> None:
         self.send({"action": int(Action.HEARTBEAT)})
@@ -253,7 +213,7 @@ class Session:
 
     # ------------------------------------------------------------------------------------- receiving
 
-    def _take(self, raw: str | bytes) -> None:
+    async def _take(self, raw: str | bytes) -> None:
         try:
             wire = decode(raw, self.form)
             if not is_object(wire):
@@ -274,7 +234,9 @@ class Session:
             self.handle(action, wire)
             self.handle(action, wire)
         elif struck.does == "delay":
-            self.app.clock.call_later(struck.seconds, lambda: self.handle(action, wire))
+            # What comes behind it waits in the client and on its way, as on a slow network.
+            await self.socket.while_open(self.app.clock.sleep(struck.seconds))
+            self.handle(action, wire)
         elif struck.does == "nack" and isinstance(wire.get("msgSerial") or 0, int):
             self.answer(wire.get("msgSerial") or 0, struck.refusal)
         elif struck.does == "error" and action in {Action.ATTACH, Action.DETACH}:
@@ -338,12 +300,11 @@ class Session:
     def _struck(self, way: str, action: str, channel: str) -> Fault | None:
         if not self.app.faults:
             return None
-        client = self.connection.client_id if self.connection else self.query.get("clientId")
-        key = self.query.get("resume") or self.query.get("recover") or ""
+        client = self.connection.client_id if self.connection else self.query.client_id
         who = Who(
-            connection_id=self.connection_id or key.partition("!")[0],
+            connection_id=self.connection_id or self.query.resumed.partition("!")[0],
             client_id=client or "",
-            query=self.query,
+            query=self.query.params,
         )
         return self.app.faults.strike(way, action, channel, who)
 
@@ -375,10 +336,9 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What the control endpoint tells of it."""
         client = self.connection.client_id if self.connection else None
-        shown = {name: value for name, value in self.query.items() if name not in SECRET}
         return {
             "connection": self.connection_id,
             "client": client,
             "channels": sorted(self.attaching.names),
-            "query": shown,
+            "query": self.query.shown,
         }

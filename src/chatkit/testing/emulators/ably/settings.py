@@ -73,14 +73,15 @@ class Settings(serving.Settings):
         keys: Each as `Key.parse` reads it; at least one, all of one application.
         rules: By namespace, `persisted` and `mutableMessages`; as in Ably's own test application.
         revocable: Whether the keys' tokens can be revoked.
-        message_bytes: Of all messages of one publish, as TM6 counts them; else 40009.
+        message_bytes: Of all messages, members or annotations of one frame or call, as TM6 counts them, and
+            of a message that is appended to; else 40009.
         publish_messages: Messages of one publish; else 40034.
         connection_rate: Messages a second that one connection publishes; else 42911. 0 is no limit.
         channel_rate: Messages a second published on one channel; else 42913. 0 is no limit.
         connection_channels: Attached on one connection; else 90010.
-        channels: In the application at a time; else 90021.
+        channels: In the application at a time; else 40114.
         members: Present on one channel; else 91003.
-        connections: At a time, resumable ones included; else 40114.
+        connections: At a time, resumable ones and event streams included; else 40111.
         stored: Messages, and frames to resume from, kept of one channel; the oldest go first.
         state_seconds: How long the state of a dropped connection is kept to be resumed.
         window_seconds: How far back a channel can be resumed, and unpersisted history reaches.
@@ -93,8 +94,9 @@ class Settings(serving.Settings):
         prompt_seconds: Before a token ends, when its renewal is asked for.
     """
 
+    largest_body: int = 524_288
     largest_frame: int = 524_288
-    keys: tuple[str, ...] = ("app.key:secret",)
+    keys: tuple[str, ...] = field(default=("app.key:secret",), repr=False)
     rules: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {"persisted": ("persisted",), "mutable": ("mutableMessages",)}
     )

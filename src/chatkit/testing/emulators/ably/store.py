@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.settings import Settings
 from chatkit.testing.emulators.ably.summaries import summarize
-from chatkit.testing.emulators.ably.wire import MessageAction, Wire
+from chatkit.testing.emulators.ably.vetting import demand_small
+from chatkit.testing.emulators.ably.wire import MessageAction, Wire, size_of
 
 VERSIONS: Final = 1_000
 """Versions, and annotations, kept of one message: the oldest go first."""
@@ -69,19 +71,21 @@ class Store:
             raise AblyError(40400, "no message with that serial")
         return stored
 
-    def change(self, stored: Stored, change: Wire, version: Wire) -> Wire:
+    def change(self, stored: Stored, change: Wire, version: Wire, limits: Settings) -> Wire:
         """Apply an update, delete or append.
 
         Args:
             stored: The message.
             change: What was sent: its action and the fields to be replaced.
             version: Serial, time and author of the new version.
+            limits: How large the whole message may become.
 
         Returns:
             The whole message as it now is; its action is update or delete.
 
         Raises:
-            AblyError: 40013, text cannot be appended to what the message holds.
+            AblyError: 40009, the message would become too large; 40013, text cannot be appended to what it
+                holds. Nothing has changed.
         """
         before = stored.versions[-1]
         merged = {name: value for name, value in before.items() if name not in {"action", "version"}}
@@ -98,6 +102,7 @@ class Store:
                 merged["encoding"] = change["encoding"]
         merged["action"] = int(MessageAction.UPDATE if action is MessageAction.APPEND else action)
         merged["version"] = version
+        demand_small(size_of(merged), limits)
         stored.versions.append(merged)
         del stored.versions[:-VERSIONS]
         return merged

@@ -13,26 +13,33 @@ from chatkit.testing.emulators.ably.wire import Wire
 METHODS: Final = frozenset({"total", "flag", "distinct", "unique", "multiple"})
 ANONYMOUS: Final = frozenset({"total", "multiple"})
 CREATE, DELETE = 0, 1
+COUNT_MOST: Final = 1_000_000
 CLIPPED: Final = 1_000
 """Client ids that a summary lists; beyond it says so by `clipped`."""
 
 
-def method_of(annotation: Wire) -> str:
-    """How annotations of its type are counted.
+def check_annotation(annotation: Wire) -> None:
+    """Refuse one that its method cannot count.
 
     Raises:
-        AblyError: 40003, the type is not `NAMESPACE:METHOD.VERSION`, or what the method needs is missing.
+        AblyError: 40003, the type is not `NAMESPACE:METHOD.VERSION`, what the method needs is missing, or the
+            count is not one; 40161, nobody annotates.
     """
     kind = annotation.get("type")
-    _, _, last = str(kind or "").rpartition(":")
-    method = last.partition(".")[0]
-    if not isinstance(kind, str) or ":" not in kind or method not in METHODS:
+    if not isinstance(kind, str) or ":" not in kind or _method_of(kind) not in METHODS:
         raise AblyError(40003, "an annotation has a type like reaction:distinct.v1")
+    method = _method_of(kind)
     if method not in {"total", "flag"} and not annotation.get("name"):
         raise AblyError(40003, f"an annotation of type {method} has a name")
+    count = annotation.get("count", 1)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= COUNT_MOST:
+        raise AblyError(40003, f"count is a whole number from 1 to {COUNT_MOST}")
     if method not in ANONYMOUS and not annotation.get("clientId"):
         raise AblyError(40161, f"only an identified client annotates with {method}")
-    return method
+
+
+def _method_of(kind: str) -> str:
+    return kind.rpartition(":")[2].partition(".")[0]
 
 
 def summarize(annotations: list[Wire]) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def summarize(annotations: list[Wire]) -> dict[str, Any]:
     by_type: dict[str, list[Wire]] = {}
     for annotation in annotations:
         by_type.setdefault(annotation["type"], []).append(annotation)
-    return {kind: _COUNTERS[method_of(listed[0])](listed) for kind, listed in by_type.items()}
+    return {kind: _COUNTERS[_method_of(kind)](listed) for kind, listed in by_type.items()}
 
 
 def _total(annotations: list[Wire]) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def _multiple(annotations: list[Wire]) -> dict[str, Any]:
         counts = names.setdefault(each["name"], {})
         client = each.get("clientId")
         if each["action"] == CREATE:
-            counts[client] = counts.get(client, 0) + int(each.get("count") or 1)
+            counts[client] = counts.get(client, 0) + each.get("count", 1)
         else:
             counts.pop(client, None)
     summed: dict[str, Any] = {}

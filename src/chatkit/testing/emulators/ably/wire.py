@@ -13,24 +13,15 @@ import base64
 import binascii
 import json
 from enum import IntEnum, IntFlag, StrEnum
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import msgpack
 
 from chatkit.testing.emulators.ably.errors import AblyError
+from chatkit.testing.emulators.ably.plain import plain
 
 Wire = dict[str, Any]
 """A protocol message, or an item of one, as decoded from either format."""
-
-
-def is_object(value: object) -> TypeGuard[Wire]:
-    """Whether something decoded is an object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Whether something decoded is a list."""
-    return isinstance(value, list)
 
 
 class Action(IntEnum):
@@ -107,6 +98,8 @@ ITEMS: Final = {
 """Which field of a protocol message holds its items."""
 
 
+ITEM_FIELDS: Final = frozenset(ITEMS.values())
+
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -131,19 +124,21 @@ def encode(value: Any, form: Format) -> str | bytes:
 
 
 def decode(raw: str | bytes, form: Format) -> Any:
-    """Read a frame or a body.
+    """Read a frame or a body; what comes out can be written in either format.
 
     Raises:
-        AblyError: 40001, it is not of that format.
+        AblyError: 40001, it is not of that format, or as `plain` says.
     """
     try:
         if form is Format.MSGPACK:
             data = raw.encode() if isinstance(raw, str) else raw
             # A client that packs bytes as strings (use_bin_type=False) still gets them through.
-            return msgpack.unpackb(data, raw=False, unicode_errors="surrogateescape")
-        return json.loads(raw)
+            value = msgpack.unpackb(data, raw=False, unicode_errors="surrogateescape")
+        else:
+            value = json.loads(raw)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise AblyError(40001, f"not {form}") from error
+    return plain(value, ITEM_FIELDS)
 
 
 def absorb(item: Wire) -> Wire:
@@ -162,11 +157,6 @@ def absorb(item: Wire) -> Wire:
                 kept["data"] = base64.b64decode(data, validate=False)
             except (binascii.Error, ValueError) as error:
                 raise AblyError(40013, "the data is not base64") from error
-        elif not data.isascii():
-            try:
-                data.encode()
-            except UnicodeEncodeError:
-                kept["data"] = data.encode(errors="surrogateescape")
     elif isinstance(data, dict | list):
         kept["data"] = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         steps.append("json")
