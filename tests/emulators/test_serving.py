@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,27 @@ async def test_its_end_sends_clients_away() -> None:
         assert [code for code, _ in await ends] == [4200, 1006]
         await wires.close()
     await emulator.aclose()  # again: nothing to do
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_comes_at_its_end_is_cut_off(turns: int) -> None:
+    """However far the loop has come with them: each of their connections ends with the emulator."""
+    emulator = PusherEmulator()
+    await emulator.start()
+    came = [socket.create_connection((emulator.host, emulator.port)) for _ in range(20)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    await emulator.aclose()
+
+    for connection in came:
+        connection.settimeout(0)
+        try:
+            ended = connection.recv(1) == b""
+        except ConnectionResetError:
+            ended = True
+        connection.close()
+        assert ended
 
 
 async def test_its_address_is_told_for_both_kinds() -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
@@ -22,6 +23,8 @@ from chatkit.testing.emulators.sockets import Socket
 
 GRACE: Final = 1.0
 """Real seconds that connections and calls are given when the emulator ends; then they are cut."""
+ACCEPTING: Final = 3
+"""Turns of the loop until a connection that was accepted is one that the server knows and closes."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
@@ -71,6 +74,7 @@ class Emulator(ABC, Generic[S]):
         """Connections by their ids."""
         self._numbers = itertools.count(1)
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
@@ -114,18 +118,22 @@ class Emulator(ABC, Generic[S]):
         app.add_routes([*control.Control(self).routes(), *self.routes()])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
         await self._runner.setup()
+        assert self._runner.server is not None
+        loop = asyncio.get_running_loop()
         try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
+            self._listener = await loop.create_server(self._runner.server, self.host, self.port)
         except OSError:
             await self.aclose()
             raise
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def aclose(self) -> None:
-        """Send clients away, stop listening, leave nothing."""
+        """Stop listening, send clients away, leave nothing."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        if self._listener is not None:
+            await _stop_listening(self._listener)
         for socket in list(self.sockets.values()):
             socket.close(*self.farewell)
             if socket.stalled:  # it would not hear of it
@@ -212,6 +220,19 @@ class Emulator(ABC, Generic[S]):
             case "fail":
                 headers = {"Content-Type": "text/plain; charset=utf-8", **fault.headers}
                 return web.Response(status=fault.status, body=fault.body.encode(), headers=headers)
+
+
+async def _stop_listening(listener: asyncio.Server) -> None:
+    """Accept no more; who was accepted is known to the server when this returns, which can close it then.
+
+    A server that is closed between the two forgets such a connection, open as it is.
+    """
+    with suppress(NotImplementedError):  # a loop without readers accepts in one step
+        for listening in listener.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(ACCEPTING):
+        await asyncio.sleep(0)
+    listener.close()
 
 
 async def serve(emulator: Emulator[Any]) -> None:

@@ -109,7 +109,7 @@ class AblyEmulator(Emulator[Settings]):
         self.app.keep_tidy()
 
     async def aclose(self) -> None:
-        """Send clients away, stop listening, leave nothing."""
+        """Stop listening, send clients away, leave nothing."""
         for stream in list(self.app.streams):
             stream.close()
         await super().aclose()
