@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Generic, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -102,7 +102,8 @@ class CallFault:
 
 
 Fault = FrameFault | CallFault
-F = TypeVar("F", bound=Fault)
+F = TypeVar("F")
+G = TypeVar("G", bound=Fault)
 
 
 def _use_up(fault: Fault) -> bool:
@@ -115,14 +116,18 @@ def _use_up(fault: Fault) -> bool:
     return True
 
 
-class Faults:
-    """Those that wait, oldest first; more than one may strike the same frame or call."""
+class Waiting(Generic[F]):
+    """Faults that wait, oldest first."""
 
     def __init__(self) -> None:
-        self._waiting: list[Fault] = []
+        self._waiting: list[F] = []
 
     def add(self, fault: F) -> F:
-        """Let it wait for what it concerns; the same object tells how much of it is left."""
+        """Let it wait for what it concerns; the same object tells how much of it is left.
+
+        Raises:
+            ValueError: Too many wait.
+        """
         if len(self._waiting) >= MOST:
             raise ValueError(f"more than {MOST} faults wait: clear() them first")
         self._waiting.append(fault)
@@ -132,23 +137,27 @@ class Faults:
         """Nothing goes wrong any more."""
         self._waiting.clear()
 
-    def frame(self, way: str, label: str, socket: str, frame: str | bytes) -> list[FrameFault]:
-        """What strikes this frame now."""
-        waiting = [fault for fault in self._waiting if isinstance(fault, FrameFault)]
-        return self._spent([fault for fault in waiting if fault.strikes(way, label, socket, frame)])
-
-    def call(self, method: str, path: str) -> list[CallFault]:
-        """What strikes this call now."""
-        waiting = [fault for fault in self._waiting if isinstance(fault, CallFault)]
-        return self._spent([fault for fault in waiting if fault.strikes(method, path)])
-
-    def __iter__(self) -> Iterator[Fault]:
+    def __iter__(self) -> Iterator[F]:
         return iter(self._waiting)
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def _spent(self, struck: list[F]) -> list[F]:
+
+class Faults(Waiting[Fault]):
+    """Those of frames and of calls; more than one may strike the same."""
+
+    def frame(self, way: str, label: str, socket: str, frame: str | bytes) -> list[FrameFault]:
+        """What strikes this frame now."""
+        waiting = [fault for fault in self if isinstance(fault, FrameFault)]
+        return self._spent([fault for fault in waiting if fault.strikes(way, label, socket, frame)])
+
+    def call(self, method: str, path: str) -> list[CallFault]:
+        """What strikes this call now."""
+        waiting = [fault for fault in self if isinstance(fault, CallFault)]
+        return self._spent([fault for fault in waiting if fault.strikes(method, path)])
+
+    def _spent(self, struck: list[G]) -> list[G]:
         if struck:
             self._waiting = [fault for fault in self._waiting if fault.times > 0]
         return struck

@@ -6,7 +6,6 @@ aimed at a channel, a connection, a client or a parameter of the socket's URL, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import field
 from typing import Any, Final, Literal
 
@@ -14,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from chatkit.testing.emulators.ably.errors import AblyError
 from chatkit.testing.emulators.ably.wire import Action
-from chatkit.testing.emulators.faults import CHECKED, MOST, Seconds, Skip, Times
+from chatkit.testing.emulators.faults import CHECKED, Seconds, Skip, Times, Waiting
 
 Deed = Literal[
     "drop", "duplicate", "delay", "replace", "abort", "stall", "nack", "disconnect", "error", "refuse"
@@ -124,26 +123,8 @@ class Who:
     query: dict[str, str]
 
 
-class Faults:
-    """Those that wait, oldest first; one strikes a frame."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Fault] = []
-
-    def add(self, fault: Fault) -> Fault:
-        """Let it wait for what it concerns; the same object tells how much of it is left.
-
-        Raises:
-            ValueError: Too many wait.
-        """
-        if len(self._waiting) >= MOST:
-            raise ValueError(f"more than {MOST} faults wait: clear() them first")
-        self._waiting.append(fault)
-        return fault
-
-    def clear(self) -> None:
-        """Nothing goes wrong any more."""
-        self._waiting.clear()
+class Faults(Waiting[Fault]):
+    """Those of this protocol; one strikes a frame."""
 
     def strike(self, way: str, action: str, channel: str, who: Who) -> Fault | None:
         """The fault that strikes this frame now, used up by one."""
@@ -157,9 +138,3 @@ class Faults:
                     self._waiting.remove(fault)
                 return fault
         return None
-
-    def __iter__(self) -> Iterator[Fault]:
-        return iter(self._waiting)
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
