@@ -52,6 +52,7 @@ async def test_a_publish_is_nacked_or_taken_late() -> None:
         await client.send(Action.MESSAGE, channel="c", messages=[{}])
         await client.send(Action.HEARTBEAT, id="x")
         await asyncio.sleep(0.05)
+        assert len(ably.app.channel("c").store) == 0
         ably.clock.advance(6)
         assert (await client.next())["msgSerial"] == 2
         assert (await client.next())["id"] == "x"

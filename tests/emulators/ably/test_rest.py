@@ -279,16 +279,16 @@ async def test_an_event_stream_ends_with_its_token() -> None:
         key = ably.app.authority.by_key(KEY)
         query = {"v": "1.2", "channels": "a"}
         for name in ("ann", "bob"):
-            token = ably.app.authority.issue("app.key", {"ttl": 1000, "clientId": name}, key)["token"]
+            token = ably.app.authority.issue("app.key", {"ttl": 60_000, "clientId": name}, key)["token"]
             async with session.get(f"{ably.url}/sse", params={**query, "accessToken": token}) as answer:
                 await writer.publish("a", {"data": name})
                 assert f'"data": "{name}"' in (await answer.content.readuntil(b"\n\n")).decode()
                 if name == "ann":
-                    ably.clock.advance(2)
+                    ably.clock.advance(61)
                 else:
                     ably.app.authority.revoke(key.key, "clientId:bob", 2**53, 0)
                     ably.app.revoke_now()
-                assert await answer.text() == ""
+                assert set((await answer.text()).split("\n")) <= {"", ":keepalive"}
         assert ably.app.streams == set()
         assert ably.app.channel("a").listeners == {}
 
