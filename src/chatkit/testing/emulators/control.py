@@ -125,7 +125,8 @@ def guarded(handler: Callable[[web.Request], Awaitable[Answer]]) -> Any:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
-            return web.json_response({"error": f"{field}: {first['msg']}"}, status=400)
+            reason = first["msg"].removeprefix("Value error, ")
+            return web.json_response({"error": f"{field}: {reason}" if field else reason}, status=400)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
 
