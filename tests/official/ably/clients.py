@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,16 +39,16 @@ def python_cases() -> list[str]:
     return [name for path in sorted(HERE.glob("python/cases_*.py")) for name in PYTHON.findall(_text(path))]
 
 
-def run_javascript(url: str, form: str, names: Iterable[str] = (), *, patience: int = 60_000) -> Results:
-    """Let ably-js run cases, all unless some are named; `patience` is milliseconds for one case."""
+def run_javascript(url: str, form: str, patience: Mapping[str, int] | None = None) -> Results:
+    """Let ably-js run cases: those that are given milliseconds, or all."""
     place = installed(HERE / "javascript")
-    return _run([NODE, HERE / "javascript" / "all.mjs", place, url, form, str(patience), *names])
+    return _run([NODE, HERE / "javascript" / "all.mjs", place, url, form, json.dumps(patience or {})])
 
 
-def run_python(url: str, form: str, names: Iterable[str] = (), *, patience: int = 60_000) -> Results:
+def run_python(url: str, form: str, patience: Mapping[str, int] | None = None) -> Results:
     """Let ably-python run cases, likewise."""
     runner = HERE / "python" / "runner.py"
-    return _run([_python(), "-W", "ignore", runner, url, form, str(patience), *names])
+    return _run([_python(), "-W", "ignore", runner, url, form, json.dumps(patience or {})])
 
 
 CLIENTS: Final[dict[str, tuple[Callable[..., Results], Callable[[], list[str]]]]] = {

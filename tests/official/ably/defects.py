@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from chatkit.testing.emulators.ably import attaching, channel, publishing, rest, session, wire
+from chatkit.testing.emulators.ably import attaching, channel, publishing, rest, session, vetting, wire
 from chatkit.testing.emulators.ably.application import Application
 from chatkit.testing.emulators.ably.auth import Access, Authority
 from chatkit.testing.emulators.ably.connection import Connection
@@ -53,7 +53,7 @@ def _echo_to_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_idempotency(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(publishing, "_idempotency_key", lambda _: None)
+    patch.setattr(publishing, "idempotency_key", lambda _: None)
 
 
 def _forgets_answers(patch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def _newest_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_size_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(publishing, "size_of", lambda _: 0)
+    patch.setattr(vetting, "size_of", lambda _: 0)
 
 
 def _any_channel_name(patch: pytest.MonkeyPatch) -> None:

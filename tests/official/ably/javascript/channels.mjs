@@ -173,6 +173,13 @@ test('a channel without the mode subscribe gets nothing', async (t) => {
   assert.equal(got.length, 0);
 });
 
+test('a channel without the mode publish takes no publish', async (t) => {
+  const client = await t.connected({ clientId: 'ann' });
+  const channel = client.channels.get(t.name(), { modes: ['SUBSCRIBE'] });
+  await channel.attach();
+  await refused(channel.publish('n', 'x'), 40165, 401);
+});
+
 test('granted modes are those that the capability allows', async (t) => {
   const client = await t.connected({ key: RESTRICTED });
   const channel = client.channels.get('channel4');

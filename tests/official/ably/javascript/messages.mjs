@@ -284,6 +284,16 @@ test('history until attach joins live messages without gap or overlap', async (t
   assert.deepEqual([...past.reverse(), ...got].map((message) => message.data), [...'abcdef']);
 });
 
+test('history until an attach of long ago is refused', async (t) => {
+  const client = await t.connected();
+  const channel = client.channels.get(t.name('persisted:'));
+  await channel.attach();
+  await channel.publish('n', 'x');
+  await t.control('/clock', { advance: 121 });
+  await refused(channel.history({ untilAttach: true }), 90008, 400);
+  assert.equal((await channel.history()).items.length, 1);
+}, { alone: true });
+
 test('history that is unavailable for now comes at the next try', async (t) => {
   const name = t.name();
   const rest = t.rest({ useBinaryProtocol: false });

@@ -1,6 +1,6 @@
 // Members, sync, several clients, leaves.
 import assert from 'node:assert/strict';
-import { Ably, LISTENER, collector, event, jwt, refused, sleep, state, test, until } from './runner.mjs';
+import { Ably, LISTENER, RESTRICTED, collector, event, jwt, refused, sleep, state, test, until } from './runner.mjs';
 
 async function watcher(channel) {
   const seen = [];
@@ -293,9 +293,12 @@ test('batch presence tells several channels at once', async (t) => {
 });
 
 test('batch presence refuses a channel alone', async (t) => {
-  const result = await t.rest({ key: 'app.restricted:secret' }).batchPresence(['channel6', t.name()]);
+  const [client, member] = [await t.connected(), t.name()];
+  await client.channels.get('channel6').presence.enterClient(member);
+  const result = await t.rest({ key: RESTRICTED }).batchPresence(['channel6', t.name()]);
   assert.equal(result.successCount, 1);
   assert.equal(result.failureCount, 1);
+  assert(result.results[0].presence.some(({ clientId }) => clientId === member));
   assert.equal(result.results[1].error.code, 40160);
   assert.equal(result.results[1].error.statusCode, 401);
 });

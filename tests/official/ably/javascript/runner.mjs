@@ -1,14 +1,16 @@
 // Runs cases of the official JavaScript client against an emulator and prints one JSON line for each.
 //
-//   node all.mjs PACKAGES http://127.0.0.1:PORT json|msgpack PATIENCE [NAME ...]
+//   node all.mjs PACKAGES http://127.0.0.1:PORT json|msgpack CASES
 //
-// PACKAGES is the folder in which npm installed what package.json names, PATIENCE milliseconds for one case.
+// PACKAGES is the folder in which npm installed what package.json names; CASES says in JSON how many milliseconds
+// each case is given that is to run, and is {} for all, with a minute.
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-const [, , packages, url, format, patience, ...names] = process.argv;
+const [, , packages, url, format, chosen] = process.argv;
+const patience = JSON.parse(chosen);
 export const Ably = createRequire(join(packages, 'package.json'))('ably');
 
 const AT_ONCE = 16;
@@ -178,11 +180,12 @@ export async function collector(channel, ...names) {
 async function attempt({ name, run }) {
   const tools = new Tools(url, format);
   const begun = Date.now();
+  const given = patience[name] ?? 60_000;
   let error = null;
   let timer;
   try {
     const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`not done in ${patience} ms`)), Number(patience));
+      timer = setTimeout(() => reject(new Error(`not done in ${given} ms`)), given);
     });
     await Promise.race([run(tools), late]);
   } catch (caught) {
@@ -197,7 +200,7 @@ async function attempt({ name, run }) {
 
 export async function main() {
   process.on('unhandledRejection', () => {}); // a case that fails leaves promises behind; its own result says so
-  const wanted = cases.filter(({ name }) => names.length === 0 || names.includes(name));
+  const wanted = cases.filter(({ name }) => Object.keys(patience).length === 0 || name in patience);
   const waiting = wanted.filter(({ alone }) => !alone);
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await attempt(next);

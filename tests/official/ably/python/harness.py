@@ -244,23 +244,23 @@ async def _attempt(name: str, run: Case, url: str, form: str, patience: float) -
     sys.stdout.flush()
 
 
-async def run(url: str, form: str, patience: float, names: list[str]) -> None:
-    """Run the cases of those names, or all, and print one JSON line for each."""
+async def run(url: str, form: str, patience: dict[str, int]) -> None:
+    """Run the cases that are given milliseconds, or all, and print one JSON line for each."""
     logging.disable()
     port = urlsplit(url).port
     assert port is not None
     use_port(port)
     read_no_certificates()
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    wanted = {name: found for name, found in CASES.items() if not names or name in names}
+    wanted = {name: found for name, found in CASES.items() if not patience or name in patience}
     waiting = [(name, each) for name, (each, alone) in wanted.items() if not alone]
 
     async def work() -> None:
         while waiting:
             name, each = waiting.pop(0)
-            await _attempt(name, each, url, form, patience)
+            await _attempt(name, each, url, form, patience.get(name, 60_000) / 1000)
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     for name, (each, alone) in wanted.items():
         if alone:
-            await _attempt(name, each, url, form, patience)
+            await _attempt(name, each, url, form, patience.get(name, 60_000) / 1000)

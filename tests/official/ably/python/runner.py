@@ -1,13 +1,14 @@
 """Runs cases of the official Python client against an emulator.
 
-python runner.py http://127.0.0.1:PORT json|msgpack PATIENCE [NAME ...]
+python runner.py http://127.0.0.1:PORT json|msgpack CASES
 
-PATIENCE is in milliseconds, for one case.
+CASES says in JSON how many milliseconds each case is given that is to run, and is {} for all, with a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 
@@ -21,8 +22,8 @@ MODULES = (cases_channels, cases_connection, cases_rest)
 
 def main(arguments: list[str]) -> None:
     """Run them and leave."""
-    url, form, patience, *names = arguments
-    asyncio.run(harness.run(url, form, float(patience) / 1000, names))
+    url, form, chosen = arguments
+    asyncio.run(harness.run(url, form, json.loads(chosen)))
     sys.stdout.flush()
     os._exit(0)  # the client leaves threads and tasks behind
 
