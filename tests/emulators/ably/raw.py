@@ -132,6 +132,20 @@ class Raw:
                 return wire
 
 
+async def struck(emulator: AblyEmulator) -> None:
+    """Wait until all faults of the protocol have struck, and what they began has begun."""
+    while emulator.protocol_faults:
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def gone(emulator: AblyEmulator, left: int = 0) -> None:
+    """Wait until the emulator has noticed that all but so many clients went."""
+    while len(emulator.sockets) > left:
+        await asyncio.sleep(0)
+
+
 def basic(key: str = KEY) -> dict[str, str]:
     """The header that brings a key."""
     return {"Authorization": f"Basic {base64.b64encode(key.encode()).decode()}"}

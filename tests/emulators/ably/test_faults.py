@@ -14,7 +14,7 @@ import pytest
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
 from chatkit.testing.emulators.ably.faults import Faults, Who
 from chatkit.testing.emulators.ably.wire import Action, Flag, Format
-from tests.emulators.ably.raw import Raw, emulated
+from tests.emulators.ably.raw import Raw, emulated, gone, struck
 
 pytestmark = pytest.mark.realtime
 
@@ -51,18 +51,17 @@ async def test_a_publish_is_nacked_or_taken_late() -> None:
         ably.add_fault(Fault(does="delay", action="MESSAGE", seconds=5.0))
         await client.send(Action.MESSAGE, channel="c", messages=[{}])
         await client.send(Action.HEARTBEAT, id="x")
-        await asyncio.sleep(0.05)
+        await struck(ably)
         assert len(ably.app.channel("c").store) == 0
         ably.clock.advance(6)
         assert (await client.next())["msgSerial"] == 2
         assert (await client.next())["id"] == "x"
         ably.add_fault(Fault(does="delay", action="HEARTBEAT", seconds=10.0))
         await client.send(Action.HEARTBEAT, id="never")
-        await asyncio.sleep(0.05)
+        await struck(ably)
         ably.deeds.abort(Aim())
         assert await client.ends()
-        while ably.sockets:
-            await asyncio.sleep(0)
+        await gone(ably)
 
 
 async def test_a_delay_holds_what_is_behind_it() -> None:
@@ -71,7 +70,7 @@ async def test_a_delay_holds_what_is_behind_it() -> None:
         ably.add_fault(Fault(does="delay", way="out", action="ACK", seconds=5.0))
         await client.send(Action.MESSAGE, channel="c", messages=[{}])
         await client.send(Action.HEARTBEAT, id="x")
-        await asyncio.sleep(0.05)
+        await struck(ably)
         ably.clock.advance(6)
         assert (await client.next())["action"] == Action.ACK
         assert (await client.until(Action.HEARTBEAT))["id"] == "x"
@@ -206,8 +205,7 @@ async def test_members_of_a_forgotten_connection_leave_all_the_same() -> None:
             await ann.answer()
             await watcher.until(Action.PRESENCE)
             assert ably.deeds.forget(Aim(client="ann")) == 1
-        while len(ably.sockets) > 1:
-            await asyncio.sleep(0)
+        await gone(ably, left=1)
         ably.clock.advance(16)
         assert (await watcher.until(Action.PRESENCE))["presence"][0]["action"] == 3
 

@@ -13,7 +13,7 @@ import pytest
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
 from chatkit.testing.emulators.ably.wire import Action, Flag
 from chatkit.testing.emulators.faults import CallFault
-from tests.emulators.ably.raw import KEY, Raw, basic, call, emulated
+from tests.emulators.ably.raw import KEY, Raw, basic, call, emulated, struck
 
 pytestmark = pytest.mark.realtime
 
@@ -133,7 +133,7 @@ async def test_acks_are_delayed_dropped_and_doubled(way: str) -> None:
     async with faulty(way) as faults, Raw(faults.ably) as client:
         await faults.fault(does="delay", way="out", action="ACK", seconds=2.0)
         await client.send(Action.MESSAGE, channel="c", messages=[{}])
-        await asyncio.sleep(0.05)
+        await struck(faults.ably)
         faults.ably.clock.advance(3)
         assert (await client.next())["msgSerial"] == 0
         await faults.fault(does="drop", way="out", action="ACK", times=2)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from chatkit.testing.emulators.ably.wire import Action, Flag, Format, Wire
-from tests.emulators.ably.raw import KEY, Raw, call, emulated
+from tests.emulators.ably.raw import KEY, Raw, call, emulated, gone
 
 pytestmark = pytest.mark.realtime
 
@@ -212,9 +212,12 @@ async def test_a_bad_channel_name_fails_the_channel_alone() -> None:
 
 async def test_acknowledgements_are_gathered() -> None:
     """One ACK for all of a while, with the serials of each."""
-    async with emulated(ack_seconds=0.05) as ably, Raw(ably) as client:
+    async with emulated(ack_seconds=5.0) as ably, Raw(ably) as client:
         for _ in range(5):
             await client.send(Action.MESSAGE, channel="c", messages=[{"name": "n"}, {"name": "m"}])
+        while len(ably.app.channel("c").store) < 10:
+            await asyncio.sleep(0)
+        ably.clock.advance(6)
         ack = await client.answer()
         assert (ack["msgSerial"], ack["count"]) == (0, 5)
         assert [len(result["serials"]) for result in ack["res"]] == [2] * 5
@@ -352,7 +355,7 @@ async def test_a_leave_of_the_emulator_is_told_from_one_of_the_client() -> None:
             await ann.send(Action.PRESENCE, channel="a", presence=[{"action": 2, "data": "x"}])
             entered = (await watcher.until(Action.PRESENCE))["presence"][0]
             assert entered["id"].startswith(ann.id)
-        await asyncio.sleep(0.05)
+        await gone(ably, left=1)
         assert len(ably.app.channel("a").presence) == 1
         ably.clock.advance(2.1)
         left = (await watcher.until(Action.PRESENCE))["presence"][0]
