@@ -265,6 +265,19 @@ async def test_time_moves_when_told_to() -> None:
     assert called == [1, 2]
 
 
+async def test_time_may_move_at_every_turn() -> None:
+    """What has fallen due is called all the same, in order."""
+    clock, called = EmulatorClock(), list[int]()
+    for seconds in (3, 1, 2):
+        clock.call_later(seconds, partial(called.append, seconds))
+
+    for _ in range(10):
+        clock.advance(1)
+        await asyncio.sleep(0)
+
+    assert called == [1, 2, 3]
+
+
 async def test_time_passes_by_itself_too() -> None:
     """A sleep ends when its time has come."""
     clock = EmulatorClock()

@@ -62,9 +62,11 @@ class EmulatorClock:
 
     def advance(self, seconds: float) -> None:
         """Move ahead at once: what falls due is called in order, on the next turns of the loop."""
+        before = self.monotonic()
         self._ahead += seconds
         for timer in sorted(self._timers, key=lambda timer: timer.due):
-            self._arm(timer)
+            if timer.due > before:  # others are about to be called
+                self._arm(timer)
 
     def set_skew(self, seconds: float) -> None:
         """Believe in a time of day that is wrong by so much (behind if negative); timers do not notice."""
