@@ -96,6 +96,7 @@ def simulation(session: nox.Session) -> None:
 def official(session: nox.Session) -> None:
     """Providers' own clients judge the emulators; their packages come from npm, once, into `.cache`."""
     install(session, "-e", ".[dev]")
+    session.run("python", "-m", "tests.official.packages", "official")
     session.run("pytest", "-q", "-n", "2", "-m", "official", "tests/official", *session.posargs)
 
 
@@ -103,6 +104,7 @@ def official(session: nox.Session) -> None:
 def servers(session: nox.Session) -> None:
     """The same cases against third-party servers, likewise from npm."""
     install(session, "-e", ".[dev]")
+    session.run("python", "-m", "tests.official.packages", "servers")
     session.run("pytest", "-q", "-m", "servers", "tests/official", *session.posargs)
 
 

@@ -48,7 +48,7 @@ def run_javascript(url: str, form: str, patience: Mapping[str, int] | None = Non
 def run_python(url: str, form: str, patience: Mapping[str, int] | None = None) -> Results:
     """Let ably-python run cases, likewise."""
     runner = HERE / "python" / "runner.py"
-    return _run([_python(), "-W", "ignore", runner, url, form, json.dumps(patience or {})])
+    return _run([interpreter(), "-W", "ignore", runner, url, form, json.dumps(patience or {})])
 
 
 CLIENTS: Final[dict[str, tuple[Callable[..., Results], Callable[[], list[str]]]]] = {
@@ -64,7 +64,7 @@ def _run(command: list[str | Path]) -> Results:
     return {result["name"]: result["error"] for result in results}
 
 
-def _python() -> Path:
+def interpreter() -> Path:
     """The interpreter of an environment that has the client: made once, and again when its pins change."""
     digest = hashlib.sha256(PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = ROOT / ".cache" / f"ably-python-{digest}"
