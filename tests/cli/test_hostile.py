@@ -269,11 +269,12 @@ def filled(tmp_path: Path) -> str:
 @pytest.mark.long
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     """A file's name may be any bytes; it is shown as far as it can be."""
-    for words in (
+    lines: list[list[str | bytes]] = [
         ["demo", "--file", b"\xff\xfe.jsonl"],
         ["log", "export", "sqlite:///x.db", b"c\xff"],
         [b"\xff"],
-    ):
+    ]
+    for words in lines:
         ran = started(words, tmp_path, PYTHONIOENCODING="ascii")
 
         assert ran.returncode == 2, ran.stderr
