@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ from chatkit.adapters.memory import MemoryConfig, new_hub
 from chatkit.connecting import connect
 from chatkit.errors import ChatkitError
 from chatkit.logs.sqlite.log import SqliteLog
+from chatkit.logs.transcript import export_entries, export_messages
 from chatkit.model.order import Ident, OrderKey
 from chatkit.model.registers import Register
 from chatkit.testing.clock import VirtualClock, run, settle
@@ -92,6 +93,8 @@ async def _calls(path: Path, clock: VirtualClock) -> None:
             _CHANNEL, [change(92, "message.delete", wish(1)), change(93, "reaction.add", wish(2))]
         ),
         lambda: log.trim("other", OrderKey(1, f"{2:020d}")),
+        lambda: _all_of(export_messages(log, _CHANNEL)),
+        lambda: _all_of(export_entries(log, _CHANNEL)),
         log.restored,
     )
     errors: list[ChatkitError] = []
@@ -108,11 +111,16 @@ async def _calls(path: Path, clock: VirtualClock) -> None:
         raise errors[0]
 
 
+async def _all_of(lines: AsyncIterator[object]) -> list[object]:
+    return [line async for line in lines]
+
+
 async def _live(path: Path, clock: VirtualClock) -> None:
     """Open a client beside the log, let it read, search, mark and send, and close it."""
     hub = new_hub("files", clock=clock, random=Random(1))  # noqa: S311  # likewise
     config = MemoryConfig(hub=hub, name="files", like="pusher")
-    chat = await connect(config, user="ada", store=":memory:", log=_log(path, clock), clock=clock, seed=1)
+    log = _log(path, clock)
+    chat = await connect(config, user="ada", store=":memory:", log=log, clock=clock, seed=1)
     try:
         channel = chat.channel(_CHANNEL)
         await channel.attach(timeout=30)
@@ -126,6 +134,7 @@ async def _live(path: Path, clock: VirtualClock) -> None:
         _ = await channel.search("hello")
     finally:
         _ = await chat.aclose(drain=1)
+        await log.aclose()
 
 
 @lru_cache(1)
