@@ -168,7 +168,7 @@ def _bytes(found: object) -> bytes:
     return found
 
 
-def _stamp(serial: int, at: int, user: str, log_id: str) -> Stamp:
+def _stamp(serial: int, at: int, user: object, log_id: str) -> Stamp:
     if not isinstance(user, str):  # likewise
         raise TypeError("a user is text")
     return Stamp(key_of(serial), serial_text(serial - 1), log_id, user, moment(at))
