@@ -93,6 +93,13 @@ def simulation(session: nox.Session) -> None:
 
 
 @nox.session
+def stories(session: nox.Session) -> None:
+    """The same seeds on each Python that is present: a seed is the same story on all of them."""
+    given = session.posargs or tuple(f"--python=python{version}" for version in PYTHONS)
+    session.run("python", "-m", "tests.stories", *given)
+
+
+@nox.session
 def official(session: nox.Session) -> None:
     """Providers' own clients judge the emulators; their packages come from npm, once, into `.cache`."""
     install(session, "-e", ".[dev]")
@@ -151,6 +158,11 @@ def nightly(session: nox.Session) -> None:
         session.run("pytest", "-q", "--durations=0", "--durations-min=1", *wanted, stdout=told)
     with (RESULTS / "simulation.txt").open("w", encoding="utf-8") as told:
         session.run("python", "-m", "chatkit.testing.simulation", "--seeds", "20000", stdout=told)
+    pythons = (f"--python=python{version}" for version in PYTHONS)
+    compared = ("--out", str(RESULTS / "stories.txt"))
+    session.run(
+        "python", "-m", "tests.stories", *pythons, *compared, success_codes=[0, 2]
+    )  # 2: only one is there
     session.run("python", "-m", "tests.benchmarks", "--json", str(RESULTS / "benchmarks.json"))
     fuzzed = ("--inputs", "200000", "--jobs", "2", "--out", str(RESULTS / "fuzz.txt"))
     session.run("python", "-m", "chatkit.testing.fuzz", *fuzzed)

@@ -19,6 +19,7 @@ from chatkit.testing.fuzz import ENVELOPES, SECRET, Input, Target, besiege, fuzz
 from chatkit.testing.fuzz.__main__ import main
 from chatkit.testing.fuzz.check import check
 from chatkit.testing.fuzz.files import FILES, file_targets
+from chatkit.testing.fuzz.log_files import LOG_FILES, good_log, log_file_targets
 from chatkit.testing.fuzz.run import shares
 from chatkit.testing.fuzz.siege import LIKES
 from chatkit.testing.fuzz.targets import PARSERS
@@ -97,6 +98,36 @@ def test_no_store_file_brings_a_client_down(index: int) -> None:
 def test_none_of_many_store_files_brings_a_client_down(index: int) -> None:
     """The same, of more of them."""
     assert fuzz(file_targets()[index], seed=3, count=24).breaches == []
+
+
+@pytest.mark.parametrize("index", range(len(LOG_FILES)), ids=LOG_FILES)
+def test_no_log_file_brings_a_log_or_a_client_down(index: int) -> None:
+    """Every call answers or says what is wrong with the file, and shows no text of it; a client lives on."""
+    tally = fuzz(log_file_targets()[index], seed=2, count=5)
+
+    assert tally.breaches == []
+    assert len(tally.outcomes) > 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("index", range(len(LOG_FILES)), ids=LOG_FILES)
+def test_none_of_many_log_files_brings_a_log_or_a_client_down(index: int) -> None:
+    """The same, of more of them."""
+    assert fuzz(log_file_targets()[index], seed=3, count=40).breaches == []
+
+
+def test_a_log_that_shows_what_it_holds_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged row whose reader quotes it, say."""
+
+    def quoting(row: Any, log_id: str) -> Any:
+        raise InvalidMessage(f"envelope: {row!r}")
+
+    sound = Input(0, "same", good_log())
+    target = log_file_targets()[0]
+    assert check(target, sound, measured=False).breach is None
+    monkeypatch.setattr("chatkit.logs.sqlite.reading.entry_of", quoting)
+
+    assert "a secret" in (check(target, sound, measured=False).breach or "")
 
 
 # -- a whole client

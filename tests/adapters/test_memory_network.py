@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatkit.adapters.memory import MILD, NONE, WILD, Faults
+from chatkit.adapters.memory import MILD, NONE, STORM, WILD, Faults
 from chatkit.adapters.memory import wire as wire_module
 from chatkit.adapters.memory.wire import Stream
 from chatkit.errors import (
@@ -591,7 +591,7 @@ def story(seed: int, faults: Faults, like: str) -> list[tuple[float, str, object
 
 
 @pytest.mark.parametrize("like", ["memory", "ably"])
-@pytest.mark.parametrize("faults", [MILD, WILD], ids=["mild", "wild"])
+@pytest.mark.parametrize("faults", [MILD, STORM, WILD], ids=["mild", "storm", "wild"])
 def test_the_same_seed_gives_the_same_story(faults: Faults, like: str) -> None:
     """Every fault at the same time to the same packet; another seed is another story (I15)."""
     first = story(7, faults, like)

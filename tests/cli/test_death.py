@@ -121,12 +121,23 @@ async def test_a_task_that_will_not_die_is_named(hub: Hub, file: Path, clock: Vi
 async def test_a_handler_dies_with_its_process(hub: Hub, file: Path, clock: VirtualClock) -> None:
     """A handler goes on after its app cancelled it, not after its process was killed."""
     chat = await client(hub, file, clock, seed=1)
+    told: list[str] = []
+    never = asyncio.Event()
 
     @chat.channel("c").on(chatkit.MessageCreated)
     async def wait(_event: chatkit.MessageCreated) -> None:
-        await asyncio.Event().wait()
+        told.append("called")
+        try:
+            await never.wait()
+            told.append("went on")
+        finally:
+            told.append("ended")
 
     await chat.channel("c").attach()
     await chat.channel("c").send("hello")
     await asyncio.sleep(1)
     await kill(chat)
+
+    never.set()
+    await asyncio.sleep(1)
+    assert told == ["called", "ended"]

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from filelock import FileLock
 
 from chatkit.logs import open_log
+from chatkit.model.cursor import decode_cursor
 from chatkit.ports import Log
 from chatkit.testing.clock import VirtualClock, run
 from tests.crash.lives import CHANNELS, LOG
@@ -203,11 +204,16 @@ def _cursor(case: Case) -> Iterable[str]:
 
 
 def told_and_in_hand(trail: Trail) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What was told up to the last cursor that was saved, and after it."""
+    """What was told up to the place of the last cursor that was saved, and what was told after it was saved.
+
+    A cursor stands before the first hole (D17): what was told from behind one comes again in the next life.
+    """
     steps = [one for one in trail if one["what"] in ("effect", "saved")]
-    saved = max((place for place, one in enumerate(steps) if one["what"] == "saved"), default=0)
+    saved = max((place for place, one in enumerate(steps) if one["what"] == "saved"), default=-1)
     effects = [(place, one) for place, one in enumerate(steps) if one["what"] == "effect"]
-    return [one for place, one in effects if place < saved], [one for place, one in effects if place > saved]
+    behind = decode_cursor(steps[saved]["cursor"]).key.serial if saved >= 0 else ""
+    done = [one for place, one in effects if place < saved and (one["serial"] or "") <= behind]
+    return done, [one for place, one in effects if place > saved]
 
 
 def _handlers(case: Case) -> Iterable[str]:

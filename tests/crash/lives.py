@@ -12,7 +12,7 @@ import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.memory import MemoryConfig
 from chatkit.adapters.memory.hubs import new_hub
-from chatkit.engine import catchup
+from chatkit.engine import catchup, engine
 from chatkit.errors import TransportError
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.model.options import OutboxLimits
@@ -287,7 +287,7 @@ async def _read(world: World, ada: chatkit.Chat) -> None:
             world.trail.say("gap", reason=event.reason)
             continue
         point("app.in_hand")
-        world.trail.say("effect", id=event.message.message_id, late=event.late)
+        world.trail.say("effect", id=event.message.message_id, serial=event.message.serial, late=event.late)
         point("app.effect")
         if event.cursor is not None:
             world.trail.say("saved", cursor=event.cursor)
@@ -314,6 +314,7 @@ def _live(chat: chatkit.Chat) -> bool:
 async def survive(world: World) -> None:
     """Come back on the same file, wish again what has a key, bring all to an end, and say what there is."""
     nobody, plan = Unobserved(), world.plan
+    engine.CLOSING = world.patience  # type: ignore[misc]  # three seconds that run fast are too few on a busy machine
     async with world.log(nobody) as log:
         ada = await world.connect("ada", log, store=plan.store, observer=nobody)
         reading = asyncio.create_task(_read(world, ada))

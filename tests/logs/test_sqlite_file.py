@@ -50,6 +50,20 @@ async def fails(log: SqliteLog) -> ChatkitError:
 # ---------------------------------------------------------------------- life
 
 
+async def test_a_head_without_its_entries_is_damage(tmp_path: Path) -> None:
+    """Whoever reads on while there is more would read for ever."""
+    path = tmp_path / "shop.db"
+    async with opened(path) as log:
+        await log.append("support", [wish(1), wish(2)])
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE channels SET head = 9")
+    async with opened(path) as log:
+        assert len((await log.entries("support", after=None, limit=2)).items) == 2
+
+        with pytest.raises(TransportError, match="holds one that cannot be there"):
+            await log.entries("support", after=key(2), limit=2)
+
+
 async def test_nothing_is_opened_before_the_first_call(tmp_path: Path) -> None:
     """A log that is made and closed leaves no trace (law: no I/O in `connect`)."""
     log = file_log(tmp_path / "deep" / "shop.db")

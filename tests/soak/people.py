@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chatkit.ports import Log
 
 CHANNELS: Final = ("hall", "lab")
-KEEP: Final = 100
+KEEP: Final = 30
 """Messages that a timeline keeps: few, so that it is full before the first sample counts."""
 WORDS: Final = ("tea", "ship", "moon", "later", "why", "yes", "no", "look", "green", "🌊", "ÿ")
 EMOJI: Final = ("👍", "❤", "🎉")
@@ -37,6 +37,8 @@ class Person:
         store: Its file.
         chance: What it does.
         gate: Closed, it finishes what it does and waits.
+        did: Called after each thing it did.
+        plant: Called with each client that it opens.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Person:
         store: Path,
         chance: Random,
         gate: asyncio.Event,
+        did: Callable[[], None],
+        plant: Callable[[Chat], object],
     ) -> None:
         self.user = user
         self.done: Counter[str] = Counter()
@@ -58,6 +62,8 @@ class Person:
         self._store = store
         self._chance = chance
         self._gate = gate
+        self._did = did
+        self._plant = plant
         self._tasks: list[asyncio.Task[None]] = []
         self.idle = asyncio.Event()
         """Whether it waits at the gate."""
@@ -83,6 +89,7 @@ class Person:
             if event.message.text.endswith("why"):
                 raise ValueError("this handler fails now and then")
 
+        self._plant(chat)
         for name in CHANNELS:
             channel = chat.channel(name, keep=KEEP)
             await channel.presence.enter(data={"mood": "fine"})
@@ -153,6 +160,7 @@ class Person:
                 self.done[type(error).__name__] += 1
             except Exception as error:  # noqa: BLE001  # only errors of chatkit may reach a user
                 self.broken.append(f"{self.user}: {act.__name__} raised {type(error).__name__}: {error}")
+            self._did()
             await asyncio.sleep(self._chance.random() * 0.1)
 
     def _words(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,13 +19,14 @@ from filelock import FileLock
 
 import chatkit
 from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
-from chatkit.core import timeline_replies
+from chatkit.core import timeline_replies, timeline_view
 from chatkit.core.held import Held
-from chatkit.engine import folding, track
+from chatkit.engine import folding, threads, track
 from chatkit.engine.system import SystemClock
 from chatkit.logs import open_log
 from chatkit.testing.distant import distant
-from tests.soak.measure import Sample, Standing, kinds, sample, whereabouts
+from tests.soak.judge import LEAST, Sample
+from tests.soak.measure import beyond, kinds, sample, whereabouts
 from tests.soak.people import CHANNELS, Person
 
 if TYPE_CHECKING:
@@ -37,26 +39,35 @@ REST: Final = 60.0
 """Seconds for everybody to come to rest: a half-open socket is noticed late."""
 QUIET: Final = 2.5
 """Seconds of silence before a sample: timers of the last deeds have passed."""
-FEW: Final = 50
+FEW: Final = 20
 """What is kept of each kind that chatkit bounds by thousands."""
+OPEN: Final = 3
+"""Threads that stay open while nobody holds them."""
+ACTS: Final = 200
+"""Things done in a round, by all together."""
+BLOW: Final = 7
+"""Things done from one blow of chance to the next."""
 USERS: Final = ("ada", "bob", "cleo", "dan")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to happen."""
+    """What is to happen: rounds of as much work each, however long a machine takes for them."""
 
-    seconds: float
-    every: float
-    """Seconds between two samples."""
     folder: Path
     """Where stores and log lie."""
+    rounds: int = LEAST
+    """At the least."""
+    minutes: float = 0.0
+    """Further rounds begin until so much time has passed."""
+    acts: int = ACTS
+    """Things done in a round."""
     seed: int = 1
     faults: Faults = MILD
     quiet: float = QUIET
     """Seconds of silence before a sample."""
-    plant: Callable[[Chat], object] | None = None
-    """Called with a client after each blow of chance: a test's own leak."""
+    plant: Callable[[Chat], object] = lambda _: None
+    """Called with each client that is opened: a test's own leak."""
 
 
 @dataclass(slots=True)
@@ -69,8 +80,6 @@ class Result:
     """What stands after all is closed; empty: nothing."""
     broken: list[str] = field(default_factory=list[str])
     """What else should not have happened: a defect in a client, a message lost or doubled."""
-    grown: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
-    """Types of objects by how many more there are at the end than after warming up, and how many are."""
 
 
 @contextmanager
@@ -83,35 +92,53 @@ def low_bounds() -> Iterator[None]:
         for place, name in (
             (timeline_replies, "MAX_ROOTS"),
             (timeline_replies, "MAX_KNOWN"),
+            (timeline_view, "MAX_FEED"),
             (folding, "KNOWN"),
             (track, "RECENT"),
             (track, "PASSED"),
         ):
-            assert hasattr(place, name)
             stack.enter_context(patch.object(place, name, FEW))
+        stack.enter_context(patch.object(threads, "IDLE", OPEN))
         stack.enter_context(patch.dict(Held.__init__.__kwdefaults__, targets=FEW))
         yield
 
 
 async def soak(plan: Plan, show: Callable[[Sample], None] = lambda _: None) -> Result:
     """Let it happen, on a plain event loop."""
-    before = Standing.now()
     result = Result()
-    with low_bounds():
+    with low_bounds(), traced():
+        before = sample(0.0, 0)
         town = Town(plan, result, show)
         try:
             await town.live()
         finally:
             await town.close()
-    del town
-    await asyncio.sleep(0.2)
-    gc.collect()
-    result.left += Standing.now().beyond(before)
+        del town
+        gc.collect()
+        result.left += await _left(before)
     result.left += [
         f"a {name} object" for name, count in kinds().items() if name in LASTING for _ in range(count)
     ]
     result.left += [f"lock {path.name}" for path in sorted(plan.folder.glob("*.lock")) if not _is_free(path)]
     return result
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Note for each block of memory which line asked for it."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+async def _left(before: Sample) -> list[str]:
+    """Name what stays; threads that are ending are given their time, which a busy machine may need."""
+    until = monotonic() + REST
+    while (left := beyond(sample(0.0, 0), before)) and monotonic() < until:
+        await asyncio.sleep(0.2)
+    return left
 
 
 LASTING: Final = frozenset(
@@ -135,11 +162,14 @@ class Town:
         self._show = show
         self._chance = Random(plan.seed)
         clock = SystemClock()
-        self._hub = new_hub("soak", clock=clock, random=Random(plan.seed + 1), keep=1_000)
+        self._hub = new_hub("soak", clock=clock, random=Random(plan.seed + 1), keep=100)
         self._hub.network.set_timeout(TIMEOUT)
         self._url = f"sqlite:///{plan.folder / 'log.db'}"
         self._log = open_log(self._url, clock=clock, random=Random(plan.seed + 2))
         self._gate = asyncio.Event()
+        self._acts = 0
+        self._goal = 0
+        self._reached = asyncio.Event()
         self._people = [
             Person(
                 user,
@@ -149,6 +179,8 @@ class Town:
                 plan.folder / f"{user}.db",
                 Random(plan.seed + 10 + number),
                 self._gate,
+                self._did,
+                plan.plant,
             )
             for number, user in enumerate(USERS)
         ]
@@ -161,13 +193,13 @@ class Town:
         return lambda: distant(self._log, self._hub.network.link(user))
 
     async def live(self) -> None:
-        """Chat, rest, be measured, until the time is over."""
+        """Chat, rest, be measured, round by round."""
         began = monotonic()
         for person in self._people:
             await person.wake()
-        warm: Counter[str] = Counter()
-        while (now := monotonic() - began) < self._plan.seconds:
-            await self._stir(min(self._plan.every, self._plan.seconds - now))
+        samples = self._result.samples
+        while len(samples) < self._plan.rounds or monotonic() - began < 60 * self._plan.minutes:
+            await self._stir()
             try:
                 async with asyncio.timeout(2 * REST):
                     await self._rest()
@@ -175,12 +207,8 @@ class Town:
                 self._result.broken.append(f"no rest within {2 * REST:g} s: {self._hurdle}")
                 self._result.broken += sorted(map(whereabouts, asyncio.all_tasks()))
                 return
-            self._result.samples.append(sample(monotonic() - began, self._done().total()))
-            self._show(self._result.samples[-1])
-            if now <= self._plan.seconds / 3:
-                warm = kinds()
-        grown = kinds() - warm
-        self._result.grown = [(name, more, warm[name] + more) for name, more in grown.most_common(15)]
+            samples.append(sample(monotonic() - began, self._acts))
+            self._show(samples[-1])
         await self._compare()
 
     async def close(self) -> None:
@@ -199,21 +227,27 @@ class Town:
     def _done(self) -> Counter[str]:
         return sum((person.done for person in self._people), Counter[str]())
 
-    async def _stir(self, seconds: float) -> None:
-        """Let everybody chat, and chance strike."""
+    def _did(self) -> None:
+        """Count what somebody has done."""
+        self._acts += 1
+        if self._acts >= self._goal:
+            self._reached.set()
+
+    async def _stir(self) -> None:
+        """Let everybody chat for a round of things done, and chance strike."""
         network = self._hub.network
         network.set_faults(self._plan.faults)
         self._gate.set()
-        until = monotonic() + seconds
-        while (left := until - monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.2 + 0.8 * self._chance.random()))
+        end = self._acts + self._plan.acts
+        while self._acts < end:
+            self._goal = min(end, self._acts + BLOW)
+            self._reached.clear()
+            await self._reached.wait()
             person = self._chance.choice(self._people)
             ends = ("close", "kill") if person is not self._elder else ()
             blow = self._chance.choice(("cut", "half-open", "kick", "ack", "wild", "retry", *ends))
             await self._strike(person, blow)
             self._result.done[blow] += 1
-            if self._plan.plant is not None and person.chat is not None:
-                self._plan.plant(person.chat)
 
     async def _strike(self, person: Person, blow: str) -> None:
         network = self._hub.network

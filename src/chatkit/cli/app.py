@@ -11,10 +11,12 @@ import typer
 
 from chatkit.cli import dev
 from chatkit.cli import log as logs
+from chatkit.cli.discreet import Discreet
 from chatkit.errors import ChatkitError
 
 app = typer.Typer(
     name="chatkit",
+    cls=Discreet,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import random
 import sys
@@ -107,7 +108,10 @@ def export(
         bool, typer.Option("--entries", help="Every envelope as it was appended: a copy that loses nothing.")
     ] = False,
 ) -> None:
-    """Write a channel as JSON Lines: its messages as they are now, oldest first."""
+    """Write a channel as JSON Lines: its messages as they are now, oldest first.
+
+    Exit: 0 all is written, 1 no answer or nobody reads on, 2 it cannot be.
+    """
     from chatkit.logs.transcript import export_entries, export_messages
 
     async def work() -> int:
@@ -115,9 +119,10 @@ def export(
         async with _log(url) as log:
             lines = (export_entries if entries else export_messages)(log, check_channel(channel))
             target = sys.stdout if out is None else out.open("w", encoding="utf-8")
+            narrow = codecs.lookup(target.encoding).name != "utf-8"  # then JSON's own escapes say the rest
             try:
                 async for line in lines:
-                    target.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    target.write(json.dumps(line, ensure_ascii=narrow) + "\n")
                     count += 1
             finally:
                 if out is not None:
@@ -172,6 +177,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise typer.Exit(130) from None
     except ChatkitError as error:
         _fail_with(error)
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does; typer ends in silence
+        raise
     except OSError as error:
         _fail(error.strerror or type(error).__name__, "Name another file.")
 

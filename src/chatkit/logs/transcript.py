@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
-from chatkit.errors import ConfigError, InvalidMessage
+from chatkit.errors import ConfigError, InvalidMessage, TransportError
+from chatkit.model import ijson
 from chatkit.model.entry import Folded
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import keyed_message_id
@@ -53,6 +54,10 @@ async def export_messages(log: Log, channel: str) -> AsyncIterator[dict[str, Any
                 yield _line(folded)
         if page.after is None:
             return
+        if page.after <= after:  # or this would never end
+            raise TransportError(
+                "log: a page ends before it begins", hint="Check whether the log is damaged."
+            )
         after = page.after
 
 
@@ -64,7 +69,7 @@ async def export_entries(log: Log, channel: str) -> AsyncIterator[dict[str, Any]
         for entry in page.items:
             stamp = entry.stamp
             yield {
-                "envelope": json.loads(entry.data),
+                "envelope": ijson.loads(entry.data, limit=max(1, len(entry.data))),
                 "serial": stamp.key.serial,
                 "at": format_time(stamp.at),
             }

@@ -49,10 +49,11 @@ _DISK: Final = Kind("could not be read or written: the disk failed", f"Check the
 _LOCKLESS: Final = Kind(
     "lies on a file system that knows no locks", "Put the file on a disk of this machine.", alone=False
 )
-_ODD: Final = Kind(
-    "failed in a way it should not", f"Look at the cause, and report it as a bug. {_KEPT}", alone=False
+_CHECK: Final = (
+    "Check it by `sqlite3 FILE 'PRAGMA integrity_check'`; if it is sound, report this as a bug in chatkit."
 )
-REFUSED: Final = Kind("refused a value", f"Report this as a bug in chatkit. {_KEPT}", alone=True)
+_ODD: Final = Kind("failed in a way it should not", f"{_CHECK} {_KEPT}", alone=False)
+REFUSED: Final = Kind("refused a value, or holds one that cannot be there", f"{_CHECK} {_KEPT}", alone=True)
 
 _CONSTRAINT: Final = 19
 _VALUE_ERRORS: Final = (

@@ -15,8 +15,8 @@ from chatkit.engine.tasks import Tasks
 if TYPE_CHECKING:
     from chatkit.client import Chat
 
-GRACE: Final = 1.0
-"""Seconds in which tasks that were cancelled are to end."""
+GRACE: Final = 10.0
+"""Seconds in which tasks that were cancelled are to end; a machine that does much else needs some."""
 
 
 @runtime_checkable

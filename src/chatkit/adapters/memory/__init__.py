@@ -6,7 +6,7 @@ from typing import Final
 
 from chatkit.adapters.memory.adapter import MemoryAdapter, MemoryFactory
 from chatkit.adapters.memory.config import Like, MemoryConfig
-from chatkit.adapters.memory.faults import MILD, NONE, WILD, Faults
+from chatkit.adapters.memory.faults import MILD, NONE, STORM, WILD, Faults
 from chatkit.adapters.memory.hub import Hub
 from chatkit.adapters.memory.hubs import forget_hub, new_hub, shared_hub
 from chatkit.adapters.memory.network import Network
@@ -17,6 +17,7 @@ factory: Final = MemoryFactory()
 __all__ = [
     "MILD",
     "NONE",
+    "STORM",
     "WILD",
     "Faults",
     "Hub",

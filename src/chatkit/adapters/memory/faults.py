@@ -71,6 +71,16 @@ MILD: Final = Faults(
     cut=(0.001, (0.2, 1.0)),
 )
 """A phone on the train."""
+STORM: Final = Faults(
+    delay=(0.0, 0.3),
+    drop=0.03,
+    duplicate=0.05,
+    reorder=0.05,
+    lose_request=0.03,
+    lose_ack=0.05,
+    cut=(0.003, (0.2, 5.0)),
+)
+"""Between the two: bad enough, and most of what people begin they still end, so that a long story goes on."""
 WILD: Final = Faults(
     delay=(0.005, 0.4),
     drop=0.05,

@@ -38,14 +38,15 @@ def conninfo(dsn: str) -> str:
     Raises:
         ConfigError: The driver cannot read it; it is not shown.
     """
-    try:
-        given = conninfo_to_dict(dsn)
-        ports = str(given.get("port", "")).split(",")
-        if not all(port.isdigit() and port.isascii() for port in ports if port):
-            raise errors.unreadable_url()  # the driver would quote it, much later
-        return make_conninfo("", **(_DEFAULTS | given))
-    except (psycopg.Error, UnicodeError):
-        raise errors.unreadable_url() from None
+    with errors.unchained():
+        try:
+            given = conninfo_to_dict(dsn)
+            ports = str(given.get("port", "")).split(",")
+            if not all(port.isdigit() and port.isascii() for port in ports if port):
+                raise errors.unreadable_url()  # the driver would quote it, much later
+            return make_conninfo("", **(_DEFAULTS | given))
+        except (psycopg.Error, UnicodeError):
+            raise errors.unreadable_url() from None
 
 
 class Database:
@@ -75,19 +76,21 @@ class Database:
         A connection that broke while it was not in use is replaced and the call repeated, once: calls are
         safe to repeat.
         """
-        try:
-            return await self._call(query, values)
-        except psycopg.OperationalError:
-            await self._replace()
-        try:
-            return await self._call(query, values)
-        except psycopg.OperationalError as error:
-            raise errors.calling(error) from None
+        with errors.unchained():
+            try:
+                return await self._call(query, values)
+            except psycopg.OperationalError:
+                await self._replace()
+            try:
+                return await self._call(query, values)
+            except psycopg.OperationalError as error:
+                raise errors.calling(error) from None
 
     async def connect(self) -> AsyncConnection[tuple[Any, ...]]:
         """Return a connection of its own, in autocommit; the caller closes it."""
-        await self._opened()
-        return await self._connect()
+        with errors.unchained():
+            await self._opened()
+            return await self._connect()
 
     async def aclose(self) -> None:
         """Close all connections of the pool; idempotent."""

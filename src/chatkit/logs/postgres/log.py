@@ -11,6 +11,7 @@ import psycopg
 from chatkit.errors import InvalidMessage, TransportError
 from chatkit.logs.admission import mismatch
 from chatkit.logs.pages import bounded
+from chatkit.logs.postgres import errors
 from chatkit.logs.postgres.connecting import Database, as_json
 from chatkit.logs.postgres.migrating import migrations
 from chatkit.logs.postgres.rows import (
@@ -239,13 +240,15 @@ class PostgresLog:
         """
         connection = await self._database.connect()
         try:
-            await connection.execute(f"LISTEN {CHANNEL}".encode())
-            yield ""
-            while not self._database.closed:
-                async for told in connection.notifies(timeout=_LOOK):
-                    yield told.payload
-        except psycopg.Error:
-            raise TransportError("log: the connection that listens for changes was lost") from None
+            with errors.unchained():
+                try:
+                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    yield ""
+                    while not self._database.closed:
+                        async for told in connection.notifies(timeout=_LOOK):
+                            yield told.payload
+                except psycopg.Error:
+                    raise TransportError("log: the connection that listens for changes was lost") from None
         finally:
             await connection.close()
 

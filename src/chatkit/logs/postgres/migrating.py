@@ -57,15 +57,16 @@ def migrate(dsn: str) -> tuple[str, ...]:
             the schema is of a newer or another chatkit; nothing was changed.
         TransportError: No answer; safe to repeat.
     """
-    try:
-        connection = psycopg.connect(conninfo(dsn))
-    except psycopg.Error as error:
-        raise errors.connecting(error) from None
-    try:
-        with connection:
-            return _migrate(connection)
-    except psycopg.Error as error:
-        raise errors.calling(error) from None
+    with errors.unchained():
+        try:
+            connection = psycopg.connect(conninfo(dsn))
+        except psycopg.Error as error:
+            raise errors.connecting(error) from None
+        try:
+            with connection:
+                return _migrate(connection)
+        except psycopg.Error as error:
+            raise errors.calling(error) from None
 
 
 def _migrate(connection: psycopg.Connection) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ def entries(connection: Connection, name: str, after: Place | None, limit: int, 
         (channel.number, start, limit),
     )
     more = channel.head > start + len(rows)
+    if more and len(rows) < limit:  # serials have no hole; who reads on would do so for ever
+        raise ValueError("entries are missing below the head")
     return Entries(state_of(log_id, channel, now), tuple(entry_of(row, log_id) for row in rows), more)
 
 

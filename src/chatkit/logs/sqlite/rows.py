@@ -136,7 +136,7 @@ def could_be(ident: Ident) -> bool:
 def entry_of(row: Sequence[Any], log_id: str) -> Entry:
     """Return an entry from `ENTRY`."""
     serial, at, user, data = row
-    return Entry(data, _stamp(serial, at, user, log_id))
+    return Entry(_bytes(data), _stamp(serial, at, user, log_id))
 
 
 def folded(connection: Connection, rows: Sequence[Sequence[Any]], log_id: str) -> tuple[Folded, ...]:
@@ -149,9 +149,9 @@ def _folded(row: Sequence[Any], log_id: str, reactions: dict[str, tuple[str, ...
     _, serial, user, id, at, data, edit, version, changed, deleted, replies, last_reply = row
     return Folded(
         ident=Ident(user, unpacked(id)),
-        data=data,
+        data=_bytes(data),
         stamp=_stamp(serial, at, user, log_id),
-        edit=edit,
+        edit=None if edit is None else _bytes(edit),
         version=version,
         changed=key_of(changed),
         deleted=bool(deleted),
@@ -161,7 +161,16 @@ def _folded(row: Sequence[Any], log_id: str, reactions: dict[str, tuple[str, ...
     )
 
 
-def _stamp(serial: int, at: int, user: str, log_id: str) -> Stamp:
+def _bytes(found: object) -> bytes:
+    """Return an envelope; of a column anybody's program may have made something else."""
+    if not isinstance(found, bytes):
+        raise TypeError("an envelope is bytes")
+    return found
+
+
+def _stamp(serial: int, at: int, user: object, log_id: str) -> Stamp:
+    if not isinstance(user, str):  # likewise
+        raise TypeError("a user is text")
     return Stamp(key_of(serial), serial_text(serial - 1), log_id, user, moment(at))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -19,6 +20,13 @@ from chatkit.testing.fuzz.targets import Target
 
 FILES: Final = ("store file", "store rows")
 """Names of the targets of this module."""
+FOREIGN_FILES: Final = (
+    b"",
+    b"SQLite format 3\x00",
+    b"\x89PNG\r\n\x1a\n" + bytes(500),
+    b"PK\x03\x04" + bytes(30),
+)
+"""Files of other programs, or what is left of them."""
 _CHANNEL: Final = "support"
 
 
@@ -45,24 +53,30 @@ def read_rows(data: bytes) -> None:
     Raises:
         ChatkitError: As `read_file`.
     """
-    chance = Random(data)  # noqa: S311  # to be the same again
     with TemporaryDirectory(prefix="chatkit-fuzz-") as folder:
         path = Path(folder) / "ada.db"
         path.write_bytes(good_file())
-        connection = sqlite3.connect(path)
-        try:
-            tables = [
-                name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            ]
-            kept = [name for name in tables if not name.startswith(("sqlite_", "words"))]
-            for _ in range(chance.randint(1, 3)):
-                table = chance.choice(kept)
+        vandalize(path, data)
+        _live(path)
+
+
+def vandalize(path: Path, data: bytes) -> None:
+    """Put a stranger's values into some columns of some tables of a database, chosen by `data` alone."""
+    chance = Random(data)  # noqa: S311  # to be the same again
+    connection = sqlite3.connect(path)
+    try:
+        tables = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
+        kept = [name for name in tables if not name.startswith(("sqlite_", "words"))]
+        for _ in range(chance.randint(1, 3)):
+            table = chance.choice(kept)
+            with suppress(sqlite3.Error):  # a search index that was hit before can tell no columns
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
                 _set(connection, table, chance.choice(columns), _value(chance, data))
-            connection.commit()
-        finally:
-            connection.close()
-        _live(path)
+        connection.commit()
+    finally:
+        connection.close()
 
 
 def _value(chance: Random, data: bytes) -> Any:
@@ -154,14 +168,7 @@ async def _fill(path: Path, clock: VirtualClock) -> None:
 def file_targets() -> tuple[Target, ...]:
     """Return the targets of this module; the first call makes a good file."""
     good = good_file()
-    foreign = (
-        b"",
-        b"SQLite format 3\x00",
-        b"\x89PNG\r\n\x1a\n" + bytes(500),
-        b"PK\x03\x04" + bytes(30),
-        good[:4096],
-    )
     return (
-        Target(FILES[0], (good, good, good, *foreign), read_file, largest=300_000),
+        Target(FILES[0], (good, good, good, *FOREIGN_FILES, good[:4096]), read_file, largest=300_000),
         Target(FILES[1], ENVELOPES, read_rows, largest=100_000),
     )

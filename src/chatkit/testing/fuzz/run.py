@@ -14,6 +14,7 @@ from chatkit.adapters.memory.config import Like
 from chatkit.testing.clock import VirtualClock, run
 from chatkit.testing.fuzz.check import check
 from chatkit.testing.fuzz.files import FILES, file_targets
+from chatkit.testing.fuzz.log_files import LOG_FILES, log_file_targets
 from chatkit.testing.fuzz.mutate import Input, inputs
 from chatkit.testing.fuzz.samples import ENVELOPES
 from chatkit.testing.fuzz.siege import LIKES, ROUND, Siege
@@ -108,8 +109,8 @@ def _parts(given: Iterator[Input], size: int) -> Iterator[list[Input]]:
 def shares(count: int) -> dict[str, int]:
     """Return how many inputs of `count` each target is given, by name."""
     parts = {
-        **{target.name: 0.73 / len(PARSERS) for target in PARSERS},
-        **dict.fromkeys(FILES, 0.005),
+        **{target.name: 0.72 / len(PARSERS) for target in PARSERS},
+        **dict.fromkeys((*FILES, *LOG_FILES), 0.005),
         **{f"{_CLIENT}{like}": 0.26 / len(LIKES) for like in LIKES},
     }
     return {name: max(1, round(part * count)) for name, part in parts.items()}
@@ -120,7 +121,12 @@ def run_named(name: str, *, seed: int, count: int, start: int = 0) -> Tally:
     if name.startswith(_CLIENT):
         like: Like = next(like for like in LIKES if name == f"{_CLIENT}{like}")
         return besiege(like, seed=seed, count=count, start=start)
-    targets = {target.name: target for target in (*PARSERS, *(file_targets() if name in FILES else ()))}
+    readers = (
+        *PARSERS,
+        *(file_targets() if name in FILES else ()),
+        *(log_file_targets() if name in LOG_FILES else ()),
+    )
+    targets = {target.name: target for target in readers}
     return fuzz(targets[name], seed=seed, count=count, start=start)
 
 

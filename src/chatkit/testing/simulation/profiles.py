@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from chatkit.adapters.memory.config import Like
-from chatkit.adapters.memory.faults import NONE, Faults
+from chatkit.adapters.memory.faults import NONE, STORM, Faults
 from chatkit.model.values import EMPTY
 
 USUAL: Final[Mapping[str, float]] = {
@@ -31,15 +31,6 @@ USUAL: Final[Mapping[str, float]] = {
 }
 """How often each danger strikes, beside the others."""
 
-STORM: Final = Faults(
-    delay=(0.0, 0.3),
-    drop=0.03,
-    duplicate=0.05,
-    reorder=0.05,
-    lose_request=0.03,
-    lose_ack=0.05,
-    cut=(0.003, (0.2, 5.0)),
-)
 SLOW: Final = Faults(delay=(0.5, 20.0), lose_ack=0.02, duplicate=0.02)
 """Delays to twice the time-out: requests finish after their senders have given up."""
 WEATHER: Final = (NONE, Faults(delay=(0.0, 0.1)), STORM, SLOW)

@@ -77,7 +77,9 @@ class _Run:
         self.stage = Stage(seed, PROFILES[profile])
         self.chance = Random(f"{seed} {profile}")  # noqa: S311  # seeded
         self.dangers = Dangers(self.stage, self.chance)
-        self.calls: set[asyncio.Task[None]] = set()
+        self.calls: dict[
+            asyncio.Task[None], None
+        ] = {}  # in their order: a set has none that is the same again
         self.points: Counter[str] = Counter()
         self.odd: list[Breach] = []
         self.story: list[str] | None = [] if tell else None
@@ -135,8 +137,8 @@ class _Run:
 
     def _call(self, what: str, doing: Awaitable[Any]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._try(what, doing), name=f"sim:{what}")
-        self.calls.add(task)
-        task.add_done_callback(self.calls.discard)
+        self.calls[task] = None
+        task.add_done_callback(lambda done: self.calls.pop(done, None))
         return task
 
     async def _try(self, what: str, doing: Awaitable[Any]) -> None:
