@@ -612,6 +612,31 @@ async def test_a_timer_may_outlive_its_connection(stage: Stage) -> None:
         await ada.channel(C).attach(timeout=5)
 
 
+async def test_a_first_attach_without_an_answer_tells_what_it_missed(stage: Stage) -> None:
+    """What came live before it was given up is told; what came until the next attach is a gap (I6)."""
+    async with stage.chat("ada") as ada:
+        await connected(ada)
+        session = live(ada)
+        attach = session.attach
+
+        async def attaching(*args: Any, **kwargs: Any) -> Attachment:
+            session.attach = attach
+            await attach(*args, **kwargs)
+            return await asyncio.Future[Attachment]()  # the answer is lost
+
+        session.attach = attaching
+        stream = ada.channel(C).events(*GAPS)
+        await asyncio.sleep(1)
+        stage.peer("cleo").say("heard")
+        with stage.lost():
+            stage.peer("dora").say("missed")
+        await asyncio.sleep(ATTACH_TIMEOUT)
+        await ready(ada)
+        stage.peer("eve").say("new")
+
+        assert texts(await later(stream, 30)) == ["heard", "Discontinuity", "new"]
+
+
 async def test_a_provider_without_numbers_and_with_a_log_begins_at_what_is_read(stage: Stage) -> None:
     """Where an attach does not say where live begins, the first page does (D15)."""
     async with stage.chat("ada") as ada:

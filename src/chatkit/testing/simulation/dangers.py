@@ -100,7 +100,8 @@ class Dangers:
     def _expire_token(self, player: Player) -> None:
         error = AuthenticationError("the token has expired", code="40142")
         calls = self.chance.choice(UNAUTHORISED)
-        # Once: a fresh token that is refused too ends a client for good, as it should.
+        if player.chat is None or player.chat.connection.state != "connected":
+            return  # a fresh token that is refused too ends a client for good, as it should
         self.stage.hub.network.refuse(player.name, error, calls=calls, count=1)
 
     def _kick(self, player: Player) -> None:
