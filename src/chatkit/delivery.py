@@ -181,7 +181,7 @@ class Delivery:
         """Withdraw it; `False`: too late, it was attempted or has ended.
 
         Raises:
-            StoreError: It is withdrawn, but the store could not take note: a restart may send it.
+            StoreError: It is withdrawn, but the store could not take note yet: a crash may have it sent.
         """
         self._owner.check_open()
         return await self._outbox.discard(self._entry)

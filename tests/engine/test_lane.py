@@ -561,6 +561,7 @@ async def test_past_the_providers_memory_what_is_found_is_confirmed(clock: Virtu
 
         assert (entry.state, entry.row.stamp) == (State.SENT, OrderKey(1, "7"))
         assert len(provider.batches) == 1
+        assert ada.sent == [(entry, None)]  # so that a timeline that does not have it says sent
 
 
 async def test_what_is_certainly_absent_is_sent_again_without_a_doubt(clock: VirtualClock) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.core.delivery import State
+from chatkit.engine import timetable
 from chatkit.engine.accepting import CANCELLED
+from chatkit.engine.entries import AGAIN
 from chatkit.engine.outbox import SWEEP, OutboxEntry
 from chatkit.engine.timetable import LONGEST, LOOK
 from chatkit.errors import DependencyFailed, OutboxFull, Rejected, StoreError, TransportError
@@ -443,7 +445,7 @@ async def test_a_withdrawal_that_the_store_cannot_keep_is_told(clock: VirtualClo
         await settle()
         assert (entry.state, [row.status for row in await store.rows()]) == (State.DISCARDED, ["queued"])
 
-        await ada.outbox.settle()
+        await asyncio.sleep(2 * AGAIN)
         assert [row.status for row in await store.rows()] == ["discarded"]
 
 
@@ -463,6 +465,22 @@ async def test_what_waits_past_its_deadline_expires(clock: VirtualClock) -> None
         assert (before, entry.state, entry.row.certain) == (State.QUEUED, State.EXPIRED, True)
         assert edit.state is State.FAILED
         assert [row.status for row in await ada.store.rows()] == ["expired", "failed"]
+
+
+async def test_what_is_past_its_deadline_when_its_turn_comes_is_not_sent(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nobody has looked at the clock since: looks lie some time apart (D13)."""
+    monkeypatch.setattr(timetable, "LOOK", 100.0)
+    provider = Provider(refuse(outcome="unsent", again="later", scope="lane", after=60.0))
+    async with client(clock, provider) as ada:
+        ada.context.server_time.confirm(None)
+        await ada.send("1")
+        await settle()
+        late = await ada.send("2", expires_in=59.9)
+        await ada.drained()
+
+        assert (late.state, late.row.certain, provider.texts) == (State.EXPIRED, True, [["1"], ["1"]])
 
 
 async def test_nothing_expires_before_a_contact(clock: VirtualClock) -> None:

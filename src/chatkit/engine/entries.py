@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = frozenset({State.FAILED, State.EXPIRED})
 """States of dead letters: kept with their reason, to be sent again by hand."""
+AGAIN: Final = 1.0
+"""Seconds after which what the store could not record is handed to it again."""
 
 
 class Entries:
@@ -55,6 +57,7 @@ class Entries:
         """One object for each row, as long as anybody holds it: those that were sent and forgotten too."""
         self._unsettled: dict[OutboxEntry, None] = {}
         self._settling_soon = False
+        self._settling_again = False
         self._changed = asyncio.Event()
         self.size = 0
         """Bytes of the envelopes that still have a fate to meet."""
@@ -232,7 +235,8 @@ class Entries:
     async def settle(self, *, required: bool = False) -> None:
         """Record what entries became, in one transaction; what an earlier call could not record too.
 
-        What stays unrecorded is sent again after a crash, under the same id.
+        It is tried again until the store takes note. What stays unrecorded is sent again after a crash, under
+        the same id.
 
         Raises:
             StoreError: The store could not, and the caller said that it is `required`.
@@ -248,6 +252,7 @@ class Entries:
             if not isinstance(error, ChatkitError):
                 raise
             self.store_failed(error)
+            self._settle_again()
             if required:
                 raise
         else:
@@ -257,6 +262,16 @@ class Entries:
         """Count and tell that the store could not do something."""
         self.context.counters["store_errors"] += 1
         self.context.observer.point("store.failed", error=type(error).__name__)
+
+    def _settle_again(self) -> None:
+        if not self._settling_again and not self.context.tasks.closing:
+            self._settling_again = True
+            self.context.tasks.spawn(self._settle_later(), "settle-again")
+
+    async def _settle_later(self) -> None:
+        await asyncio.sleep(AGAIN)
+        self._settling_again = False
+        await self.settle()
 
     async def _settle_soon(self) -> None:
         self._settling_soon = False

@@ -39,7 +39,7 @@ def form(outbox: Outbox, key: LaneKey, mark: LaneMark, queue: deque[OutboxEntry]
     size, seq, pred = 0, mark.seq, mark.acked
     while queue and len(entries) < capabilities.batch:
         entry = queue[0]
-        if not entry.unfinished or outbox.fail_orphan(entry):
+        if not entry.unfinished or outbox.fail_orphan(entry) or outbox.expire_late(entry):
             queue.popleft()
             continue
         try:

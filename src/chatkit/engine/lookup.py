@@ -62,6 +62,9 @@ async def look_up(outbox: Outbox, channel: str, entries: Sequence[OutboxEntry], 
         found = await outbox.context.read(lambda: log.find(channel, idents))
     except CapabilityError:
         return False
-    for ident, key in found.items.items():
-        outbox.seen(channel, ident, key)
+    for entry in entries:
+        key = found.items.get(entry.row.ident)
+        if key is not None:
+            outbox.seen(channel, entry.row.ident, key)
+            outbox.tell_sent(entry, None)  # no entry of the log was read: a timeline may not have the message
     return found.reaches is not None and found.reaches <= since

@@ -299,6 +299,14 @@ class Outbox(Entries):
                     self.settle_soon()
         self._timetable.look()
 
+    def expire_late(self, entry: OutboxEntry) -> bool:
+        """End an entry past its deadline that is about to be sent for the first time; says whether it is."""
+        deadline, time = entry.row.expires_at, self.context.server_time
+        if deadline is None or not time.confirmed or deadline > time.now():
+            return False
+        self.move(entry, Input.DEADLINE)
+        return True
+
     def _expire(self, entry: OutboxEntry) -> None:
         self.move(entry, Input.DEADLINE)
         self.lanes.release(entry)
