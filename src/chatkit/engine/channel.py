@@ -140,15 +140,13 @@ class ChannelEngine:
             name,
             session=session,
             gate=gate,
-            after=self._resume_after,
+            after=self.teller.resume_after,
             on_attached=self._attached,
             on_change=self._changed,
             wake=self._wake.set,
             presence=self.presence,
         )
         self.ever_attached = False
-        self._cut_short: OrderKey | None = None
-        """What was told last before live began: by an attach of which the answer was lost."""
         self._running = False
         self._restored = asyncio.Event()
         self._folding = asyncio.Lock()
@@ -377,11 +375,6 @@ class ChannelEngine:
         self._on_change(self)
         self.marks.moved()
 
-    def _resume_after(self) -> OrderKey | None:
-        if not self.ever_attached and self._cut_short is None:
-            self._cut_short = self.teller.told
-        return self.progress.complete
-
     def _attached(self, found: Attachment) -> None:
         """Begin where the provider says that live begins; what lies between is read (D15, D17)."""
         self.presence.attached()
@@ -389,9 +382,6 @@ class ChannelEngine:
         fresh = first and self.progress.complete is None and not self._loader.restored
         if first:
             base = self.teller.begin(found.start)
-            if self._cut_short is not None and (base is None or self._cut_short < base):
-                self.receiver.gap_announced()
-                self.teller.gap("reconnected", self._cut_short, base)
             if base is not None and self.progress.complete is None and not self.progress.whole:
                 self.progress.continuity.read(base, more=True)
         if found.resumed and not first:

@@ -60,6 +60,8 @@ class Teller:
         self.event_from: OrderKey | None = None
         """Facts at or below this place were there before anybody listened in this life."""
         self._first_own: OrderKey | None = None
+        self._cut_short: OrderKey | None = None
+        """What was told last when a first attach had to be asked for again: its answer was lost."""
         self._early: OrderKey | None = None
         """The first of my own messages that was accepted before live began."""
         self.holding = False
@@ -70,6 +72,15 @@ class Teller:
     def expect(self, key: OrderKey) -> None:
         """Take note of what I sent, while somebody listened, before live began (D15)."""
         self._early = key if self._early is None else min(key, self._early)
+
+    def resume_after(self) -> OrderKey | None:
+        """Return up to where everything is applied; called when the provider is asked for the channel.
+
+        What came live before a first attach that has to be asked for again may not be all there was (I6).
+        """
+        if not self.begun.is_set() and self._cut_short is None:
+            self._cut_short = self.told
+        return self._progress.complete
 
     def begin(self, start: OrderKey | None) -> OrderKey | None:
         """Say from where on facts are news to those who listen; returns the place.
@@ -86,6 +97,8 @@ class Teller:
             self._first_own = own
         self.begun.set()
         self.event_from = start if self._first_own is None else own
+        if self._cut_short is not None and (self.event_from is None or self._cut_short < self.event_from):
+            self.gap("reconnected", self._cut_short, self.event_from)
         # The first of my own is to be told itself: nobody has it yet, and no place below it is known.
         self._sure = None if self._first_own is not None else start
         self._dispatcher.begin(self._channel, self._sure, self._progress.cursor(self._sure))
