@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ OFF: Final = Refusal("client events off", "unsent", NotAllowed, "connection", "l
 class AppAuth:
     """An app's `auth=`: the official package signs for one user, as long as they are welcome."""
 
-    def __init__(self, user: str, official: pusher.Pusher) -> None:
+    def __init__(self, user: str, official: Callable[[], pusher.Pusher]) -> None:
         self.user = user
         self.welcome = True
         self.fetched = 0
@@ -69,7 +68,7 @@ class AppAuth:
             raise NotAllowed("not a member")
         name = params["channel_name"]
         member = {"user_id": self.user} if name.startswith("presence-") else None
-        answer: dict[str, Any] = self._official.authenticate(name, params["socket_id"], member)
+        answer: dict[str, Any] = self._official().authenticate(name, params["socket_id"], member)
         return answer
 
     def secret(self) -> str | None:
@@ -128,7 +127,7 @@ class PusherKit(AdapterKit):
             master_key=MASTER_KEY if self.kind == "encrypted" and trusted else None,
             **self._config,
         )
-        auth = self.auths.setdefault(user, AppAuth(user, self._official()))
+        auth = self.auths.setdefault(user, AppAuth(user, self._official))
         made = factory.build(config, parts(user, self.clock, credentials=auth, log=self.log))
         self._adapters.setdefault(user, []).append(made)
         return made
@@ -232,9 +231,3 @@ class PusherKit(AdapterKit):
         return pusher.Pusher(
             "1001", "app-key", "app-secret", ssl=False, encryption_master_key_base64=MASTER_KEY
         )
-
-
-def told(frame: str) -> dict[str, Any]:
-    """Return what a frame says."""
-    found: dict[str, Any] = json.loads(frame)
-    return found

@@ -43,6 +43,7 @@ class TestTrustedWithCaches(AdapterContract):
         return PusherKit(cache=True)
 
 
+@pytest.mark.long
 class TestTrustedBesideALog(AdapterContract):
     """A log of the app numbers, Pusher announces."""
 
@@ -51,6 +52,7 @@ class TestTrustedBesideALog(AdapterContract):
         return PusherKit(log=True)
 
 
+@pytest.mark.long
 class TestUntrusted(AdapterContract):
     """Without the secret: client events, let in by the app."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from logging import Logger
 from math import inf
@@ -135,7 +136,7 @@ class PusherAdapter:
     # -- inside -----------------------------------------------------------------------------------------
 
     async def _connect(self) -> ClientConnection:
-        query = urlencode({"protocol": 7, "client": "chatkit-python", "version": version("chatkit-realtime")})
+        query = urlencode({"protocol": 7, "client": "chatkit-python", "version": _version()})
         # Frames hold bodies and signatures, so nobody may turn this one on (I16).
         silent = Logger("chatkit.adapters.pusher.socket")  # noqa: LOG001
         silent.disabled = True
@@ -216,6 +217,11 @@ class PusherAdapter:
     def _refresh_after(self, end: SessionClosed) -> None:
         if end.again == "reauthenticate":
             self._permits.refresh()
+
+
+@cache
+def _version() -> str:
+    return version("chatkit-realtime")
 
 
 def capabilities(*, trusted: bool, log: bool) -> Capabilities:

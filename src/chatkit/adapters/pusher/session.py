@@ -17,6 +17,7 @@ from chatkit.adapters.pusher.hearing import Hearing
 from chatkit.adapters.pusher.permits import Permits
 from chatkit.adapters.pusher.protocol import Answered, Closing, Meaning, Protocol, Refused, Subscribed, Write
 from chatkit.adapters.pusher.refusals import EXISTING, subscription_error
+from chatkit.adapters.pusher.signing import Permit
 from chatkit.adapters.pusher.speaking import Speaking
 from chatkit.adapters.pusher.subscriptions import Input, State
 from chatkit.adapters.pusher.wire import Wire
@@ -305,8 +306,7 @@ class PusherSession(AsyncIterator[Signal]):
         given_up = Input.UNSUBSCRIBE
         try:
             if not self._protocol.want(name):
-                permit = await self._permits.permit(name, channel, self.socket_id)
-                self._check()  # an answer for a connection that is gone is thrown away
+                permit = await self._permitted(name, channel, waiter)
                 self._hearing.unlock(name, channel, permit.shared_secret)
                 await self._write_all(self._protocol.subscribe(name, permit.auth, permit.channel_data))
             async with asyncio.timeout(SUBSCRIBE):
@@ -324,6 +324,17 @@ class PusherSession(AsyncIterator[Signal]):
                 waiter.cancel()
                 if self._end is None:
                     await self._write_all(self._protocol.end(name, given_up))
+
+    async def _permitted(self, name: str, channel: str, waiter: asyncio.Future[Refused | None]) -> Permit:
+        """Return a permit; one for a connection that ends meanwhile is not waited for, and never used."""
+        asking = asyncio.ensure_future(self._permits.permit(name, channel, self.socket_id))
+        try:
+            _ = await asyncio.wait((asking, waiter), return_when=asyncio.FIRST_COMPLETED)
+            self._check()
+            return await asking
+        finally:
+            if not asking.cancel() and not asking.cancelled():
+                _ = asking.exception()  # known to be seen
 
     async def _proven(self, name: str) -> bool:
         """Say whether the event that a cache channel kept is the last one that was heard."""
