@@ -112,7 +112,7 @@ def servers(session: nox.Session) -> None:
     """The same cases against third-party servers, likewise from npm."""
     install(session, "-e", ".[dev]")
     session.run("python", "-m", "tests.official.packages", "servers")
-    session.run("pytest", "-q", "-m", "servers", "tests/official", *session.posargs)
+    session.run("pytest", "-q", "-m", "servers", "tests/official", "tests/servers", *session.posargs)
 
 
 @nox.session

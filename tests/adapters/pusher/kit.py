@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from chatkit.logs.memory import MemoryLog
 from chatkit.model.values import EMPTY
 from chatkit.testing.contract import AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.faults import CallFault, FrameFault
-from chatkit.testing.emulators.pusher import PusherEmulator, PusherSettings, frames
+from chatkit.testing.emulators.pusher import PusherEmulator, frames
 from chatkit.testing.parts import parts
 from tests.adapters.pusher.relay import Relay
 
@@ -75,37 +76,32 @@ class AppAuth:
         return None
 
 
-class PusherKit(AdapterKit):
-    """A server for one test, and a way to it for each user.
+class ServerKit(AdapterKit):
+    """A server, and a way to it for each user.
 
     Args:
         trusted: Clients hold the secret.
         log: They share a log.
         config: Of `PusherConfig`.
-        settings: Of the emulator.
     """
 
-    def __init__(
-        self,
-        *,
-        trusted: bool = True,
-        log: bool = False,
-        settings: Mapping[str, Any] = EMPTY,
-        **config: Any,
-    ) -> None:
+    def __init__(self, *, trusted: bool = True, log: bool = False, **config: Any) -> None:
         super().__init__(clock=SystemClock(), echoes=trusted, patience=1.5, quiet=0.06)
         self._trusted = trusted
         self._config = {"channels": "presence", **config}
         self.shows_all = self.kind == "presence"
         self.log = MemoryLog(self.clock, Random(9)) if log else None
-        self._settings = PusherSettings(**settings)
         self._relays: dict[str, Relay] = {}
         self._adapters: dict[str, list[PusherAdapter]] = {}
         self.auths: dict[str, AppAuth] = {}
 
+    def target(self) -> tuple[str, int]:
+        """Return where the server listens."""
+        raise NotImplementedError
+
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         async def beside_the_server() -> None:
-            async with PusherEmulator(self._settings) as self.emulator:
+            async with self.server():
                 try:
                     await main
                 finally:
@@ -113,6 +109,11 @@ class PusherKit(AdapterKit):
                         await relay.aclose()
 
         super().run(beside_the_server())
+
+    @asynccontextmanager
+    async def server(self) -> AsyncGenerator[None]:
+        """Have the server serve for a test."""
+        yield
 
     def adapter(self, user: str, *, trusted: bool = False) -> PusherAdapter:
         trusted = trusted or self._trusted
@@ -147,6 +148,31 @@ class PusherKit(AdapterKit):
 
     def heal(self, user: str) -> None:
         self._relay(user).heal()
+
+    def refreshed(self, user: str) -> int | None:
+        return None if self._trusted else self.auths[user].fetched
+
+    def _relay(self, user: str) -> Relay:
+        if user not in self._relays:
+            self._relays[user] = Relay(*self.target())
+        return self._relays[user]
+
+    def _official(self) -> pusher.Pusher:
+        return pusher.Pusher(
+            "1001", "app-key", "app-secret", ssl=False, encryption_master_key_base64=MASTER_KEY
+        )
+
+
+class PusherKit(ServerKit):
+    """An emulator for one test."""
+
+    def target(self) -> tuple[str, int]:
+        return self.emulator.host, self.emulator.port
+
+    @asynccontextmanager
+    async def server(self) -> AsyncGenerator[None]:
+        async with PusherEmulator() as self.emulator:
+            yield
 
     def lose_ack(self, user: str) -> None:
         if self._trusted:
@@ -184,9 +210,6 @@ class PusherKit(AdapterKit):
         for socket in self.sockets(user):
             self.emulator.sockets[socket].close(CLOSINGS[closing], closing.name)
 
-    def refreshed(self, user: str) -> int | None:
-        return None if self._trusted else self.auths[user].fetched
-
     def refusals(self) -> Sequence[Refusal]:
         return tuple(CALLS) if self._trusted else (OFF,)
 
@@ -221,13 +244,3 @@ class PusherKit(AdapterKit):
                     times=1_000,
                 )
             )
-
-    def _relay(self, user: str) -> Relay:
-        if user not in self._relays:
-            self._relays[user] = Relay(self.emulator.host, self.emulator.port)
-        return self._relays[user]
-
-    def _official(self) -> pusher.Pusher:
-        return pusher.Pusher(
-            "1001", "app-key", "app-secret", ssl=False, encryption_master_key_base64=MASTER_KEY
-        )

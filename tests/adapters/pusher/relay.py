@@ -20,6 +20,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._state = "up"
+        self._lost: bytes | None = None
         self._passing: dict[asyncio.Event, list[asyncio.StreamWriter]] = {}
         self._task = asyncio.create_task(self._serve(), name="relay")
 
@@ -31,6 +32,10 @@ class Relay:
                 flowing.clear()
             else:
                 _abort(writers)
+
+    def lose_answer(self, words: bytes) -> None:
+        """Lose what the server says next with these words in it, and the connection with it."""
+        self._lost = words
 
     def heal(self) -> None:
         """Let new connections through."""
@@ -74,22 +79,31 @@ class Relay:
             back, forth = await asyncio.open_connection(*self._target)
             writers.append(forth)
             async with asyncio.TaskGroup() as tasks:
-                for source, sink in ((reader, forth), (back, writer)):
-                    tasks.create_task(_pump(source, sink, flowing))
+                tasks.create_task(self._pump(reader, forth, flowing))
+                tasks.create_task(self._pump(back, writer, flowing, answers=True))
         except* OSError:
             pass
         finally:
             del self._passing[flowing]
             _abort(writers)
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
-    while data := await source.read(65_536):
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        flowing: asyncio.Event,
+        *,
+        answers: bool = False,
+    ) -> None:
+        while data := await source.read(65_536):
+            await flowing.wait()
+            if answers and self._lost is not None and self._lost in data:
+                self._lost = None
+                raise ConnectionAbortedError
+            sink.write(data)
+            await sink.drain()
         await flowing.wait()
-        sink.write(data)
-        await sink.drain()
-    await flowing.wait()
-    sink.write_eof()
+        sink.write_eof()
 
 
 def _abort(writers: list[asyncio.StreamWriter]) -> None:

@@ -30,6 +30,8 @@ from chatkit.ports.outgoing import Ack, Batch
 
 SUBSCRIBE: Final = 8.0
 """Seconds for the server to answer a subscription; some refusals have no answer."""
+SPEAK: Final = 60.0
+"""Most seconds for which a connection that hears something writes nothing: some servers count that alone."""
 PONG: Final = 10.0
 """Seconds within which a ping is answered."""
 FULL: Final = 30.0
@@ -75,6 +77,7 @@ class PusherSession(AsyncIterator[Signal]):
         self._log = log
         self._ready: deque[Signal] = deque()
         self._read = False
+        self._written = asyncio.get_running_loop().time()
         self._end: Callable[[], SessionClosed] | None = None
         self._pings: deque[tuple[asyncio.Future[None], float]] = deque()
         """Who waits for the answer to a ping, in order, and when it was sent."""
@@ -189,15 +192,20 @@ class PusherSession(AsyncIterator[Signal]):
 
         Answers name no ping, so one that is left out would shift all that follow: the connection ends.
         """
-        loop = asyncio.get_running_loop()
-        if self._pings and loop.time() - self._pings[0][1] > PONG:
+        now = asyncio.get_running_loop().time()
+        if self._pings and now - self._pings[0][1] > PONG:
             self._die(lambda: SessionClosed("the server leaves pings without an answer", again="now"))
             await self._socket.close()
+        await (await self._ping())
+
+    async def _ping(self) -> asyncio.Future[None]:
+        """Send a ping; returns what its answer resolves."""
         self._check()
+        loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         self._pings.append((waiter, loop.time()))
         await self.write(frames.PING)
-        await waiter
+        return waiter
 
     async def write(self, frame: str) -> None:
         """Write a frame.
@@ -206,6 +214,7 @@ class PusherSession(AsyncIterator[Signal]):
             SessionClosed: There is no connection any more.
         """
         self._check()
+        self._written = asyncio.get_running_loop().time()
         try:
             await self._socket.send(frame)
         except ConnectionClosed as error:
@@ -236,6 +245,8 @@ class PusherSession(AsyncIterator[Signal]):
             except ConnectionClosed as error:
                 raise self._closed_by(error) from None
             await self._hear(frame)
+            if asyncio.get_running_loop().time() - self._written > SPEAK:
+                _ = await self._ping()
         return self._ready.popleft()
 
     async def _hear(self, frame: str | bytes) -> None:
