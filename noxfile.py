@@ -13,11 +13,13 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 
 # What belongs to optional extras, or runs in Node: left out where those are not installed.
 OF_EXTRAS: Final = (
+    "--ignore=tests/adapters/pusher",
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",
     "--ignore=tests/emulators",
     "--ignore=tests/javascript",
     "--ignore=tests/official",
+    "--ignore=tests/servers",
     "--ignore-glob=tests/logs/*postgres*",
     "--ignore=tests/examples/test_terminal_ui.py",
 )
