@@ -54,6 +54,13 @@ async def until(done: Callable[[], bool], what: str) -> None:
     assert done(), what
 
 
+async def sees_the_page(channel: chatkit.Channel) -> None:
+    """Wait until a client shows what the page did."""
+    await until(lambda: "page" in channel.typing.users, "the page types")
+    await until(lambda: _shown(channel)[-1] == "from the page, edited", "the edit is shown")
+    await until(lambda: bool(channel.timeline.view.messages[0].reactions), "the reaction, too")
+
+
 def test_a_page_takes_part(kit: Kit) -> None:
     """Messages, edits, reactions, typing and presence pass between all three, by the envelope alone (D2)."""
     room = kit.name()
@@ -106,11 +113,7 @@ def test_a_page_takes_part(kit: Kit) -> None:
             )
             await say(written("typing", room, {"type": "typing", "active": True}, ttl=6_000))
             for channel in (mine, theirs):
-                await until(lambda c=channel: "page" in c.typing.users, "the page types")  # type: ignore[misc]
-                await until(lambda c=channel: _shown(c)[-1] == "from the page, edited", "the edit is shown")  # type: ignore[misc]
-                await until(
-                    lambda c=channel: bool(c.timeline.view.messages[0].reactions), "the reaction, too"
-                )  # type: ignore[misc]
+                await sees_the_page(channel)
 
             _ = await theirs.react(second, "🎉")
             _ = await mine.edit(first, "from the backend, edited")

@@ -20,6 +20,7 @@ from chatkit.adapters.pusher import frames
 from chatkit.model.options import AuthRequest
 from chatkit.testing.contract import AdapterContract, AdapterKit
 from tests.adapters.pusher.kit import MASTER_KEY, ServerKit
+from tests.adapters.pusher.stories import Stories
 from tests.servers.soketi.server import Soketi
 
 pytestmark = pytest.mark.servers
@@ -32,6 +33,13 @@ PATIENCE: Final = 30.0
 def soketi(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
     """One for all cases of the contract."""
     with Soketi(tmp_path_factory.mktemp("soketi"), maxClientEventsPerSecond=1_000) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
+    """Another, which takes 10 client events a second, as the hosted service does."""
+    with Soketi(tmp_path_factory.mktemp("strict")) as server:
         yield server
 
 
@@ -105,6 +113,14 @@ class TestUntrusted(AdapterContract):
     @pytest.fixture
     def kit(self, soketi: Soketi) -> AdapterKit:
         return SoketiKit(soketi, trusted=False)
+
+
+class TestStories(Stories):
+    """Bad networks."""
+
+    @pytest.fixture
+    def server(self, strict: Soketi) -> tuple[str, int]:
+        return strict.host, strict.port
 
 
 # -- whole chats, and a server that dies under them
