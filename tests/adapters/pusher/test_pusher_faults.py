@@ -7,8 +7,12 @@ import logging
 import os
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -283,35 +287,166 @@ async def test_a_call_that_failed_after_it_published_shows_once() -> None:
         assert texts(theirs) == ["once"]
 
 
-async def test_an_endpoint_lets_members_in(tmp_path: Path) -> None:
-    """`auth=` may be an address: asked as the official clients ask it."""
+@asynccontextmanager
+async def endpoint(answer: Callable[[dict[str, str]], tuple[str, str]]) -> AsyncGenerator[str]:
+    """An auth endpoint; gives its address. It is asked with a form, and answers a status and a body."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+        form = parse_qs((await reader.readexactly(length)).decode())
+        status, body = answer({name: values[0] for name, values in form.items()})
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/pusher/auth?session=hush"
+
+
+async def test_an_endpoint_lets_members_in() -> None:
+    """`auth=` may be an address: asked as the official clients ask it; what it answers is told (D12)."""
+    answers = ["503 Busy", "200 OK"]
+
+    def answer(form: dict[str, str]) -> tuple[str, str]:
+        match form["channel_name"]:
+            case "presence-support":
+                return answers.pop(0), app.permit("ada", form)
+            case "presence-secrets":
+                return "403 Forbidden", "no"
+            case _:
+                return "404 Not Found", "<html>"
+
+    async with App() as app, endpoint(answer) as address, app.member("ada", auth=address) as ada:
+        await ada.channel("support").attach(timeout=PATIENCE)
+        assert answers == []
+        with pytest.raises(NotAllowed) as refused:
+            await ada.channel("secrets").attach(timeout=PATIENCE)
+        with pytest.raises(ConfigError) as missing:
+            await ada.channel("elsewhere").attach(timeout=PATIENCE)
+
+    assert "hush" not in f"{refused.value!r} {refused.value.hint} {missing.value!r} {missing.value.hint}"
+
+
+async def test_an_app_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while; the channel waits."""
+    monkeypatch.setattr("chatkit.adapters.pusher.permits.TIMEOUT", 0.1)
+    async with App() as app, app.member("ada") as ada:
+        app.slow = asyncio.Event()
+        attaching = asyncio.create_task(ada.channel("support").attach(timeout=PATIENCE))
+        await until(lambda: len(app.asked) == 2, "it is asked again")
+
+        app.slow.set()
+
+        await attaching
+
+
+async def test_client_events_that_were_thrown_away_go_out_again() -> None:
+    """A 4301 does not say which: all of the burst are in doubt, none is lost, none shows twice (D11, I2)."""
+    async with App(client_event_rate=1) as app, app.member("ada") as ada, app.backend("bob") as bob:
+        theirs = bob.channel("support")
+        _ = theirs.timeline
+        await theirs.attach(timeout=PATIENCE)
+        deliveries = [await ada.channel("support").send(f"message {number}") for number in range(2)]
+
+        for delivery in deliveries:
+            _ = await delivery.wait("sent", timeout=PATIENCE)
+
+        await until(lambda: sorted(texts(theirs)) == ["message 0", "message 1"], "both came")
+
+
+async def test_a_new_lock_is_opened_with_a_fresh_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the app's master key was changed, `auth=` is asked once; what another locked stays foreign."""
+    other = b64encode(b"1" * 32).decode()
+    async with App("&channels=encrypted") as app, app.member("bob") as bob:
+        theirs = bob.channel("support")
+        _ = theirs.timeline
+        await theirs.attach(timeout=PATIENCE)
+        strange = app.url(secret="app-secret", more=f"&master_key={other.replace('=', '%3D')}")
+        async with chatkit.connect(strange, user="ada", store=":memory:") as ada:
+            before = len(app.asked)
+            for _number in range(2):
+                _ = await (await ada.channel("support").send("not for us")).wait("sent", timeout=PATIENCE)
+            await until(lambda: bob.health().checks["counters"].get("foreign:locked") == 2, "it is counted")
+            assert texts(theirs) == []
+            assert len(app.asked) == before + 1
+
+            monkeypatch.setattr("chatkit.adapters.pusher.hearing.AGAIN", 0.0)
+            app.lock(other)
+            _ = await (await ada.channel("support").send("for us")).wait("sent", timeout=PATIENCE)
+
+            await until(lambda: texts(theirs) == ["for us"], "it is opened")
+            assert len(app.asked) == before + 2
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", '{"event":"pusher:pong"}', '{"event":"pusher:connection_established","data":"{}"}']
+)
+async def test_a_server_that_does_not_greet_is_tried_again(text: str) -> None:
+    """Nothing is said before the greeting; later there is another attempt."""
     async with App() as app:
-        asked: list[str] = []
+        app.emulator.faults.add(FrameFault(does="replace", only="pusher:connection_established", text=text))
+        async with app.backend("ada") as ada:
+            error = await reason(ada)
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
-            form = (await reader.readexactly(length)).decode()
-            asked.append(form)
-            fields = dict(part.split("=", 1) for part in form.split("&"))
-            status, body = "403 Forbidden", "no"
-            if "support" in form:
-                member = {"user_id": "ada"}
-                permit = app._official.authenticate(fields["channel_name"], fields["socket_id"], member)
-                status, body = "200 OK", frames.dumps(permit)
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-            await writer.drain()
-            writer.close()
+            assert "1002" in str(error)
+            await ada.connection.wait("connected", timeout=PATIENCE)
 
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            where = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/pusher/auth?session=hush"
-            async with app.member("ada", auth=where) as ada:
-                await ada.channel("support").attach(timeout=PATIENCE)
-                with pytest.raises(NotAllowed) as caught:
-                    await ada.channel("secrets").attach(timeout=PATIENCE)
 
-        assert "channel_name=presence-support" in asked[0]
-        assert "hush" not in f"{caught.value!r} {caught.value.hint}"
+async def test_a_server_of_another_kind_says_where_to_look() -> None:
+    """It answers, and speaks no WebSocket."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _ = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"pusher://app-key:hush@local/1001?host=127.0.0.1&port={port}&tls=0"
+        async with chatkit.connect(url, user="ada", store=":memory:", drain=0) as ada:
+            error = await reason(ada)
+
+            assert "404" in str(error)
+            assert "host= and port=" in error.hint
+            assert "hush" not in f"{error!r}"
+
+
+async def test_a_refusal_told_twice_counts_once() -> None:
+    """Some servers say it in a frame and by the close code."""
+    async with App(enabled=False, legacy_error_frame=True) as app, app.backend("ada", drain=0) as ada:
+        error = await reason(ada)
+
+        assert "4003" in str(error)
+        await until(lambda: ada.connection.state == "failed", "it gives up")
+
+
+async def test_an_error_that_announces_the_end_ends_it() -> None:
+    """A frame with a code of a close is obeyed, though the close itself does not come."""
+    async with App() as app, app.backend("ada") as ada:
+        await ada.channel("support").attach(timeout=PATIENCE)
+        for connection in app.emulator.connections.values():
+            connection.send(frames.error("come again", 4200))
+
+        await until(lambda: ada.connection.state != "connected", "it is obeyed")
+        await ada.connection.wait("connected", timeout=PATIENCE)
+
+
+async def test_a_server_that_leaves_out_an_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers name no ping: the next one would prove too much, so that there is another connection (D11)."""
+    monkeypatch.setattr("chatkit.adapters.pusher.session.PONG", 0.2)
+    monkeypatch.setattr("chatkit.engine.publishing.ACK_TIMEOUT", 0.3)
+    async with App() as app, app.member("ada") as ada, app.backend("bob") as bob:
+        theirs = bob.channel("support")
+        _ = theirs.timeline
+        await theirs.attach(timeout=PATIENCE)
+        app.emulator.faults.add(FrameFault(does="drop", only="pusher:pong"))
+
+        delivery = await ada.channel("support").send("once")
+
+        _ = await delivery.wait("sent", timeout=PATIENCE)
+        assert texts(theirs) == ["once"]
 
 
 async def test_nothing_of_a_chat_shows_in_the_logs(caplog: pytest.LogCaptureFixture) -> None:

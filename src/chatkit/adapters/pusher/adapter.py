@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from chatkit.adapters.pusher.calls import BATCH, CONNECTIONS, Calls
-from chatkit.adapters.pusher.closing import closed
+from chatkit.adapters.pusher.closing import ELSEWHERE, closed
 from chatkit.adapters.pusher.config import PusherConfig
 from chatkit.adapters.pusher.hearing import Heard, Hearing
 from chatkit.adapters.pusher.pace import RATE
@@ -104,7 +104,7 @@ class PusherAdapter:
             raise SessionClosed(
                 f"{self.realm} answered {error.response.status_code} in place of a connection",
                 again="later",
-                hint="Check the cluster, or host= and port=: another server answers there.",
+                hint=ELSEWHERE,
             ) from None
         except (OSError, InvalidHandshake) as error:  # a text of theirs may name the address with the key
             raise SessionClosed(

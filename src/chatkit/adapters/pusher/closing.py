@@ -40,60 +40,53 @@ def closed(code: int, where: str) -> SessionClosed:
     """Return how a connection ended by its close code; `where`: the server, without key or secret."""
     again, after = again_after(code)
     text, cause, hint = _reason(code)
-    error = SessionClosed(
-        f"{where} closed the connection ({code}): {text}", again=again, after=after, hint=hint
-    )
-    error.__cause__ = cause
+    error = SessionClosed(f"{where} {text} ({code})", again=again, after=after, hint=hint)
+    error.__cause__ = cause(f"{where} {text} ({code})", hint=hint)
     return error
 
 
-def _reason(code: int) -> tuple[str, ChatkitError, str]:
+def _reason(code: int) -> tuple[str, type[ChatkitError], str]:
+    """Return what the server says or does, as what, and what to do about it."""
     found = _FATAL.get(code)
     if found is not None:
-        text, kind, hint = found
-        return text, kind(text, hint=hint), hint
+        return found
     if 4000 <= code <= 4099:
-        return "refused", ProviderError("refused for good", code=str(code)), _DASHBOARD
+        return "refuses the connection", ProviderError, "Look at the app in Pusher's dashboard."
     if 4100 <= code <= 4199:
-        return "over capacity", RateLimited("over capacity", code=str(code), retry_after=LATER), _WAIT
+        return "is over capacity", RateLimited, _WAIT
     if 4200 <= code <= 4299:
-        return "come again", TransportError("the server asks to come again"), _WAIT
-    return "the connection ended", TransportError("the connection ended"), _WAIT
+        return "asks to come again", TransportError, _WAIT
+    if code in BAD_FRAMES:
+        return "does not speak Pusher's protocol", TransportError, ELSEWHERE
+    return "ended the connection", TransportError, _WAIT
 
 
+ELSEWHERE: Final = "Check the cluster, or host= and port=: another server answers there."
 _WAIT: Final = "Nothing to do: the connection is made again, and queued messages wait for it."
-_DASHBOARD: Final = "Look at the app in Pusher's dashboard."
+_RETRY: Final = "then call `chat.connection.retry_now()`."
 _FATAL: Final[dict[int, tuple[str, type[ChatkitError], str]]] = {
     4000: (
-        "the app takes connections over TLS alone",
+        "takes connections over TLS alone",
         ConfigError,
         "Leave out tls=0, or let the app take other connections in its settings.",
     ),
     4001: (
-        "there is no app with this key in this cluster",
+        "knows no app with this key",
         AuthenticationError,
         "Compare key and cluster in pusher://KEY@CLUSTER/APP_ID with the dashboard's page App Keys.",
     ),
-    4003: (
-        "the app is disabled",
-        NotAllowed,
-        "Enable the app in Pusher's dashboard, then call `chat.connection.retry_now()`.",
-    ),
+    4003: ("has this app disabled", NotAllowed, f"Enable the app in Pusher's dashboard, {_RETRY}"),
     4004: (
-        "the app has as many connections as its plan allows",
+        "has as many connections of this app as its plan allows",
         RateLimited,
-        "Close connections or take a larger plan, then call `chat.connection.retry_now()`.",
+        f"Close connections or take a larger plan, {_RETRY}",
     ),
-    4005: ("there is no such path", ConfigError, "Check host= and port=: another server answers there."),
-    4006: (
-        "the version string is refused",
-        ConfigError,
-        "Check host= and port=: another server answers there.",
-    ),
-    4007: ("protocol 7 is not spoken there", ConfigError, "Use a server that speaks Pusher's protocol 7."),
-    4008: ("protocol 7 is not spoken there", ConfigError, "Use a server that speaks Pusher's protocol 7."),
+    4005: ("knows no such path", ConfigError, ELSEWHERE),
+    4006: ("refuses the version", ConfigError, ELSEWHERE),
+    4007: ("does not speak protocol 7", ConfigError, ELSEWHERE),
+    4008: ("does not speak protocol 7", ConfigError, ELSEWHERE),
     4009: (
-        "the connection is not authorized",
+        "has not authorized the connection",
         AuthenticationError,
         "Check `auth=`, and that this user may still connect.",
     ),

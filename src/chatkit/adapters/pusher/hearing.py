@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from math import inf
 from typing import Final
 
 from chatkit.adapters.pusher import box, frames
@@ -27,6 +28,8 @@ from chatkit.model.values import EMPTY
 from chatkit.ports.adapter import Alive, Foreign, Lost, Moved, Present, Received, Roster, Signal
 from chatkit.ports.context import Clock
 
+AGAIN: Final = 10.0
+"""Seconds after a fresh secret was of no use until another is asked for: a stranger's events ask for none."""
 CHANNELS: Final = 10_000
 """Channels whose last event is remembered (I10)."""
 
@@ -96,6 +99,8 @@ class Hearing:
         """Likewise, where it is to be told who is there."""
         self._shown_again: list[str] = []
         self._secrets: dict[str, bytes] = {}
+        self._refreshed: dict[str, float] = {}
+        """When a fresh secret was asked for."""
         self._kept: dict[str, bytes | None] = {}
         """What cache channels kept, by name, until somebody asked; `None`: it has not come yet."""
 
@@ -220,8 +225,10 @@ class Hearing:
         """Return what was under lock; where the secret does not open it a fresh one is asked for, once."""
         secret = self._secrets.get(told.name)
         found = None if secret is None else box.opened(secret, told.data)
-        if found is not None:
+        now = self._clock.monotonic()
+        if found is not None or now - self._refreshed.get(told.name, -inf) < AGAIN:
             return found
+        self._refreshed[told.name] = now
         try:
             fresh = await self._fresh_secret(told.name, channel)
         except ChatkitError:
