@@ -81,6 +81,7 @@ def test_a_page_reads_the_stamp_as_a_field_of_the_envelope() -> None:
         '{"v":1,"stamp":{"epoch":1,"serial":"1","user":"ada","at":"2026-01-01T00:00:00.000Z","us":1000}}',
         '{"v":1,"body":{"x":1,"stamp":{"epoch":1,"serial":"1","user":"ada","at":"2026-01-01T00:00:00.000Z"}}}',
         '{"v":1,"stamp":[]}',
+        '{"stamp":{},"body":{"x":1,"stamp":{"epoch":1,"serial":"1","user":"a","at":"2026-01-01T00:00:00.000Z"}}}',
         "[" * 5_000,
         "\ud800",
     ],
