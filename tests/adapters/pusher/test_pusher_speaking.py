@@ -16,7 +16,15 @@ from chatkit.adapters.pusher.publisher import HttpPublisher
 from chatkit.adapters.pusher.session import PusherSession
 from chatkit.adapters.pusher.speaking import BATCH, EMITS, SENDING, ByClientEvents
 from chatkit.adapters.pusher.wire import Wire
-from chatkit.errors import CapabilityError, NotAllowed, Rejected, TransportError
+from chatkit.errors import (
+    AuthenticationError,
+    CapabilityError,
+    ChatkitError,
+    ConfigError,
+    NotAllowed,
+    Rejected,
+    TransportError,
+)
 from chatkit.ports.context import Unobserved
 from chatkit.ports.outgoing import Batch
 from chatkit.testing.clock import VirtualClock
@@ -31,6 +39,7 @@ class Session:
         self.dropped: list[str] = []
         self.speaking: ByClientEvents | None = None
         self.refusal: ClientEventRefused | None = None
+        self.error: ChatkitError | None = None
         self._clock = clock
 
     @property
@@ -38,6 +47,8 @@ class Session:
         return [json.loads(frame["data"])["body"]["text"] for _, frame in self.written]
 
     async def ready(self, channel: str) -> str:
+        if self.error is not None:
+            raise self.error
         return f"presence-{channel}"
 
     async def write(self, frame: str) -> None:
@@ -151,6 +162,38 @@ async def test_a_refused_client_event_is_not_sent(
         return
     acks = await speaking.publish(session, batch("one", "two"))
     assert {type(ack.error) for ack in acks} == {made_of_it}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "scope", "again"),
+    [
+        (AuthenticationError("signed badly"), "unsent", "connection", "reauthenticate"),
+        (NotAllowed("not a member"), "unsent", "entry", "reauthenticate"),
+        (CapabilityError("full"), "unsent", "lane", "later"),
+        (ConfigError("no auth="), "unsent", "connection", "later"),
+        (Rejected("no such channel"), "refused", "entry", "never"),
+    ],
+)
+async def test_who_is_not_let_in_sends_nothing(
+    clock: VirtualClock, error: ChatkitError, outcome: str, scope: str, again: str
+) -> None:
+    """Each refusal reaches as far as its cause (D12)."""
+    speaking, session = made(clock)
+    session.error = error
+
+    (ack,) = await speaking.publish(session, batch("text"))
+
+    assert (ack.outcome, ack.scope, ack.again, ack.error) == (outcome, scope, again, error)
+    assert session.written == []
+
+
+async def test_no_answer_to_joining_is_no_refusal(clock: VirtualClock) -> None:
+    """It raises, and goes out again (D10)."""
+    speaking, session = made(clock)
+    session.error = TransportError("no answer")
+
+    with pytest.raises(TransportError):
+        _ = await speaking.publish(session, batch("text"))
 
 
 async def test_a_batch_too_long_makes_no_call() -> None:

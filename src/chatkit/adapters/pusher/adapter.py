@@ -96,7 +96,7 @@ class PusherAdapter:
         self._sessions = {old: None for old in self._sessions if not self._gone(old)}
         try:
             async with asyncio.timeout(OPEN):
-                socket = await self._connect()
+                socket, protocol = await self._connect()
         except TimeoutError:
             raise SessionClosed(f"no connection to {self.realm} within {OPEN:g} s", again="later") from None
         except InvalidStatus as error:
@@ -112,7 +112,6 @@ class PusherAdapter:
                 again="later",
                 hint="Check the network and the cluster in pusher://KEY@CLUSTER/APP_ID.",
             ) from None
-        protocol = await self._greeted(socket)
         session = self._session(socket, protocol)
         self._sessions[session] = None
         return session
@@ -128,19 +127,20 @@ class PusherAdapter:
 
     async def aclose(self) -> None:
         """Close the sessions that are still open, and what carries calls; idempotent."""
-        for session in self._sessions:
+        for session in tuple(self._sessions):
             await session.aclose()
         self._sessions = {}
         await self._http.aclose()
 
     # -- inside -----------------------------------------------------------------------------------------
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> tuple[ClientConnection, Protocol]:
+        """Return a connection that was greeted; one that was not is closed, whatever happens."""
         query = urlencode({"protocol": 7, "client": "chatkit-python", "version": _version()})
         # Frames hold bodies and signatures, so nobody may turn this one on (I16).
         silent = Logger("chatkit.adapters.pusher.socket")  # noqa: LOG001
         silent.disabled = True
-        return await connect(
+        socket = await connect(
             f"{self._config.socket_url}{self._config.credential}?{query}",
             logger=silent,
             compression=None,
@@ -150,26 +150,26 @@ class PusherAdapter:
             close_timeout=1.0,
             proxy=None if self._config.local else True,
         )
+        self._time.told(None if socket.response is None else socket.response.headers.get("Date"))
+        try:
+            return socket, await self._greeted(socket)
+        except BaseException:
+            await socket.close()
+            raise
 
     async def _greeted(self, socket: ClientConnection) -> Protocol:
         """Hear the greeting; nothing may be said before it."""
-        protocol = Protocol()
-        self._time.told(None if socket.response is None else socket.response.headers.get("Date"))
-        code = 1002
+        protocol, code = Protocol(), 1002
         try:
-            async with asyncio.timeout(OPEN):
-                match protocol.receive(await socket.recv()):
-                    case [Established(socket_id=str(found))] if found:
-                        return protocol
-                    case [Closing(code=code)]:
-                        pass
-                    case _:
-                        code = 1002
+            match protocol.receive(await socket.recv()):
+                case [Established(socket_id=found)] if found:
+                    return protocol
+                case [Closing(code=told)]:
+                    code = told
+                case _:
+                    pass
         except ConnectionClosed as error:
             code = 1006 if error.rcvd is None else error.rcvd.code
-        except TimeoutError:
-            code = 1006
-        await socket.close()
         end = closed(code, self.realm)
         self._refresh_after(end)
         raise end

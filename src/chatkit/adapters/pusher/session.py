@@ -112,6 +112,8 @@ class PusherSession(AsyncIterator[Signal]):
         try:
             if presence:
                 await self._enter(roster, channel)
+            elif roster != name:
+                await self._write_all(self._protocol.end(roster))
             if not presence or roster != name:
                 await self._subscribe(name, channel)
             resumed = await self._proven(name)

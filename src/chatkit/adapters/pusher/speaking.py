@@ -18,10 +18,11 @@ from chatkit.errors import (
     AuthenticationError,
     CapabilityError,
     ChatkitError,
+    ConfigError,
     NotAllowed,
-    RateLimited,
     TransportError,
 )
+from chatkit.ports.adapter import SessionClosed
 from chatkit.ports.context import Clock, Observer
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 
@@ -151,7 +152,9 @@ class ByClientEvents:
     async def _send(self, session: PusherSession, channel: str, entries: list[Outgoing]) -> list[Ack]:
         try:
             name = await self._ready(session, channel)
-        except (NotAllowed, AuthenticationError, RateLimited, CapabilityError) as error:
+        except (TransportError, SessionClosed):
+            raise
+        except ChatkitError as error:
             return [_not_in(entry, error) for entry in entries]
         self._burst += 1
         number = self._burst
@@ -203,8 +206,14 @@ class ByClientEvents:
 
 def _not_in(entry: Outgoing, error: ChatkitError) -> Ack:
     """Answer an entry whose channel this user is not in: nothing was written (D12)."""
-    if isinstance(error, AuthenticationError):
-        return Ack(entry.ident, "unsent", error=error, scope="connection", again="reauthenticate")
-    if isinstance(error, NotAllowed):
-        return Ack(entry.ident, "unsent", error=error, again="reauthenticate")
-    return Ack(entry.ident, "unsent", error=error, scope="lane", again="later", after=OFF_FOR)
+    match error:
+        case AuthenticationError():
+            return Ack(entry.ident, "unsent", error=error, scope="connection", again="reauthenticate")
+        case NotAllowed():
+            return Ack(entry.ident, "unsent", error=error, again="reauthenticate")
+        case CapabilityError():  # the channel is full
+            return Ack(entry.ident, "unsent", error=error, scope="lane", again="later", after=OFF_FOR)
+        case ConfigError():
+            return Ack(entry.ident, "unsent", error=error, scope="connection", again="later", after=OFF_FOR)
+        case _:
+            return refused(entry, error)
