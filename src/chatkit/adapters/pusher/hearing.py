@@ -129,9 +129,8 @@ class Hearing:
         """Tell the whole set with the next answer to a ping."""
         self._shown_again.append(roster)
 
-    def unlock(self, name: str, channel: str, secret: bytes | None) -> None:
+    def unlock(self, name: str, secret: bytes | None) -> None:
         """Open what comes in an encrypted channel."""
-        del channel
         if secret is not None:
             self._secrets[name] = secret
 

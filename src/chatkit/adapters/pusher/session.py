@@ -320,7 +320,7 @@ class PusherSession(AsyncIterator[Signal]):
         try:
             if not self._protocol.want(name):
                 permit = await self._permitted(name, channel, waiter)
-                self._hearing.unlock(name, channel, permit.shared_secret)
+                self._hearing.unlock(name, permit.shared_secret)
                 await self._write_all(self._protocol.subscribe(name, permit.auth, permit.channel_data))
             async with asyncio.timeout(SUBSCRIBE):
                 return await waiter
