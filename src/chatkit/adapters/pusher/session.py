@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
@@ -116,7 +117,13 @@ class PusherSession(AsyncIterator[Signal]):
                 await self._write_all(self._protocol.end(roster))
             if not presence or roster != name:
                 await self._subscribe(name, channel)
-            resumed = await self._proven(name)
+            if self._log is None:
+                resumed = await self._proven(name)
+                return Attachment(channel, resumed=resumed, start=None, may_publish=None)
+            # Read once live has begun, so that nothing lies between.
+            head = (await self._log.heads([channel]))[channel]
+            start = OrderKey(head.epoch, head.head or "")
+            return Attachment(channel, resumed=False, start=start, may_publish=None)
         except CapabilityError as full:
             await self._leave(channel, name, roster)
             if presence:
@@ -125,13 +132,6 @@ class PusherSession(AsyncIterator[Signal]):
         except BaseException:  # given up as well
             await self._leave(channel, name, roster)
             raise
-        if self._log is None:
-            return Attachment(channel, resumed=resumed, start=None, may_publish=None)
-        head = (await self._log.heads([channel]))[
-            channel
-        ]  # read once live has begun, so nothing lies between
-        start = OrderKey(head.epoch, head.head or "")
-        return Attachment(channel, resumed=False, start=start, may_publish=None)
 
     async def detach(self, channel: str) -> None:
         """Stop receiving; when it returns no more signals of the channel follow."""
@@ -335,8 +335,7 @@ class PusherSession(AsyncIterator[Signal]):
             del self._asked[name]
             if not waiter.done() or waiter.cancelled():
                 waiter.cancel()
-                if self._end is None:
-                    await self._write_all(self._protocol.end(name, given_up))
+                await self._give_up(name, given_up)
 
     async def _permitted(self, name: str, channel: str, waiter: asyncio.Future[Refused | None]) -> Permit:
         """Return a permit; one for a connection that ends meanwhile is not waited for, and never used."""
@@ -358,9 +357,13 @@ class PusherSession(AsyncIterator[Signal]):
 
     async def _leave(self, channel: str, *names: str) -> None:
         self._hearing.detach(channel, self._ready)
-        if self._end is None:
-            for name in dict.fromkeys(names):
-                await self._write_all(self._protocol.end(name))
+        for name in dict.fromkeys(names):
+            await self._give_up(name, Input.UNSUBSCRIBE)
+
+    async def _give_up(self, name: str, how: Input) -> None:
+        """End a subscription; where the connection has ended meanwhile there is none."""
+        with suppress(SessionClosed):
+            await self._write_all(self._protocol.end(name, how))
 
     async def _write_all(self, writes: Iterable[Write]) -> None:
         for each in writes:
