@@ -232,7 +232,7 @@ async def test_a_stale_answer_is_thrown_away(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_subscription_without_an_answer_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some refusals have no answer at all: after a while it is ended and asked for anew."""
-    monkeypatch.setattr("chatkit.adapters.pusher.session.SUBSCRIBE", 0.1)
+    monkeypatch.setattr("chatkit.adapters.pusher.joining.SUBSCRIBE", 0.1)
     async with App() as app, app.backend("ada") as ada, app.backend("bob") as bob:
         app.emulator.faults.add(FrameFault(does="drop", only="pusher_internal:subscription_succeeded"))
         theirs = bob.channel("support")

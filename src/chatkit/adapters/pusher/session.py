@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Self
-from weakref import WeakValueDictionary
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -15,22 +13,18 @@ from websockets.exceptions import ConnectionClosed
 from chatkit.adapters.pusher import frames
 from chatkit.adapters.pusher.closing import closed
 from chatkit.adapters.pusher.hearing import Hearing
+from chatkit.adapters.pusher.joining import Joining
 from chatkit.adapters.pusher.permits import Permits
 from chatkit.adapters.pusher.protocol import Answered, Closing, Meaning, Protocol, Refused, Subscribed, Write
-from chatkit.adapters.pusher.refusals import EXISTING, subscription_error
-from chatkit.adapters.pusher.signing import Permit
 from chatkit.adapters.pusher.speaking import Speaking
-from chatkit.adapters.pusher.subscriptions import Input, State
 from chatkit.adapters.pusher.wire import Wire
-from chatkit.errors import CapabilityError, RateLimited, StateError, TransportError
+from chatkit.errors import CapabilityError, RateLimited, StateError
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Present, SessionClosed, Signal
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Batch
 
-SUBSCRIBE: Final = 8.0
-"""Seconds for the server to answer a subscription; some refusals have no answer."""
 SPEAK: Final = 60.0
 """Most seconds for which a connection that hears something writes nothing: some servers count that alone."""
 PONG: Final = 10.0
@@ -82,8 +76,15 @@ class PusherSession(AsyncIterator[Signal]):
         self._end: Callable[[], SessionClosed] | None = None
         self._pings: deque[tuple[asyncio.Future[None], float]] = deque()
         """Who waits for the answer to a ping, in order, and when it was sent."""
-        self._asked: dict[str, asyncio.Future[Refused | None]] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._joining = Joining(
+            protocol,
+            permits,
+            write=self.write,
+            barrier=self.barrier,
+            check=self._check,
+            unlock=hearing.unlock,
+            trusted=speaking.trusted,
+        )
 
     # ------------------------------------------------------------------ the port
 
@@ -114,9 +115,9 @@ class PusherSession(AsyncIterator[Signal]):
             if presence:
                 await self._enter(roster, channel)
             elif roster != name:
-                await self._write_all(self._protocol.end(roster))
+                await self._joining.leave(roster)
             if not presence or roster != name:
-                await self._subscribe(name, channel)
+                await self._joining.join(name, channel)
             if self._log is None:
                 resumed = await self._proven(name)
                 return Attachment(channel, resumed=resumed, start=None, may_publish=None)
@@ -226,13 +227,13 @@ class PusherSession(AsyncIterator[Signal]):
         """Subscribe for sending, if that is not so yet; returns the name at Pusher."""
         self._check()
         name = self._wire.name(channel)
-        await self._subscribe(name, channel)
+        await self._joining.join(name, channel)
         return name
 
     async def drop(self, name: str) -> None:
         """End a subscription that was for sending, unless its channel is received."""
         if not self._hearing.hears(name):
-            await self._write_all(self._protocol.end(name))
+            await self._joining.leave(name)
 
     # ------------------------------------------------------------------ reading
 
@@ -272,9 +273,9 @@ class PusherSession(AsyncIterator[Signal]):
         """Tell who waits."""
         match meaning:
             case Subscribed():
-                self._answer(meaning.name, None)
+                self._joining.answered(meaning.name, None)
             case Refused():
-                self._answer(meaning.name, meaning)
+                self._joining.answered(meaning.name, meaning)
             case Answered() if self._pings:
                 waiter, _ = self._pings.popleft()
                 if not waiter.done():
@@ -282,71 +283,13 @@ class PusherSession(AsyncIterator[Signal]):
             case _:
                 self._speaking.note(meaning)
 
-    def _answer(self, name: str, refusal: Refused | None) -> None:
-        waiter = self._asked.get(name)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(refusal)
-
-    # ------------------------------------------------------------------ subscriptions
+    # ------------------------------------------------------------------ inside
 
     async def _enter(self, roster: str, channel: str) -> None:
         """Subscribe to the channel that says who is there; the set is told with the confirmation."""
-        if not await self._subscribe(roster, channel):
+        if not await self._joining.join(roster, channel):
             self._hearing.show_again(roster)  # it was subscribed to already: told with the answer to a ping
             await self.barrier()
-
-    async def _subscribe(self, name: str, channel: str) -> bool:
-        """Subscribe, one at a time; says whether it was not so before."""
-        turn = self._turns.setdefault(name, asyncio.Lock())
-        async with turn:
-            state = self._protocol.subscription(name).state
-            if state is State.LIVE:
-                return False
-            if state is State.DOUBT:
-                await self.barrier()
-                self._protocol.settle(name)
-            refusal = await self._ask(name, channel)
-            if refusal is None:
-                return True
-            if refusal.text.startswith(EXISTING):
-                await self.write(frames.unsubscribe(name))  # so that the next attempt begins anew
-            raise subscription_error(refusal, channel, trusted=self._speaking.trusted)
-
-    async def _ask(self, name: str, channel: str) -> Refused | None:
-        """Ask for a subscription and wait for the answer: `None` is yes."""
-        waiter: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
-        self._asked[name] = waiter
-        given_up = Input.UNSUBSCRIBE
-        try:
-            if not self._protocol.want(name):
-                permit = await self._permitted(name, channel, waiter)
-                self._hearing.unlock(name, permit.shared_secret)
-                await self._write_all(self._protocol.subscribe(name, permit.auth, permit.channel_data))
-            async with asyncio.timeout(SUBSCRIBE):
-                return await waiter
-        except TimeoutError:
-            given_up = Input.OVERDUE
-            raise TransportError(
-                f"no answer to a subscription within {SUBSCRIBE:g} s", channel=channel
-            ) from None
-        except OverflowError as error:
-            raise CapabilityError(f"the connection has {error}", channel=channel) from None
-        finally:
-            del self._asked[name]
-            if not waiter.done() or waiter.cancelled():
-                waiter.cancel()
-                await self._give_up(name, given_up)
-
-    async def _permitted(self, name: str, channel: str, waiter: asyncio.Future[Refused | None]) -> Permit:
-        """Return a permit; one for a connection that ends meanwhile is not waited for, and never used."""
-        asking = asyncio.ensure_future(self._permits.permit(name, channel, self.socket_id))
-        try:
-            _ = await asyncio.wait((asking, waiter), return_when=asyncio.FIRST_COMPLETED)
-            self._check()
-            return await asking
-        finally:
-            if not asking.cancel() and not asking.cancelled():
-                _ = asking.exception()  # known to be seen
 
     async def _proven(self, name: str) -> bool:
         """Say whether the event that a cache channel kept is the last one that was heard."""
@@ -358,16 +301,7 @@ class PusherSession(AsyncIterator[Signal]):
     async def _leave(self, channel: str, *names: str) -> None:
         self._hearing.detach(channel, self._ready)
         for name in dict.fromkeys(names):
-            await self._give_up(name, Input.UNSUBSCRIBE)
-
-    async def _give_up(self, name: str, how: Input) -> None:
-        """End a subscription; where the connection has ended meanwhile there is none."""
-        with suppress(SessionClosed):
-            await self._write_all(self._protocol.end(name, how))
-
-    async def _write_all(self, writes: Iterable[Write]) -> None:
-        for each in writes:
-            await self.write(each.frame)
+            await self._joining.leave(name)
 
     # ------------------------------------------------------------------ the end
 
@@ -385,7 +319,7 @@ class PusherSession(AsyncIterator[Signal]):
         if self._end is not None:
             return
         self._end = end
-        waiting: list[asyncio.Future[Any]] = [*(ping for ping, _ in self._pings), *self._asked.values()]
+        waiting: list[asyncio.Future[Any]] = [*(ping for ping, _ in self._pings), *self._joining.waiting]
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_exception(end())
