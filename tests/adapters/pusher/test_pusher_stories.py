@@ -8,7 +8,7 @@ import pytest
 
 from chatkit.testing.emulators.pusher import PusherEmulator
 from tests.adapters.pusher.stories import Stories
-from tests.official.pusher.kit import Serving
+from tests.official.serving import Serving
 
 
 @pytest.mark.long

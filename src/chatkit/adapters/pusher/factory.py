@@ -28,7 +28,7 @@ class PusherFactory:
             from chatkit.adapters.pusher.adapter import PusherAdapter
         except ImportError as error:
             raise ConfigError(
-                f"pusher:// needs {error.name or 'a package'}, which is not installed",
+                f"pusher:// needs {(error.name or 'a package').partition('.')[0]}, which is not installed",
                 hint="Install the extra that brings it: `pip install 'chatkit-realtime[pusher]'`.",
             ) from error
         return PusherAdapter(complete(config), parts)
