@@ -104,6 +104,21 @@ class App:
         self.emulator.faults.add(FrameFault(does="drop", only=event, times=1_000, when=note))
         return lost
 
+    async def reconnect(self) -> None:
+        """End all connections without a goodbye; return when each client is back in its channels."""
+        before = self._channels()
+        self.drop_connections()
+
+        def back() -> bool:
+            now = self._channels()
+            return before.keys().isdisjoint(now) and sorted(now.values()) == sorted(before.values())
+
+        await until(back, "all are back")
+
+    def _channels(self) -> dict[str, list[str]]:
+        """Return the channels of each connection."""
+        return {name: sorted(each.subscribed) for name, each in self.emulator.connections.items()}
+
     def drop_connections(self) -> None:
         """End all connections without a goodbye."""
         for socket in list(self.emulator.sockets.values()):

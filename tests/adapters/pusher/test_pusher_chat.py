@@ -73,9 +73,7 @@ async def _away(app: App, chat: Any, other: Any) -> None:
         )
     _ = await (await other.send("missed")).wait("sent", timeout=PATIENCE)
     app.emulator.faults.clear()
-    app.drop_connections()
-    await until(lambda: chat.connection.state != "connected", "the loss is noticed")
-    await chat.connection.wait("connected", timeout=PATIENCE)
+    await app.reconnect()
     await chat.channel("support").attach(timeout=PATIENCE)
 
 
@@ -88,9 +86,7 @@ async def test_a_cache_channel_proves_that_nothing_was_missed() -> None:
         _ = await (await mine.send("before")).wait("sent", timeout=PATIENCE)
         assert isinstance(await events.next(timeout=PATIENCE), MessageCreated)
 
-        app.drop_connections()
-        await until(lambda: bob.connection.state != "connected", "the loss is noticed")
-        await bob.connection.wait("connected", timeout=PATIENCE)
+        await app.reconnect()
         await theirs.attach(timeout=PATIENCE)
         _ = await (await mine.send("after")).wait("sent", timeout=PATIENCE)
 
