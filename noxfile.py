@@ -13,12 +13,15 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 
 # What belongs to optional extras, or runs in Node: left out where those are not installed.
 OF_EXTRAS: Final = (
+    "--ignore=tests/adapters/pusher",
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",
     "--ignore=tests/emulators",
     "--ignore=tests/javascript",
     "--ignore=tests/official",
+    "--ignore=tests/servers",
     "--ignore-glob=tests/logs/*postgres*",
+    "--ignore=tests/examples/test_pusher_bot.py",
     "--ignore=tests/examples/test_terminal_ui.py",
 )
 
@@ -112,7 +115,7 @@ def servers(session: nox.Session) -> None:
     """The same cases against third-party servers, likewise from npm."""
     install(session, "-e", ".[dev]")
     session.run("python", "-m", "tests.official.packages", "servers")
-    session.run("pytest", "-q", "-m", "servers", "tests/official", *session.posargs)
+    session.run("pytest", "-q", "-m", "servers", "tests/official", "tests/servers", *session.posargs)
 
 
 @nox.session

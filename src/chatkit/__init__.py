@@ -16,6 +16,7 @@ from typing import Any, Final
 
 _HOMES: Final = {
     "adapters.memory.config": ("MemoryConfig",),
+    "adapters.pusher.config": ("PusherConfig",),
     "changes": ("Change",),
     "channel": ("Channel",),
     "client": ("Chat",),
@@ -188,6 +189,7 @@ __all__ = [
     "PresenceChanged",
     "PresenceView",
     "ProviderError",
+    "PusherConfig",
     "RateLimited",
     "ReactionChanged",
     "ReceiptAdvanced",

@@ -1,6 +1,7 @@
 # What type checkers see; `__init__.py` loads the same names when they are first used.
 
 from chatkit.adapters.memory.config import MemoryConfig as MemoryConfig
+from chatkit.adapters.pusher.config import PusherConfig as PusherConfig
 from chatkit.changes import Change as Change
 from chatkit.channel import Channel as Channel
 from chatkit.client import Chat as Chat
@@ -175,6 +176,7 @@ __all__ = [
     "PresenceChanged",
     "PresenceView",
     "ProviderError",
+    "PusherConfig",
     "RateLimited",
     "ReactionChanged",
     "ReceiptAdvanced",

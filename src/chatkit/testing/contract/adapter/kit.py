@@ -52,6 +52,8 @@ class AdapterKit(Kit):
     """The server's time, within a minute."""
     echoes: bool = True
     """Whoever publishes hears it too, if attached."""
+    shows_all: bool = False
+    """Whoever is attached is present, whether they ask who is there or not."""
     patience: float = 5.0
     """Seconds of the loop's time within which what must come has come."""
     quiet: float = 0.1

@@ -127,14 +127,14 @@ class PresenceContract(AdapterPart):
             return None
 
     async def test_who_does_not_ask_is_not_told(self, kit: AdapterKit) -> None:
-        """Of messages alone, and is seen by nobody."""
+        """Of messages alone; and is seen by nobody, unless the provider shows whoever is attached."""
         async with stage(kit) as on:
             bob = await on.join("bob", on.channel)
             if _none(ada := await on.join("ada")):
                 return await _declined(ada)
             await ada.attach(presence=True)
             await _enter(ada)
-            await ada.sees("ada")
+            await ada.sees("ada", *(["bob"] if kit.shows_all else []))
 
             await ada.say("message")
 

@@ -1,0 +1,277 @@
+"""Stories of bad networks, in real time, over any server that speaks Pusher's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pusher
+import pytest
+
+import chatkit
+from chatkit import Discontinuity, MessageCreated
+from chatkit.adapters.pusher import adapter
+from chatkit.model.options import AuthRequest
+from tests.adapters.pusher.relay import Relay
+
+PATIENCE: Final = 40.0
+"""Seconds within which what must come has come."""
+SENDER: Final = """
+import asyncio, sys
+import chatkit
+
+async def main():
+    url, store, count, *log = sys.argv[1:]
+    async with chatkit.connect(url, user="ada", store=store, log=log[0] if log else None, drain=60) as chat:
+        for number in range(int(count)):
+            delivery = await chat.channel("support").send(f"message {number}", key=f"key {number}")
+            print(delivery.message_id, flush=True)
+
+asyncio.run(main())
+"""
+
+
+class Place:
+    """A server, and ways to it that can be cut.
+
+    Args:
+        host: Of the server.
+        port: Likewise.
+        folder: For logs and stores.
+    """
+
+    def __init__(self, host: str, port: int, folder: Path) -> None:
+        self._host = host
+        self._port = port
+        self.folder = folder
+        self.ways: dict[str, Relay] = {}
+        self._official = pusher.Pusher("1001", "app-key", "app-secret", ssl=False)
+
+    def way(self, user: str) -> Relay:
+        """Return the way of a user."""
+        if user not in self.ways:
+            self.ways[user] = Relay(self._host, self._port)
+        return self.ways[user]
+
+    def url(self, user: str, credential: str) -> str:
+        return f"pusher://{credential}@local/1001?host=127.0.0.1&port={self.way(user).port}&tls=0"
+
+    def chat(self, how: str, user: str, **options: Any) -> chatkit.Chat:
+        """Return a client: `log` beside a log, `plain` with the secret alone, `member` without it."""
+        options = {"store": ":memory:", **options}
+        if how == "member":
+            return chatkit.connect(self.url(user, "app-key"), user=user, auth=self._auth, **options)
+        if how == "log":
+            options["log"] = self.log
+        return chatkit.connect(self.url(user, "app-key:app-secret"), user=user, **options)
+
+    @property
+    def log(self) -> str:
+        return f"sqlite:///{self.folder}/log.db"
+
+    async def _auth(self, request: AuthRequest) -> dict[str, Any]:
+        found: dict[str, Any] = self._official.authenticate(
+            request.params["channel_name"], request.params["socket_id"], {"user_id": request.user}
+        )
+        return found
+
+
+@asynccontextmanager
+async def place(host: str, port: int, folder: Path) -> AsyncGenerator[Place]:
+    """A place; its ways are closed at the end."""
+    found = Place(host, port, folder)
+    try:
+        yield found
+    finally:
+        for way in found.ways.values():
+            await way.aclose()
+
+
+async def told(stream: Any, last: str) -> tuple[list[str], int]:
+    """Return the texts that a stream tells up to one, and how many gaps."""
+    texts: list[str] = []
+    gaps = 0
+    while not texts or texts[-1] != last:
+        event = await stream.next(timeout=PATIENCE)
+        if isinstance(event, MessageCreated):
+            texts.append(event.message.text)
+        else:
+            gaps += 1
+    return texts, gaps
+
+
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notice silence after a second, and give up calls after as long."""
+    declared = adapter.capabilities
+    monkeypatch.setattr(adapter, "capabilities", lambda **how: replace(declared(**how), liveness=1.0))
+    monkeypatch.setattr("chatkit.adapters.pusher.calls.TIMEOUT", 1.0)
+    monkeypatch.setattr("chatkit.engine.publishing.ACK_TIMEOUT", 2.0)
+
+
+class Stories:
+    """Inherited where there is a server: the fixture `server` says where."""
+
+    @pytest.mark.realtime
+    @pytest.mark.parametrize("how", ["log", "plain", "member"])
+    async def test_a_tunnel_loses_and_doubles_nothing(
+        self, server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        """Cut, half-open and healed while somebody sends: all is heard, in order, once (I1, I2, I4)."""
+        quick(monkeypatch)
+        async with (
+            place(*server, tmp_path) as on,
+            on.chat(how, "ada") as ada,
+            on.chat(how, "bob") as bob,
+        ):
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            events = theirs.events(MessageCreated, Discontinuity)
+            await theirs.attach(timeout=PATIENCE)
+            said = [f"message {number}" for number in range(24)]
+            for number, text in enumerate(said):
+                _ = await mine.send(text)
+                if number % 8 == 3:
+                    on.way("ada").cut(half_open=number % 16 == 3)
+                    await asyncio.sleep(0.2)
+                    on.way("ada").heal()
+
+            heard, _ = await told(events, said[-1])
+
+            assert sorted(heard) == sorted(said)
+            if how == "log":
+                assert heard == said
+            assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
+
+    @pytest.mark.realtime
+    @pytest.mark.parametrize("how", ["log", "plain"])
+    async def test_who_was_in_a_tunnel_reads_or_is_told(
+        self, server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        """With a log nothing is missing; without one a gap comes before what follows (I6)."""
+        quick(monkeypatch)
+        async with (
+            place(*server, tmp_path) as on,
+            on.chat(how, "ada") as ada,
+            on.chat(how, "bob") as bob,
+        ):
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            events = theirs.events(MessageCreated, Discontinuity)
+            await theirs.attach(timeout=PATIENCE)
+            _ = await (await mine.send("before")).wait("sent", timeout=PATIENCE)
+            assert (await told(events, "before"))[1] == 0
+
+            on.way("bob").cut(half_open=True)
+            for number in range(5):
+                _ = await (await mine.send(f"missed {number}")).wait("sent", timeout=PATIENCE)
+            while bob.connection.state == "connected":
+                await asyncio.sleep(0.05)
+            on.way("bob").heal()
+            await bob.connection.wait("connected", timeout=PATIENCE)
+            await theirs.attach(timeout=PATIENCE)
+            _ = await mine.send("after")
+
+            heard, gaps = await told(events, "after")
+
+            missed = [f"missed {number}" for number in range(5)]
+            assert (heard, gaps) == (([*missed, "after"], 0) if how == "log" else (["after"], 1))
+
+    @pytest.mark.realtime
+    @pytest.mark.parametrize("how", ["log", "plain", "member"])
+    async def test_lost_answers_show_nothing_twice(
+        self, server: tuple[str, int], tmp_path: Path, how: str
+    ) -> None:
+        """What was carried out and not answered goes out again, under the same id (D6, D10, I2)."""
+        async with (
+            place(*server, tmp_path) as on,
+            on.chat(how, "ada") as ada,
+            on.chat(how, "bob") as bob,
+        ):
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            events = theirs.events(MessageCreated)
+            await theirs.attach(timeout=PATIENCE)
+            words = b"pusher:pong" if how == "member" else b"HTTP/1.1 200"
+            said = [f"message {number}" for number in range(4)]
+            for text in said:
+                on.way("ada").lose_answer(words)
+                _ = await (await mine.send(text)).wait("sent", timeout=PATIENCE)
+            assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
+            if how == "log":  # an announcement may wait still
+                while ada.health().checks["outbox"]["unannounced"]:
+                    await asyncio.sleep(0.05)
+            _ = await mine.send("last")
+
+            heard, _ = await told(events, "last")
+
+            assert heard == [*said, "last"]
+
+    @pytest.mark.realtime
+    @pytest.mark.parametrize("how", ["log", "plain", "member"])
+    async def test_devices_of_a_user_speak_side_by_side(
+        self, server: tuple[str, int], tmp_path: Path, how: str
+    ) -> None:
+        """Each in its own order, all shown on each (I4, I5)."""
+        async with (
+            place(*server, tmp_path) as on,
+            on.chat(how, "ada") as phone,
+            on.chat(how, "ada") as desk,
+        ):
+            channels = [phone.channel("support"), desk.channel("support")]
+            for channel in channels:
+                _ = channel.timeline
+                await channel.attach(timeout=PATIENCE)
+            for number in range(6):
+                for name, channel in zip(("phone", "desk"), channels, strict=True):
+                    _ = await channel.send(f"{name} {number}")
+
+            async with asyncio.timeout(PATIENCE):
+                while any(len(channel.timeline.view.messages) < 12 for channel in channels):
+                    await asyncio.sleep(0.05)
+            one, two = ([m.text for m in channel.timeline.view.messages] for channel in channels)
+            assert one == two
+            for name in ("phone", "desk"):
+                assert [text for text in one if text.startswith(name)] == [f"{name} {n}" for n in range(6)]
+
+    @pytest.mark.realtime
+    @pytest.mark.parametrize("how", ["log", "plain"])
+    async def test_a_client_killed_in_mid_drain_sends_the_rest(
+        self, server: tuple[str, int], tmp_path: Path, how: str
+    ) -> None:
+        """SIGKILL, then another life on the same store: each message is heard once (I1, I2, I3)."""
+        async with place(*server, tmp_path) as on, on.chat(how, "bob") as bob:
+            theirs = bob.channel("support")
+            events = theirs.events(MessageCreated)
+            await theirs.attach(timeout=PATIENCE)
+            arguments = [on.url("ada", "app-key:app-secret"), str(tmp_path / "ada.db"), "60"]
+            if how == "log":
+                arguments.append(on.log)
+
+            async def life(*, until: int | None = None) -> int:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-c",
+                    SENDER,
+                    *arguments,
+                    env=dict(os.environ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                )
+                assert process.stdout is not None
+                if until is not None:
+                    for _ in range(until):
+                        _ = await process.stdout.readline()
+                    process.send_signal(signal.SIGKILL)
+                _ = await process.stdout.read()
+                return await process.wait()
+
+            assert await life(until=40) == -signal.SIGKILL
+            assert await asyncio.wait_for(life(), PATIENCE) == 0
+
+            heard, _ = await told(events, "message 59")
+            assert heard == [f"message {number}" for number in range(60)]

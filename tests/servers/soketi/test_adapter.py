@@ -1,0 +1,293 @@
+"""The adapter of Pusher against soketi, a server that others wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pusher
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+import chatkit
+from chatkit import Discontinuity, MessageCreated
+from chatkit.adapters.pusher import frames
+from chatkit.model.options import AuthRequest
+from chatkit.testing.contract import AdapterContract, AdapterKit
+from tests.adapters.pusher.kit import MASTER_KEY, ServerKit
+from tests.adapters.pusher.stories import Stories
+from tests.servers.soketi.server import Soketi
+
+pytestmark = pytest.mark.servers
+NUMBERS: Final = count(1)
+PATIENCE: Final = 30.0
+"""Seconds within which what must come has come, a restart of the server included."""
+
+
+@pytest.fixture(scope="module")
+def soketi(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
+    """One for all cases of the contract."""
+    with Soketi(tmp_path_factory.mktemp("soketi"), maxClientEventsPerSecond=1_000) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
+    """Another, which takes 10 client events a second, as the hosted service does."""
+    with Soketi(tmp_path_factory.mktemp("strict")) as server:
+        yield server
+
+
+class SoketiKit(ServerKit):
+    """A soketi that outlives tests: each has channels of its own."""
+
+    def __init__(self, soketi: Soketi, **config: Any) -> None:
+        super().__init__(**config)
+        self._soketi = soketi
+        self._test = next(NUMBERS)
+        self._member: ClientConnection | None = None
+        self._opened = ExitStack()
+
+    def target(self) -> tuple[str, int]:
+        return self._soketi.host, self._soketi.port
+
+    def channel(self, name: str) -> str:
+        return f"{name}-{self._test}"
+
+    def lose_ack(self, user: str) -> None:
+        self._relay(user).lose_answer(b"HTTP/1.1 200" if self._trusted else b"pusher:pong")
+
+    def forbid(self, user: str) -> None:
+        if self._trusted:
+            self._lacks("forbid what is signed well")
+        self.auths[user].welcome = False
+
+    def inject(self, channel: str, data: bytes) -> None:
+        name, text = self.name(channel), data.decode("utf-8", "replace")
+        if self._member is None:
+            self._member = self._join(name)
+        self._member.send(frames.client_event("client-chatkit", name, text))
+
+    @asynccontextmanager
+    async def server(self) -> AsyncGenerator[None]:
+        with self._opened:
+            yield
+
+    def _join(self, name: str) -> ClientConnection:
+        """Return a member without chatkit."""
+        url = f"ws://{self._soketi.host}:{self._soketi.port}/app/app-key?protocol=7"
+        socket = self._opened.enter_context(connect(url, proxy=None))
+        socket_id = frames.as_object(frames.parse(socket.recv()).get("data"))["socket_id"]
+        member = {"user_id": "eve"} if name.startswith("presence-") else None
+        permit = self._official().authenticate(name, socket_id, member)
+        socket.send(frames.subscribe(name, permit["auth"], permit.get("channel_data")))
+        while "subscription_succeeded" not in str(socket.recv()):
+            pass
+        return socket
+
+
+class TestTrusted(AdapterContract):
+    @pytest.fixture
+    def kit(self, soketi: Soketi) -> AdapterKit:
+        return SoketiKit(soketi)
+
+
+class TestTrustedBesideALog(AdapterContract):
+    @pytest.fixture
+    def kit(self, soketi: Soketi) -> AdapterKit:
+        return SoketiKit(soketi, log=True, channels="private")
+
+
+class TestTrustedUnderLock(AdapterContract):
+    @pytest.fixture
+    def kit(self, soketi: Soketi) -> AdapterKit:
+        return SoketiKit(soketi, channels="encrypted", cache=True)
+
+
+class TestUntrusted(AdapterContract):
+    @pytest.fixture
+    def kit(self, soketi: Soketi) -> AdapterKit:
+        return SoketiKit(soketi, trusted=False)
+
+
+class TestStories(Stories):
+    """Bad networks."""
+
+    @pytest.fixture
+    def server(self, strict: Soketi) -> tuple[str, int]:
+        return strict.host, strict.port
+
+
+# -- whole chats, and a server that dies under them
+
+
+class Members:
+    """Clients of a soketi, with the secret or without."""
+
+    def __init__(self, soketi: Soketi) -> None:
+        self._soketi = soketi
+        self._official = pusher.Pusher(
+            "1001", "app-key", "app-secret", ssl=False, encryption_master_key_base64=MASTER_KEY
+        )
+
+    def url(self, credential: str = "app-key:app-secret", app: str = "1001", more: str = "") -> str:
+        return (
+            f"pusher://{credential}@local/{app}?host={self._soketi.host}&port={self._soketi.port}&tls=0{more}"
+        )
+
+    def backend(self, user: str, **options: Any) -> chatkit.Chat:
+        return chatkit.connect(self.url(), user=user, **{"store": ":memory:", **options})
+
+    def member(self, user: str, **options: Any) -> chatkit.Chat:
+        options = {"store": ":memory:", "auth": self._auth, **options}
+        return chatkit.connect(self.url("app-key"), user=user, **options)
+
+    async def _auth(self, request: AuthRequest) -> dict[str, Any]:
+        name, member = request.params["channel_name"], {"user_id": request.user}
+        found: dict[str, Any] = self._official.authenticate(
+            name, request.params["socket_id"], member if name.startswith("presence-") else None
+        )
+        return found
+
+
+async def until(done: Any, what: str) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not done():
+            await asyncio.sleep(0.02)
+    assert done(), what
+
+
+async def restart(soketi: Soketi) -> None:
+    """Kill a server and start it again, where it was."""
+    await asyncio.to_thread(soketi.stop, signal.SIGKILL)
+    await asyncio.to_thread(soketi.start)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Generator[Soketi]:
+    """A soketi for one test, which may die; 10 client events a second, as the hosted service."""
+    with Soketi(tmp_path / "soketi") as server:
+        yield server
+
+
+@pytest.mark.realtime
+async def test_a_server_killed_under_load_loses_and_doubles_nothing(mortal: Soketi, tmp_path: Path) -> None:
+    """5,000 messages by HTTP beside a log, the server killed and restarted in their midst (I1, I2, I4)."""
+    clients, log, said = Members(mortal), f"sqlite:///{tmp_path}/log.db", [str(n) for n in range(5_000)]
+    async with clients.backend("ada", log=log) as ada, clients.backend("bob", log=log) as bob:
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        # From a mark: a live stream alone would be told of a gap of more than 1,000 messages (D19).
+        events = theirs.events(MessageCreated, Discontinuity, since=chatkit.START, buffer=6_000)
+        await theirs.attach(timeout=PATIENCE)
+        restarting: asyncio.Task[None] | None = None
+        for number, text in enumerate(said):
+            _ = await mine.send(text)
+            if number == 2_000:
+                restarting = asyncio.create_task(restart(mortal))
+        assert restarting is not None
+        await restarting
+
+        assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
+        told: list[str] = []
+        while len(told) < len(said):
+            event = await events.next(timeout=PATIENCE)
+            assert isinstance(event, MessageCreated)
+            told.append(event.message.text)
+        assert told == said
+
+
+@pytest.mark.realtime
+async def test_client_events_outlive_their_server(mortal: Soketi) -> None:
+    """60 of them, the server killed and restarted: none is lost for good, none is shown twice (I1, I2)."""
+    clients, said = Members(mortal), [str(n) for n in range(60)]
+    async with clients.member("ada") as ada, clients.member("bob") as bob:
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        events = theirs.events(MessageCreated, Discontinuity)
+        await theirs.attach(timeout=PATIENCE)
+        deliveries = [await mine.send(text) for text in said]
+        await until(lambda: deliveries[5].status == "sent", "some are sent")
+        await restart(mortal)
+
+        async with asyncio.timeout(60):
+            assert (await ada.outbox.flush(timeout=60)).queued == 0
+        assert {delivery.status for delivery in deliveries} == {"sent"}
+        told: list[str] = []
+        gaps = 0
+        while not told or told[-1] != said[-1]:
+            event = await events.next(timeout=PATIENCE)
+            if isinstance(event, MessageCreated):
+                told.append(event.message.text)
+            else:
+                gaps += 1
+        assert len(set(told)) == len(told)
+        missing = set(said) - set(told)
+        assert gaps or not missing, f"lost in silence: {missing}"
+
+
+@pytest.mark.realtime
+async def test_without_a_log_a_restart_is_announced(mortal: Soketi) -> None:
+    """A `Discontinuity` before what follows (I6)."""
+    clients = Members(mortal)
+    async with clients.backend("ada") as ada, clients.backend("bob") as bob:
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        events = theirs.events(MessageCreated, Discontinuity)
+        await theirs.attach(timeout=PATIENCE)
+        _ = await mine.send("before")
+        assert isinstance(await events.next(timeout=PATIENCE), MessageCreated)
+
+        await restart(mortal)
+        await until(lambda: bob.connection.state == "connected", "it is back")
+        await theirs.attach(timeout=PATIENCE)
+        _ = await mine.send("after")
+
+        assert isinstance(await events.next(timeout=PATIENCE), Discontinuity)
+        last = await events.next(timeout=PATIENCE)
+        assert isinstance(last, MessageCreated)
+        assert last.message.text == "after"
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize(
+    ("credential", "app", "words"),
+    [("app-key:wrong", "1001", "secret does not belong"), ("app-key:app-secret", "7", "no app")],
+)
+async def test_errors_are_known_although_their_status_is_200(
+    soketi: Soketi, credential: str, app: str, words: str
+) -> None:
+    """The server tells the status in the body alone; what is queued waits (D12)."""
+    url = Members(soketi).url(credential, app)
+    async with chatkit.connect(url, user="ada", store=":memory:", drain=0) as ada:
+        delivery = await ada.channel("support").send("kept")
+
+        await until(lambda: ada.health().checks["outbox"]["paused"] is not None, "it says why it waits")
+        assert words in str(ada.health().checks["outbox"]["paused"])
+        assert delivery.status == "queued"
+
+
+@pytest.mark.realtime
+async def test_a_wrong_key_ends_the_connection(soketi: Soketi) -> None:
+    """4001, and where to look."""
+    url = Members(soketi).url("other-key:app-secret")
+    async with chatkit.connect(url, user="ada", store=":memory:", drain=0) as ada:
+        await until(lambda: ada.connection.state == "failed", "it gives up")
+
+        assert ada.connection.reason is not None
+        assert "Compare key and cluster" in ada.connection.reason.hint
+
+
+@pytest.mark.realtime
+async def test_client_events_that_are_off_are_told(tmp_path: Path) -> None:
+    """By an error of soketi's own; what is queued waits."""
+    with Soketi(tmp_path / "soketi", enableClientMessages=False) as server:
+        async with Members(server).member("ada", drain=0) as ada:
+            delivery = await ada.channel("support").send("kept")
+
+            await until(lambda: ada.health().checks["outbox"]["paused"] is not None, "it says why it waits")
+            assert "switched off" in str(ada.health().checks["outbox"]["paused"])
+            assert delivery.status == "queued"
