@@ -129,6 +129,8 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "outbox.not_looked_up": "what was in doubt is in doubt, and `outbox.repeating` was before it",
         "presence.not_said": "presence is never queued (D25)",
         "publishing.paused": "a pause is in memory alone",
+        "pusher.client_event_refused": "what was refused without saying which is in doubt, as the next answer finds it",
+        "pusher.dropped": "what passes by is kept nowhere",
         "receipts.failed": "a mark stays in the store, as after `receipts.kept`",
         "receipts.not_said": "a mark stays in the store, as after `receipts.kept`",
         "registers.failed": "a wish stays in the store, as after `registers.wished`",
