@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.running import Running
@@ -27,6 +28,9 @@ hypothesis.settings.register_profile(
     "chatkit", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("chatkit")
+# It also tries constants of whichever modules are loaded: other examples in each worker and for a test alone.
+_none = providers._local_constants
+providers._get_local_constants = lambda: _none
 
 GRACE: Final = 1.0
 """Real seconds in which a thread or a task that has been told to end may do so."""
