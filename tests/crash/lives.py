@@ -329,6 +329,7 @@ async def survive(world: World) -> None:
         last = await _last_create(log)
         await until(world, lambda: last in {None, plan.done, *_effects(world)}, "all is told")
         await ada.engine.outbox.adopt()  # as every half minute
+        await ada.outbox.flush(timeout=world.patience)  # what was taken over is to be announced still
         await asyncio.sleep(3)  # marks
         for name in CHANNELS:
             messages = ada.channel(name).timeline.view.messages
