@@ -91,7 +91,7 @@ class Watched(Generic[V]):
 
     def changed(self) -> None:
         """The value is another one now."""
-        for reader in self._readers:
+        for reader in list(self._readers):  # a collection of garbage meanwhile may end one
             reader.wake()
 
     def watch(self, view: Callable[[], V] | None = None) -> Stream[V]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chatkit
+from chatkit.stream import Watched
 from chatkit.testing import World
 
 if TYPE_CHECKING:
@@ -562,3 +563,16 @@ async def test_an_edit_heard_live_shows_on_a_message_that_was_read() -> None:
         await world.advance(1)
         for chat in (ada, bob):
             assert [message.text for message in chat.channel("room").timeline.view.messages] == ["mended"]
+
+
+def test_a_stream_that_is_collected_while_others_are_told_disturbs_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whenever garbage is collected: whoever tells goes on (I13)."""
+    watched = Watched(lambda: 1)
+    streams = [watched.watch() for _ in range(3)]
+    monkeypatch.setattr("chatkit.stream._Follower.wake", lambda _: streams.clear())
+
+    watched.changed()
+
+    assert not watched.followed
