@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, replace
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import unquote
 
 from chatkit.errors import ConfigError
@@ -112,3 +112,42 @@ def _unreadable() -> ConfigError:
     return ConfigError(
         "the provider URL cannot be read (it may hold a secret, so it is not shown)", hint=_FORM
     )
+
+
+C = TypeVar("C", bound=Config)
+
+
+def own_config(
+    kind: type[C], config: Config, readers: Mapping[str, Callable[[str], object]], *, form: str
+) -> C:
+    """Return a configuration as a provider's own, with what its options say in its fields.
+
+    Args:
+        kind: The provider's.
+        config: A general one, from a URL, or one of this kind already.
+        readers: For each option what reads it; raises `KeyError` or `ValueError` where it cannot.
+        form: How to write it; the hint of errors.
+
+    Raises:
+        ConfigError: There is no such option, or it cannot be read.
+    """
+    names = ("scheme", "credential", "secret", "place", "path", "options")
+    own = config if isinstance(config, kind) else kind(**{name: getattr(config, name) for name in names})
+    found: dict[str, Any] = {}
+    for name, text in own.options.items():
+        if name not in readers:
+            raise ConfigError(f"{own.scheme}: there is no option {name!r}", hint=form)
+        try:
+            found[name] = readers[name](text)
+        except (KeyError, ValueError):
+            raise ConfigError(f"{own.scheme}: the option {name!r} cannot be read", hint=form) from None
+    return replace(own, options=EMPTY, **found)
+
+
+def switch(text: str) -> bool:
+    """Read an option that is on or off.
+
+    Raises:
+        KeyError: It is neither `1` nor `0`.
+    """
+    return {"1": True, "0": False}[text]

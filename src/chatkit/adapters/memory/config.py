@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from chatkit.adapters.memory.profiles import Profile, tailor
 from chatkit.errors import ConfigError
-from chatkit.model.config import Config
+from chatkit.model.config import Config, own_config, switch
 from chatkit.model.values import EMPTY, value
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def complete(config: Config) -> MemoryConfig:
     Raises:
         ConfigError: It names what is wrong.
     """
-    found = config if isinstance(config, MemoryConfig) else MemoryConfig(**_common(config))
+    found = own_config(MemoryConfig, config, _READ, form=_FORM)
     if found.credential is not None or found.path:
         raise ConfigError("memory: the URL is memory://NAME, without a credential or a path", hint=_FORM)
-    found = replace(found, name=found.name or found.place or (found.hub.name if found.hub else "default"))
-    found = replace(found, place=found.name, options=EMPTY, **_read_options(found.options))
+    name = found.name or found.place or (found.hub.name if found.hub else "default")
+    found = replace(found, name=name, place=name)
     if not _NAME(found.name):
         raise ConfigError("memory: a name has 1 to 64 characters of A-Z a-z 0-9 . _ -", hint=_FORM)
     if found.like not in get_args(Like):
@@ -89,31 +89,9 @@ _FORM: Final = (
 )
 
 
-def _common(config: Config) -> dict[str, Any]:
-    names = ("scheme", "credential", "secret", "place", "path", "options")
-    return {name: getattr(config, name) for name in names}
-
-
-def _switch(text: str) -> bool:
-    return {"1": True, "0": False}[text]
-
-
 _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "like": str,
-    "offline": _switch,
+    "offline": switch,
     "resume": float,
     "history": float,
 }
-
-
-def _read_options(options: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in options.items():
-        read = _READ.get(name)
-        if read is None:
-            raise ConfigError(f"memory: there is no option {name!r}", hint=_FORM)
-        try:
-            found[name] = read(text)
-        except (KeyError, ValueError):
-            raise ConfigError(f"memory: the option {name!r} cannot be read", hint=_FORM) from None
-    return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from ipaddress import ip_address
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from chatkit.adapters.pusher.names import Kind
 from chatkit.errors import ConfigError
-from chatkit.model.config import Config
-from chatkit.model.values import EMPTY, value
+from chatkit.model.config import Config, own_config, switch
+from chatkit.model.values import value
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
 _CLUSTER: Final = re.compile(r"[a-z0-9-]{1,40}").fullmatch
@@ -85,8 +85,7 @@ def complete(config: Config) -> PusherConfig:
     Raises:
         ConfigError: It names what is wrong.
     """
-    found = config if isinstance(config, PusherConfig) else PusherConfig(**_common(config))
-    found = replace(found, options=EMPTY, **_read_options(found.options))
+    found = own_config(PusherConfig, config, _READ, form=_FORM)
     rules = (
         (_KEY(found.credential or ""), "the key stands before @"),
         (not found.place or _CLUSTER(found.place), "the cluster, such as eu or mt1, stands after @"),
@@ -120,34 +119,12 @@ def _is_master_key(text: str | None) -> bool:
         return False
 
 
-def _common(config: Config) -> dict[str, Any]:
-    names = ("scheme", "credential", "secret", "place", "path", "options")
-    return {name: getattr(config, name) for name in names}
-
-
-def _switch(text: str) -> bool:
-    return {"1": True, "0": False}[text]
-
-
 _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "host": str,
     "port": int,
-    "tls": _switch,
+    "tls": switch,
     "channels": str,
-    "cache": _switch,
+    "cache": switch,
     "auth": str,
     "master_key": str,
 }
-
-
-def _read_options(options: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in options.items():
-        read = _READ.get(name)
-        if read is None:
-            raise ConfigError(f"pusher: there is no option {name!r}", hint=_FORM)
-        try:
-            found[name] = read(text)
-        except (KeyError, ValueError):
-            raise ConfigError(f"pusher: the option {name!r} cannot be read", hint=_FORM) from None
-    return found
