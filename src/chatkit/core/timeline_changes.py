@@ -179,8 +179,7 @@ class Changes:
 
     def winner(self, register: Register) -> Change | None:
         """Return the change that set a register last."""
-        front = self.fronts.get(register, ())
-        return front[0] if len(front) == 1 else max(front, key=lambda change: change[:2], default=None)
+        return max(self.fronts.get(register, ()), key=lambda change: change[:2], default=None)
 
     def add(self, register: Register, change: Change) -> Added:
         """Take in a change."""

@@ -300,7 +300,7 @@ class Outbox(Entries):
         self._timetable.look()
 
     def expire_late(self, entry: OutboxEntry) -> bool:
-        """End an entry past its deadline that is about to be sent for the first time; says whether it is."""
+        """End an entry whose turn comes past its deadline; says whether it is."""
         deadline, time = entry.row.expires_at, self.context.server_time
         if deadline is None or not time.confirmed or deadline > time.now():
             return False

@@ -180,7 +180,7 @@ class StoreFile:
     # ------------------------------------------------------------------------------------------- writing
 
     def run(self, jobs: Sequence[Job[Any]]) -> list[Outcome]:
-        """Run jobs in one transaction, several each in a savepoint, and return how each ended.
+        """Run jobs in one transaction, each in its own savepoint, and return how each ended.
 
         A job that raises fails alone. Where the transaction fails all its jobs fail and nothing of them is
         kept; the connection is then made anew and the file read again, since after a failed sync neither what

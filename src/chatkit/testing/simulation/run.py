@@ -77,9 +77,8 @@ class _Run:
         self.stage = Stage(seed, PROFILES[profile])
         self.chance = Random(f"{seed} {profile}")  # noqa: S311  # seeded
         self.dangers = Dangers(self.stage, self.chance)
-        self.calls: dict[
-            asyncio.Task[None], None
-        ] = {}  # in their order: a set has none that is the same again
+        # In the order of their beginning: a set has no order that is the same again.
+        self.calls: dict[asyncio.Task[None], None] = {}
         self.points: Counter[str] = Counter()
         self.odd: list[Breach] = []
         self.story: list[str] | None = [] if tell else None
