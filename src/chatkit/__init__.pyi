@@ -40,6 +40,7 @@ from chatkit.model.bodies import File as File
 from chatkit.model.bodies import Image as Image
 from chatkit.model.bodies import Media as Media
 from chatkit.model.bodies import Text as Text
+from chatkit.model.bodies import UnavailableBody as UnavailableBody
 from chatkit.model.bodies import UnknownBody as UnknownBody
 from chatkit.model.bodies import Video as Video
 from chatkit.model.bodies import message_type as message_type
@@ -203,6 +204,7 @@ __all__ = [
     "TransportError",
     "Typing",
     "TypingChanged",
+    "UnavailableBody",
     "UnknownBody",
     "Unread",
     "User",

@@ -17,7 +17,7 @@ from chatkit.errors import (
 )
 from chatkit.given import is_mapping, is_text, list_of_users
 from chatkit.growing import grow
-from chatkit.model.bodies import UnknownBody, encode_body
+from chatkit.model.bodies import UnavailableBody, UnknownBody, encode_body
 from chatkit.model.message import Message
 from chatkit.model.names import emoji_key
 from chatkit.model.options import Draft
@@ -81,7 +81,7 @@ class Conversation(Reading):
 
         Raises:
             InvalidMessage: It cannot be sent as it is; the field is named.
-            MessageTooLarge: It does not fit a frame of the provider.
+            MessageTooLarge: It fits neither a frame of the provider nor the log beside it.
             NotAllowed: A middleware refused it; or owners alone publish here, and its user is none.
             RateLimited: Slow mode: `retry_after` seconds are to pass first.
             OutboxFull: The outbox holds as much as its limits allow.
@@ -151,7 +151,7 @@ class Conversation(Reading):
 
         Raises:
             InvalidMessage: The chunks gave no text, or something else.
-            MessageTooLarge: It has outgrown a frame of the provider; it stays as far as it was sent.
+            MessageTooLarge: It has outgrown what can be sent; it stays as far as it was sent.
             ConfigError: An argument that cannot be.
             Exception: Whatever the chunks raise.
         """
@@ -247,19 +247,19 @@ class Conversation(Reading):
             topic: As of `send`; `None`: that of this conversation, else that of the message.
 
         Raises:
-            InvalidMessage: It was deleted, or says something that this program does not know.
+            InvalidMessage: It was deleted, or says something that this program does not know or have.
             MessageNotFound: There is no such message.
         """
         self._chat.check_use()
         if isinstance(message, Delivery):
             message = message.message
         source = message if isinstance(message, Message) else await self.get(message)
-        if isinstance(source.body, UnknownBody):
+        if isinstance(source.body, UnavailableBody | UnknownBody):
             raise InvalidMessage(
                 f"a message of type {source.body.type!r} cannot be forwarded",
                 channel=self._name,
                 message_id=source.message_id,
-                hint="Forward what was not deleted, and what this program knows.",
+                hint="Forward what was not deleted, and what this program knows and has.",
             )
         origin = {
             "forwarded.user": source.sender.user,

@@ -89,7 +89,7 @@ class InvalidMessage(ChatkitError, ValueError):
 
 
 class MessageTooLarge(InvalidMessage):
-    """The encoded message is larger than one frame of the provider; nothing was queued."""
+    """It is larger than what the provider, or the log beside it, carries; nothing was queued."""
 
     default_hint = "Send less text, or put the content elsewhere and send its address; nothing was queued."
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from chatkit.engine.claims import claim_check
 from chatkit.errors import ConfigError, DependencyFailed, InvalidMessage, MessageTooLarge
 from chatkit.given import is_instant, is_number, is_text
 from chatkit.model.directs import INVITATION, INVITE
-from chatkit.model.envelope import Envelope
+from chatkit.model.envelope import MAX_BYTES, Envelope
 from chatkit.model.ids import keyed_message_id, new_message_id
 from chatkit.model.order import Ident
 from chatkit.model.values import format_time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 RESERVED: Final = 100
 """Bytes of a frame kept for what the first attempt adds; the adapter itself counts the stamp."""
+LARGEST: Final = MAX_BYTES - RESERVED
+"""Most bytes of an envelope whose body waits in the log."""
 LONGEST_KEY: Final = 512
 """Most characters of a caller's key."""
 KINDS: Final[Mapping[str, str]] = {
@@ -58,7 +61,7 @@ def draft(wish: Wish, engine: Engine) -> Row:
 
     Raises:
         InvalidMessage: A field cannot be sent; it is named.
-        MessageTooLarge: The envelope does not fit a frame of the provider.
+        MessageTooLarge: The envelope fits no frame of the provider, nor the log behind it.
         ConfigError: A deadline or a time is out of bounds.
     """
     context = engine.context
@@ -121,14 +124,24 @@ def _encode(wish: Wish, message_id: str, device: str, now: datetime) -> bytes:
 
 
 def _measure(wish: Wish, message_id: str, data: bytes, engine: Engine) -> None:
-    adapter = engine.context.adapter
-    limit = adapter.capabilities.frame_bytes - RESERVED
-    size = adapter.measure(wish.channel, data)
-    if size > limit:
+    """Refuse what neither a frame carries nor, with a claim check in its place, the log (D29)."""
+    context = engine.context
+    limit = context.adapter.capabilities.frame_bytes - RESERVED
+    size = context.adapter.measure(wish.channel, data)
+    if size <= limit:
+        return
+    where = {"channel": wish.channel, "message_id": message_id}
+    if not context.claims:
         raise MessageTooLarge(
-            f"the message takes {size:,} bytes and a frame of this provider carries {limit:,}",
-            channel=wish.channel,
-            message_id=message_id,
+            f"the message takes {size:,} bytes and a frame of this provider carries {limit:,}", **where
+        )
+    if len(data) > LARGEST:
+        raise MessageTooLarge(
+            f"the message takes {len(data):,} bytes and a log keeps at most {LARGEST:,}", **where
+        )
+    if context.adapter.measure(wish.channel, claim_check(data)) > limit:
+        raise MessageTooLarge(
+            f"without its body the message takes more than the {limit:,} bytes that a frame carries", **where
         )
 
 

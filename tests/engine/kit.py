@@ -17,6 +17,7 @@ from chatkit.adapters.memory.config import profile_of
 from chatkit.adapters.memory.pace import Pace
 from chatkit.adapters.memory.peer import Caller
 from chatkit.errors import ChatkitError
+from chatkit.logs.memory import MemoryLog
 from chatkit.model.entry import Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from chatkit.engine.channel import ChannelEngine
     from chatkit.engine.subscription import Subscription
     from chatkit.ports import Log, LogState
+    from chatkit.ports.log import LogFeature
     from chatkit.testing.clock import VirtualClock
 
 C = "room"
@@ -95,6 +97,33 @@ class Stage:
         """Hand frames to the sessions of the channel, in this order."""
         for frame in frames:
             self.hub.inject(frame.channel, frame, link=to)
+
+
+class Silent(MemoryLog):
+    """A log that tells nobody of changes."""
+
+    @property
+    def capabilities(self) -> frozenset[LogFeature]:
+        return super().capabilities - {"notify"}
+
+
+class Apart(Stage):
+    """A hub that only announces, beside a log that the clients share."""
+
+    def __init__(self, clock: VirtualClock, like: Any) -> None:
+        super().__init__(clock, like=like)
+        self.log = Silent(clock, Random(5))
+
+    def chat(self, user: str, /, **options: Any) -> chatkit.Chat:
+        return super().chat(user, **{"log": self.log, **options})
+
+    @property
+    def kept(self) -> list[str]:
+        """What the log holds, in order."""
+        return [
+            Envelope.parse(entry.data).body["text"]  # type: ignore[index]
+            for entry in self.log.core.entries(C, after=None, limit=1000).items
+        ]
 
 
 @dataclass

@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-import chatkit
 from chatkit import MessageCreated
 from chatkit.adapters.memory import Faults
 from chatkit.adapters.memory.network import Call
 from chatkit.engine import announcing
 from chatkit.errors import AuthenticationError, RateLimited, Rejected
-from chatkit.logs.memory import MemoryLog
 from chatkit.model.order import OrderKey
 from chatkit.testing.death import kill
-from tests.engine.kit import C, Down, OddLog, Stage, counters, in_order, later, shown, taken, texts
+from tests.engine.kit import Apart, C, Down, OddLog, counters, in_order, later, shown, taken, texts
 from tests.engine.kit import ready as attached
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatkit.ports.log import LogFeature
     from chatkit.testing.clock import VirtualClock
-
-
-class Silent(MemoryLog):
-    """A log that tells nobody of changes."""
-
-    @property
-    def capabilities(self) -> frozenset[LogFeature]:
-        return super().capabilities - {"notify"}
-
-
-class Apart(Stage):
-    """A hub that only announces, beside a log that the clients share."""
-
-    def __init__(self, clock: VirtualClock, like: Any) -> None:
-        super().__init__(clock, like=like)
-        self.log = Silent(clock, Random(5))
-
-    def chat(self, user: str, /, **options: Any) -> chatkit.Chat:
-        return super().chat(user, **{"log": self.log, **options})
-
-    @property
-    def kept(self) -> list[str]:
-        """What the log holds, in order."""
-        return [
-            chatkit.model.envelope.Envelope.parse(entry.data).body["text"]  # type: ignore[index]
-            for entry in self.log.core.entries(C, after=None, limit=1000).items
-        ]
 
 
 @pytest.fixture(params=["memory", "ably", "pusher"])

@@ -24,6 +24,7 @@ from chatkit.model.bodies import (
     Image,
     Media,
     Text,
+    UnavailableBody,
     UnknownBody,
     Video,
     body_text,
@@ -227,6 +228,7 @@ def test_unknown_fields_do_not_hide_a_body() -> None:
         (Card(title="Due", text="now"), "Due"),
         (Embed(url="x"), ""),
         (Embed(url="x", title="Page"), "Page"),
+        (UnavailableBody(reason="in_log", bytes=1, summary="Minu"), "Minu"),
         (UnknownBody(type="t", data={"fallback": "Words", "text": "other"}), "Words"),
         (UnknownBody(type="t", data={"fallback": 5, "text": "other"}), "other"),
         (UnknownBody(type="t", data={}), ""),
@@ -236,6 +238,24 @@ def test_unknown_fields_do_not_hide_a_body() -> None:
 def test_a_body_has_words(body: Any, text: str) -> None:
     """Its main field, its `fallback`, or none."""
     assert body_text(body) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"bytes": 5, "summary": "Minu"}, UnavailableBody(reason="in_log", bytes=5, summary="Minu")),
+        ({"bytes": 5, "summary": None}, UnavailableBody(reason="in_log", bytes=5)),
+        ({"bytes": True}, None),
+        ({"bytes": "5"}, None),
+        ({}, None),
+        ({"bytes": 5, "summary": 5}, None),
+    ],
+    ids=str,
+)
+def test_a_claim_check_stands_for_a_body_in_the_log(data: dict[str, Any], body: Any) -> None:
+    """One that makes no sense is a body like others that nobody knows (D29)."""
+    data = {"type": "claim", **data}
+    assert decode_body(data) == (UnknownBody(type="claim", data=data) if body is None else body)
 
 
 # -- the app's own

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from chatkit.errors import ConfigError, NotAllowed
-from chatkit.model.bodies import Audio, Card, Embed, File, Image, Text, UnknownBody, Video
+from chatkit.model.bodies import Audio, Card, Embed, File, Image, Text, UnavailableBody, UnknownBody, Video
 from chatkit.model.capabilities import Capabilities
 from chatkit.model.config import Config
 from chatkit.model.cursor import Cursor
@@ -110,6 +110,7 @@ SAMPLES: list[Value] = [
     Video(source=SECRET, duration=1.5, width=1, height=2, caption=SECRET),
     Card(title=SECRET, fields={SECRET: SECRET}, text=SECRET, image=SECRET),
     Embed(url=SECRET, title=SECRET, description=SECRET, image=SECRET),
+    UnavailableBody(reason="in_log", bytes=20_000, summary=SECRET),
     UnknownBody(type="poll.v9", data={"type": "poll.v9", **TEXTS}),
     Event(**EVENT),
     MessageEvent(**EVENT, message=MESSAGE),

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chatkit.core import backoff
+from chatkit.engine.claims import announced
 from chatkit.engine.context import Context, bounded
 from chatkit.errors import ChatkitError
 from chatkit.model.entry import Stamp
@@ -147,7 +148,7 @@ class Announcer:
         if not pairs:
             return None
         batch_id = pairs[0][0].row.batch_id or pairs[0][0].row.ident.id
-        batch = Batch(batch_id, channel, tuple(entry.outgoing for entry, _ in pairs))
+        batch = Batch(batch_id, channel, tuple(announced(context, channel, e.outgoing) for e, _ in pairs))
         began = context.clock.monotonic()
         context.observer.point("outbox.announcing", channel=channel, entries=len(pairs))
         acks = await self._publishing.announce(batch, [stamp for _, stamp in pairs])

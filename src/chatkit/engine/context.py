@@ -78,6 +78,11 @@ class Context:
         return self.adapter.log is not None and "fence" in self.adapter.log.capabilities
 
     @property
+    def claims(self) -> bool:
+        """Whether a frame may stand for an entry that is too large for it: the log has that whole (D29)."""
+        return self.adapter.capabilities.announce == "after"
+
+    @property
     def origin(self) -> str:
         """Who numbers where no log says so: the provider's realm."""
         return self.adapter.realm

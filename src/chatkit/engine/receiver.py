@@ -33,6 +33,8 @@ RUN: Final = 32
 """Most frames dealt with in one go."""
 HINTS: Final = frozenset({"state.role", "state.pin"})
 """Kinds of envelopes that say: what the log has of these is different."""
+CLAIMED: Final = 0.1
+"""Most seconds by which the log is read after a claim check: what comes after it waits for it (D21, D29)."""
 JITTER: Final = 1.7
 """Most seconds by which that read is put off, so that many clients do not ask at once."""
 
@@ -301,10 +303,15 @@ class Receiver:
                 self._context.counters["other_log"] += 1
                 self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
                 return False
-            verdict = continuity.receive(fact.key, fact.prev, now)
+            claimed = self._context.claims and fact.envelope.claim is not None
+            verdict = continuity.receive(fact.key, None if claimed else fact.prev, now)
             if verdict is Verdict.KNOWN:
                 self._context.counters["duplicate"] += 1
                 self._folder.settle_own(fact)
+                return False
+            if claimed:  # the log has it whole; the mark waits below it until it is read
+                self._context.counters["claim_check"] += 1
+                self.prompt_read(CLAIMED * self._context.random.random())
                 return False
             if verdict is Verdict.NEXT:
                 self.heard = now

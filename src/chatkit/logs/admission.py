@@ -21,6 +21,8 @@ def mismatch(channel: str, entry: Outgoing, envelope: Envelope) -> ChatkitError 
         return NotAllowed("the envelope names another sender, device or id", **where)
     if envelope.klass != "log":
         return Rejected(f"a log keeps no envelope of class {envelope.klass}", **where)
+    if envelope.claim is not None:
+        return Rejected("a claim check is for frames: a log keeps the body itself", **where)
     stranger = objection(channel, envelope.sender.user, envelope.kind)
     return None if stranger is None else NotAllowed(stranger, **where)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, field, fields
 from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast
 
 from chatkit.errors import ConfigError, InvalidMessage
 from chatkit.model.values import EMPTY, Value, jsonable, maker, value
@@ -140,9 +140,31 @@ class UnknownBody(Value):
         return dict(self.data)
 
 
+@value
+class UnavailableBody(Value):
+    """A body that waits elsewhere: a claim check stands in its place.
+
+    It was too large for a frame of the provider and is in the log: give `connect` that log with `log=`.
+    """
+
+    type: ClassVar[str] = "claim"
+    reason: Literal["in_log"]
+    """Where it is: in a log that this client does not read."""
+    bytes: int
+    """How large it is, as JSON."""
+    summary: str = field(default="", repr=False)
+    """How its words begin."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the claim check as it was received."""
+        return {"type": self.type, "bytes": self.bytes, "summary": self.summary}
+
+
 Content: TypeAlias = "str | Text | Image | File | Audio | Video | Card | Embed | BaseModel"
 """What a user may send."""
-AnyBody: TypeAlias = "Text | Image | File | Audio | Video | Card | Embed | UnknownBody | BaseModel"
+AnyBody: TypeAlias = (
+    "Text | Image | File | Audio | Video | Card | Embed | UnavailableBody | UnknownBody | BaseModel"
+)
 """What a user may receive."""
 
 _BUILT_IN: Final[dict[str, type[Body]]] = {
@@ -150,7 +172,7 @@ _BUILT_IN: Final[dict[str, type[Body]]] = {
 }
 _CUSTOM: Final[dict[str, tuple[type[BaseModel], Upgrade | None]]] = {}
 _NAMES: Final[dict[type[Any], str]] = {}
-_RESERVED: Final = frozenset({"claim", *_BUILT_IN})
+_RESERVED: Final = frozenset({UnavailableBody.type, *_BUILT_IN})
 _ON_THE_WIRE: Final = ("type", "fallback")
 """What a body may carry beside the fields of an app's model."""
 
@@ -233,6 +255,8 @@ def decode_body(data: Mapping[str, Any]) -> AnyBody:
         body = _built_in(_BUILT_IN[name], data)
     elif name in _CUSTOM:
         body = _custom(*_CUSTOM[name], data)
+    elif name == UnavailableBody.type:
+        body = _claimed(data)
     return UnknownBody(type=name, data=data) if body is None else body
 
 
@@ -240,6 +264,8 @@ def body_text(body: AnyBody) -> str:
     """Return what a body says in words: its main field, `fallback`, or ``""``."""
     if isinstance(body, Body):
         return getattr(body, body.main) or ""
+    if isinstance(body, UnavailableBody):
+        return body.summary
     if isinstance(body, UnknownBody):
         return _first_text(body.data.get("fallback"), body.data.get("text"))
     return _first_text(getattr(body, "fallback", None), getattr(body, "text", None))
@@ -296,6 +322,14 @@ def _built_in(cls: type[Body], data: Mapping[str, Any]) -> AnyBody | None:
     build: Callable[..., Any] = cls
     found = {f.name: data.get(f.name) for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
     return cast("AnyBody", build(**{name: item for name, item in found.items() if item is not None}))
+
+
+def _claimed(data: Mapping[str, Any]) -> UnavailableBody | None:
+    """Build what stands for a body in the log from hostile data, or return `None` where it is none."""
+    size, summary = data.get("bytes"), data.get("summary") or ""
+    if not isinstance(size, int) or isinstance(size, bool) or not isinstance(summary, str):
+        return None
+    return UnavailableBody(reason="in_log", bytes=size, summary=summary)
 
 
 def _custom(model: type[BaseModel], upgrade: Upgrade | None, data: Mapping[str, Any]) -> BaseModel | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatkit import CapabilityError, Discontinuity, MessageCreated, RateLimited
+from chatkit import CapabilityError, Discontinuity, MessageCreated, RateLimited, UnavailableBody
 from chatkit.testing.emulators.faults import CallFault, FrameFault
 from tests.adapters.pusher.app import PATIENCE, App, texts, until
 
@@ -118,6 +118,32 @@ async def test_with_a_log_nothing_is_missing(tmp_path: Path, config: str) -> Non
         page = await theirs.history(limit=10)
         assert [message.text for message in page.items] == said[::-1]
         assert {message.attested for message in theirs.timeline.view.messages} == {"provider"}
+
+
+@pytest.mark.parametrize("config", ["", "&channels=encrypted"])
+async def test_with_a_log_a_message_may_be_larger_than_a_frame(tmp_path: Path, config: str) -> None:
+    """All is read from the log, in its place; without the log readers see that it is there (D29)."""
+    log = f"sqlite:///{tmp_path}/log.db"
+    minutes = "Minutes: " + "“so it was said”. " * 10_000
+    async with (
+        App(config) as app,
+        app.backend("ada", log=log) as ada,
+        app.backend("bob", log=log, staleness=600.0) as bob,
+        app.backend("eve") as eve,
+    ):
+        mine, theirs, apart = (chat.channel("support") for chat in (ada, bob, eve))
+        _ = theirs.timeline, apart.timeline
+        await theirs.attach(timeout=PATIENCE)
+        await apart.attach(timeout=PATIENCE)
+
+        for text in ("before", minutes, "after"):
+            _ = await mine.send(text)
+
+        await until(lambda: texts(theirs) == ["before", minutes, "after"], "all is shown, in order")
+        await until(lambda: texts(apart) == ["before", minutes[:200], "after"], "its beginning is shown")
+        body = apart.timeline.view.messages[1].body
+        assert isinstance(body, UnavailableBody)
+        assert body.bytes > len(minutes.encode())
 
 
 async def test_what_the_log_has_is_found_without_its_announcement(tmp_path: Path) -> None:

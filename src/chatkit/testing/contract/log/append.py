@@ -281,6 +281,12 @@ class AppendContract(LogPart):
         async with kit.opened() as log:
             assert isinstance(await refusal(log, wish(1, kind=kind)), Rejected)
 
+    async def test_a_log_keeps_bodies_and_no_claim_checks(self, kit: LogKit) -> None:
+        """What stands for a body in a frame stands for the one that is here (D29)."""
+        async with kit.opened() as log:
+            claim = {"type": "claim", "bytes": 20_000, "summary": "Minutes"}
+            assert isinstance(await refusal(log, wish(1, body=claim)), Rejected)
+
     async def test_a_refusal_is_final_for_its_attempt(self, kit: LogKit) -> None:
         """A copy that comes when it would pass is refused as the first was: `refused` is certain (D9)."""
         async with kit.opened() as log:
