@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import chatkit
 from chatkit.testing.simulation import PROFILES, simulate
 from chatkit.testing.simulation.program import main
+from chatkit.testing.simulation.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +38,20 @@ def test_a_short_story_of_each_kind_keeps_every_promise(profile: str) -> None:
     outcome = simulate(7, steps=60, profile=profile)
     assert not outcome.breaches, "\n".join(map(str, outcome.breaches))
     assert outcome.accepted > 5
+
+
+def test_a_story_that_is_over_leaves_nothing() -> None:
+    """Twenty thousand of them fit one process, the clients that died in them too."""
+    before = _alive()
+
+    _ = simulate(7, steps=60, profile="restored-log")
+
+    gc.collect()
+    assert not [one for one in _alive() if not any(one is other for other in before)]
+
+
+def _alive() -> list[Any]:
+    return [one for one in gc.get_objects() if isinstance(one, chatkit.Chat | Stage)]
 
 
 @pytest.mark.long

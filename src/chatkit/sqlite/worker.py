@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -60,8 +61,30 @@ class Worker(Protocol):
         """Forget what was handed over and not begun, do one last thing, and end."""
         ...
 
+    def retire_after(self, owner: object, last: Callable[[], object], /) -> None:
+        """Retire when an owner is dropped that never ended this worker."""
+        ...
 
-class InlineWorker:
+
+class _Owned:
+    """Looks after the end of an owner."""
+
+    _finalizer: weakref.finalize[Any, Any] | None = None
+
+    def retire_after(self, owner: object, last: Callable[[], object], /) -> None:
+        """Retire when an owner is dropped that never ended this worker."""
+        self._finalizer = weakref.finalize(owner, self.retire, last, wait=False)
+
+    def retire(self, last: Callable[[], object], /, *, wait: bool) -> None:
+        raise NotImplementedError
+
+    def _disown(self) -> None:
+        """Let go of what was to be done last: it may hold the owner, by what observes it."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+
+
+class InlineWorker(_Owned):
     """Works in the caller, at once: for simulations, where a thread would be chance."""
 
     async def submit(self, runner: Runner, work: Any, /) -> Any:
@@ -71,9 +94,11 @@ class InlineWorker:
 
     async def stop(self) -> None:
         """Nothing waits and nothing runs."""
+        self._disown()
 
     def retire(self, last: Callable[[], object], /, *, wait: bool) -> None:  # noqa: ARG002  # it is waited for anyway
         """Do the last thing now."""
+        self._disown()
         last()
 
 
@@ -98,7 +123,7 @@ class _Retire(NamedTuple):
 _Item: TypeAlias = list[_Task] | _Stop | _Retire
 
 
-class ThreadWorker:
+class ThreadWorker(_Owned):
     """One daemon thread, started when first needed, serving one event loop.
 
     What is handed over in one turn of the loop reaches the thread together, and the thread takes all that
@@ -150,6 +175,7 @@ class ThreadWorker:
     async def stop(self) -> None:
         """Finish what was handed over, and end; once it has returned the thread is gone."""
         loop = self._on_loop()
+        self._disown()
         thread = self._thread
         if thread is None:
             return
@@ -171,6 +197,7 @@ class ThreadWorker:
             last: What to do last.
             wait: Return when it is done; it waits for one group at most.
         """
+        self._disown()
         thread, self._thread = self._thread, None
         if thread is None:
             last()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -111,7 +110,7 @@ class DirectoryStore:
             self._state = "closed"
             self._worker.retire(partial(_abandon, self._held), wait=isinstance(error, Exception))
             raise
-        weakref.finalize(self, self._worker.retire, partial(_abandon, self._held), wait=False)
+        self._worker.retire_after(self, partial(_abandon, self._held))
         return header
 
     async def _open_first_free(self) -> StoreHeader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -98,7 +97,7 @@ class SqliteStore:
                 self._worker.retire(self.file.abandon, wait=isinstance(error, Exception))
             raise
         if not self._shared:
-            weakref.finalize(self, self._worker.retire, self.file.abandon, wait=False)
+            self._worker.retire_after(self, self.file.abandon)
         return header
 
     async def aclose(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -217,8 +216,8 @@ class SqliteLog:
             raise StateError("this log is closed", hint="Make a new one.")
         if not self._used:
             self._used = True
-            weakref.finalize(self, self._reader.retire, self._file.close_reader, wait=False)
-            weakref.finalize(self, self._writer.retire, self._file.close_writer, wait=False)
+            self._reader.retire_after(self, self._file.close_reader)
+            self._writer.retire_after(self, self._file.close_writer)
 
     async def _end(self) -> None:
         if self._used:
