@@ -266,6 +266,24 @@ def test_what_becomes_of_a_wish_that_is_not_shown_is_passed_over() -> None:
     assert room.messages == ()
 
 
+def test_a_change_known_to_stand_somewhere_is_dropped_when_that_is_reached() -> None:
+    """A message that is made says more than a fold has of it, and stays until it is read itself (D10)."""
+    one, two = create(1, "ada"), create(2, "ada")
+    edit = change(3, "message.update", one, "edited")
+    room = Room(one)
+    room.wish(edit, two)
+    room.overlay.sent(edit.envelope.id, edit.key)
+    room.overlay.sent(two.envelope.id, two.key)
+
+    room.overlay.reached(None)
+    room.overlay.reached(one.key)
+    assert edit.envelope.id in room.overlay
+
+    room.overlay.reached(edit.key)
+    assert edit.envelope.id not in room.overlay
+    assert two.envelope.id in room.overlay
+
+
 def test_a_change_of_a_message_that_is_not_loaded_shows_nothing() -> None:
     """It waits in the overlay for its message."""
     mine = create(1, "ada")

@@ -480,6 +480,51 @@ async def test_a_replica_that_lags_is_no_restored_log(stage: Stage) -> None:
         assert ada.channel(C).timeline.view.state == "live"
 
 
+async def test_a_first_page_of_a_replica_that_lags_leaves_nothing_out(stage: Stage) -> None:
+    """Live begins after what it lacks, which no entry that follows would bring: it is asked again (D15, D18)."""
+    peer = stage.peer("cleo")
+    peer.say("one")
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    stale = await log.messages(C, limit=50)
+    peer.say("two")
+    log.edit = lambda name, answer: stale if name == "messages" else answer
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        log.edit = lambda _, answer: answer
+        peer.say("three")
+
+        assert texts(await later(stream, 60)) == ["three"]
+        assert shown(ada) == ["one", "two", "three"]
+        assert ada.channel(C).timeline.view.state == "live"
+
+
+async def test_a_jump_waits_for_a_replica_that_lags(stage: Stage) -> None:
+    """It would show less than was shown; where it does not catch up that is said (D18)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    async with chat as ada:
+        timeline = ada.channel(C).timeline
+        await ready(ada)
+        peer = stage.peer("cleo")
+        peer.say("one")
+        await asyncio.sleep(60)
+        stale = await log.messages(C, limit=50)
+        peer.say("two")
+        await asyncio.sleep(60)
+        log.edit = lambda name, answer: stale if name == "messages" else answer
+
+        with pytest.raises(chatkit.TransportError, match="stands behind") as refused:
+            await timeline.jump("newest")
+        assert refused.value.channel == C
+        assert shown(ada) == ["one", "two"]
+
+        log.edit = lambda _, answer: answer
+        await timeline.jump("newest")
+        assert shown(ada) == ["one", "two"]
+
+
 async def test_a_replica_that_has_not_what_frames_have_shown_is_asked_ever_less_often(stage: Stage) -> None:
     """A range that a read did not close is read again, not every second for ever (D17)."""
     chat = stage.chat("ada")

@@ -505,9 +505,29 @@ async def test_a_word_about_a_message_that_came_back_already_leaves_no_wish(stag
         channel = engine(ada)
         ident = Ident("ada", one.id)
         channel.overlay.add("entry", ident, ident, one.encode())
-        channel.confirm("entry", ident)
+        channel.confirm("entry", ident, None)
 
         assert len(channel.overlay) == 0
+
+
+async def test_a_change_that_was_looked_up_shows_until_its_place_is_read(stage: Stage) -> None:
+    """Its frame does not come again, and left standing it would hide newer changes (D10, D23)."""
+    peer = stage.peer("ada")
+    (target,) = peer.say("one")
+    edit = peer.envelope("message.update", "two", ref={"id": target.id, "user": target.user})
+    peer.publish(edit)
+    async with stage.chat("ada") as ada:
+        await ready(ada)
+        channel, ident = engine(ada), Ident("ada", edit.id)
+        read = channel.progress.complete
+        assert read is not None
+        for name in ("read", "beyond"):
+            channel.overlay.add(name, ident, target, edit.encode())
+
+        channel.confirm("read", ident, read)
+        channel.confirm("beyond", ident, OrderKey(1, "~"))
+
+        assert [wish.entry_id for wish in channel.overlay.of(target)] == ["beyond"]
 
 
 async def test_a_pending_edit_outlives_the_word_on_its_message(stage: Stage) -> None:

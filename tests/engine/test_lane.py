@@ -429,6 +429,18 @@ async def test_a_batch_is_not_sent_for_those_that_ended(clock: VirtualClock) -> 
         assert provider.texts == [["1", "2"], ["1", "2"], ["3"]]
 
 
+async def test_of_a_batch_that_was_put_off_goes_out_what_has_not_ended(clock: VirtualClock) -> None:
+    """Nothing of it is there, so that it need not be whole; what has expired is not sent after all (D6, I1)."""
+    provider = Provider(refuse(**LATER, scope="lane", after=20.0))
+    async with client(clock, provider) as ada:
+        entries = [await ada.send(text, expires_in=age) for text, age in (("1", 10.0), ("2", 60.0))]
+        await ada.drained()
+
+        assert [entry.state for entry in entries] == [State.EXPIRED, State.SENT]
+        assert provider.texts == [["1", "2"], ["2"]]
+        assert provider.batches[0].batch_id != provider.batches[1].batch_id
+
+
 async def test_what_ended_while_in_flight_hears_only_that_it_arrived(clock: VirtualClock) -> None:
     """A deadline passed in doubt; the answer to its last attempt turns it into sent, late (D6, I1)."""
     answer = asyncio.Event()
@@ -1097,6 +1109,24 @@ async def test_what_was_put_off_keeps_its_bytes_over_a_restart(clock: VirtualClo
 
     assert provider.texts == [["1", "2", "3"]]
     assert provider.batches[0].entries[:2] == put_off.batches[0].entries
+    assert numbers(provider) == [[(1, 0), (2, 1), (3, 2)]]
+
+
+async def test_what_was_due_meanwhile_goes_behind_what_has_its_number(
+    clock: VirtualClock, tmp_path: Path
+) -> None:
+    """After a restart, too, though it was wished before: else the numbers behind it are superseded (D5, D9)."""
+    put_off = Provider(refuse(**LATER, scope="lane", after=600.0))
+    async with client(clock, put_off, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.send("later", send_in=60.0)
+        await ada.send_all("12")
+        await asyncio.sleep(1)
+    await asyncio.sleep(100)
+    provider = Provider()
+    async with client(clock, provider, store=keep_file(tmp_path / "a.db", clock)) as ada:
+        await ada.drained()
+
+    assert provider.texts == [["1", "2", "later"]]
     assert numbers(provider) == [[(1, 0), (2, 1), (3, 2)]]
 
 

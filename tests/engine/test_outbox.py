@@ -678,6 +678,22 @@ async def test_a_failed_entry_is_sent_again_at_the_end_of_its_lane(clock: Virtua
         assert ("1", "queued", False, None) in ada.changes
 
 
+async def test_what_may_be_there_keeps_its_clock_reading(clock: VirtualClock) -> None:
+    """Who has it already and who gets it now show it in one place, where clocks order (D7, I5)."""
+    provider = Provider(SILENCE, SILENCE)
+    async with client(clock, provider) as ada:
+        entry = await ada.send("1", expires_in=0.1)
+        await asyncio.sleep(1)
+        assert (entry.state, entry.row.certain) == (State.EXPIRED, False)
+        await ada.send("2")
+        await ada.outbox.retry(entry)
+        await ada.drained()
+
+        first, last = (Envelope.parse(provider.batches[at].entries[-1].data) for at in (0, -1))
+        assert (first.id, first.hlc) == (last.id, last.hlc)
+        assert (first.seq, last.seq) == (1, 3)
+
+
 async def test_only_what_failed_or_expired_is_sent_again(clock: VirtualClock) -> None:
     """For any other `retry` does nothing (D7)."""
     async with offline(clock) as ada:

@@ -255,6 +255,18 @@ CASES: dict[str, tuple[str, Terms, tuple[Record, ...], tuple[Record, ...]]] = {
         (A1, A2, listening(), heard(2), gap(), heard(1)),
         (A1, A2, listening(), heard(2), gap("log_reset"), heard(1)),
     ),
+    "version goes back, the log with it": (
+        "I7",
+        FINAL,
+        (A1, listening(), heard(1, what="updated", version=3), gap(), heard(1, what="updated", version=2)),
+        (
+            A1,
+            listening(),
+            heard(1, what="updated", version=3),
+            gap("log_reset"),
+            heard(1, what="updated", version=2),
+        ),
+    ),
     "version goes back": (
         "I7",
         FINAL,

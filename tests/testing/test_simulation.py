@@ -29,6 +29,12 @@ FAILED = (
     ("memory", 1029),
     ("replication-pause", 1077),
     ("restored-log", 448),
+    ("lagging-replica", 1342),
+    ("ably", 1410),
+    ("lagging-replica", 1522),
+    ("replication-pause", 1572),
+    ("ably", 2355),
+    ("pusher", 2395),
 )
 
 

@@ -58,6 +58,15 @@ class Continuity:
         """Whether something was seen above the mark that does not follow it: there is a range to read."""
         return bool(self._ahead) or self._loose is not None
 
+    @property
+    def seen(self) -> OrderKey | None:
+        """The highest place that was seen: a log that stands below it is stale, or was restored."""
+        recent = self._recent[-1][1] if self._recent else None
+        ahead = max((key for _, key in self._ahead), default=None)
+        return max(
+            (key for key in (self.complete, ahead, self._loose, recent) if key is not None), default=None
+        )
+
     def receive(self, key: OrderKey, prev: str | None, now: float) -> Verdict:
         """Take note of a frame from an unforgeable path.
 

@@ -17,7 +17,7 @@ from chatkit.core.timeline_dirty import Dirty
 from chatkit.errors import ChatkitError
 from chatkit.model.envelope import Envelope
 from chatkit.model.message import Status
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, OrderKey
 from chatkit.model.values import hide
 
 _FAILED: Final = frozenset({"failed", "expired"})
@@ -70,6 +70,7 @@ class Overlay:
         self._followers: WeakSet[Dirty] = WeakSet()
         self._targets: dict[str, Ident] = {}
         self._wishes: dict[Ident, dict[str, Wish]] = {}
+        self._placed: dict[str, OrderKey] = {}
         self._last = 0
 
     def __len__(self) -> int:
@@ -131,6 +132,19 @@ class Overlay:
         else:
             self._put(wish._replace(status=status, error=error, order=self._next(), settled=False))
 
+    def sent(self, entry_id: str, key: OrderKey | None) -> None:
+        """Show that a wish came true; `key`: where it is known to stand, though it was not read there."""
+        self.status(entry_id, "sent")
+        wish = self._wish(entry_id)
+        if wish is not None and key is not None and not wish.creates:
+            self._placed[entry_id] = key
+
+    def reached(self, complete: OrderKey | None) -> None:
+        """Drop changes that came true up to a place: whatever was read, or is read from now on, has them."""
+        for entry_id, key in tuple(self._placed.items()):
+            if complete is not None and key <= complete:
+                self.confirm(entry_id)
+
     def confirm(self, entry_id: str) -> None:
         """Drop a wish that the confirmed fold has; what failed before it no longer marks the message."""
         wish = self._wish(entry_id)
@@ -143,6 +157,7 @@ class Overlay:
     def drop(self, entry_id: str) -> None:
         """Show a wish no longer: it was withdrawn or pruned."""
         target = self._targets.pop(entry_id, None)
+        _ = self._placed.pop(entry_id, None)
         if target is None:
             return
         wishes = self._wishes[target]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
-from chatkit.engine.progress import LAG
+from chatkit.engine.progress import LAG, head_of
 from chatkit.engine.reading import Refused, from_log
 from chatkit.model.order import OrderKey
 
@@ -95,8 +95,8 @@ class CatchUp:
         log = self._context.need_log(self._channel)
         self._context.observer.point("channel.reading", channel=self._channel)
         self._receiver.reading()
-        if not self._opened:
-            await self._open(log)
+        if not self._opened and not await self._open(log):
+            return False
         if self.doubtful and not await self._holds_what_was_applied(log):
             await self._reread(log, another=True)
         self.doubtful = False
@@ -123,7 +123,7 @@ class CatchUp:
                     continue
                 self._folder.fold(fact)
                 messages += fact.envelope.kind == "message.create"
-            end = got.items[-1].stamp.key if got.items else _head(got.state)
+            end = got.items[-1].stamp.key if got.items else head_of(got.state)
             more = got.more and (mark is None or end > mark)  # a log that does not go on has no more for us
             self._progress.continuity.read(end, more=more)
             await self._teller.release()
@@ -149,17 +149,24 @@ class CatchUp:
             self._fruitless = 0
             self._receiver.heard = self._context.clock.monotonic()
 
-    async def _open(self, log: Log) -> None:
-        """Show the newest messages at once; on to what the store kept the entries that follow join."""
+    async def _open(self, log: Log) -> bool:
+        """Show the newest messages at once; on to what the store kept the entries that follow join.
+
+        Returns:
+            `False`: the page is older than what was shown, so that it would take that away.
+        """
         if not self._loader.restored:
             page = await self._ask(partial(log.messages, self._channel, limit=FIRST), hold=True)
+            if self._progress.behind(page.state) and self._wait_for_replica():
+                return False
             if self._progress.log_id is None:
                 self._progress.log_id = page.state.log_id
             _ = await self._loader.put(page, replace=True)
             self._folder.skipped()
             if self._progress.complete is None and not self._progress.whole:
-                self._progress.continuity.read(_head(page.state))
+                self._progress.continuity.read(head_of(page.state))
         self._opened = True
+        return True
 
     async def _holds_what_was_applied(self, log: Log) -> bool:
         """Say whether the newest message up to the mark is where it was.
@@ -187,20 +194,24 @@ class CatchUp:
         if progress.log_id not in (None, state.log_id):
             return "another"
         progress.log_id = state.log_id
-        if complete is not None and _head(state) < complete:
-            now = self._context.clock.monotonic()
-            if self._lagging_since is None:
-                self._lagging_since = now
-            if now - self._lagging_since < LAG:  # a replica, perhaps; it would be wrong to tell all anew
-                self._receiver.prompt_read(AGAIN)
-                return "lagging"
-            return "restored"
+        if complete is not None and head_of(state) < complete:
+            return "lagging" if self._wait_for_replica() else "restored"
         self._lagging_since = None
         floor = progress.floor = None if state.floor is None else OrderKey(state.epoch, state.floor)
         if complete is not None and floor is not None and complete < floor:
             self._teller.announce("retention", complete, floor)
             progress.continuity.read(floor, more=True)
         return "fits"
+
+    def _wait_for_replica(self) -> bool:
+        """Whether to ask again a log that stands behind: a replica may; to begin anew would be wrong."""
+        now = self._context.clock.monotonic()
+        if self._lagging_since is None:
+            self._lagging_since = now
+        if now - self._lagging_since >= LAG:
+            return False
+        self._receiver.prompt_read(AGAIN)
+        return True
 
     async def _reread(self, log: Log, *, another: bool) -> None:
         """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18)."""
@@ -217,7 +228,7 @@ class CatchUp:
             loaded += len(page.items)
             before = page.before
         head = pages[0].state
-        begin = self._before_own(pages) or _head(head)
+        begin = self._before_own(pages) or head_of(head)
         self._lagging_since = None
         await self._teller.finish()
         self._teller.announce("log_reset")
@@ -233,7 +244,7 @@ class CatchUp:
             items = tuple(folded for folded in page.items if folded.stamp.key <= begin)
             _ = await self._loader.put(page._replace(items=items, after=None))
         _ = self._timeline.mark_orphaned()
-        self._progress.continuity.read(begin, more=begin != _head(head))
+        self._progress.continuity.read(begin, more=begin != head_of(head))
         self._context.observer.point("channel.reread", channel=self._channel)
 
     def _before_own(self, pages: Sequence[Messages]) -> OrderKey | None:
@@ -260,7 +271,9 @@ class CatchUp:
         oldest = page.items[0].stamp.key if page.items else None
         if page.before is None or below is None or oldest is None or oldest <= below:
             return False
-        head, shown = _head(page.state), page
+        if self._progress.behind(page.state):  # it would take away what was shown
+            return False
+        head, shown = head_of(page.state), page
         elsewhere = tuple(self._timeline.window) if self._timeline.window.has_newer else ()
         if elsewhere:  # somebody looks at another stretch, in which changes were skipped as well
             middle, limit = elsewhere[len(elsewhere) // 2].key, min(len(elsewhere), CAP)
@@ -278,8 +291,3 @@ class CatchUp:
 def _reaches(found: Found, fold: MessageFold) -> bool:
     """Say whether a log remembers everything from a message's time on (D10)."""
     return found.reaches is not None and fold.sent_at is not None and found.reaches <= fold.sent_at
-
-
-def _head(state: LogState) -> OrderKey:
-    """Return the place of the newest entry; of an empty log the place before the first."""
-    return OrderKey(state.epoch, state.head or "")

@@ -279,12 +279,13 @@ class ChannelEngine:
             self.receiver.prove(item, quiet=True)
             self._redrawn()
 
-    def confirm(self, entry_id: str, ident: Ident) -> None:
-        """A wish came true and nobody can say where: show it so until its frame comes, if it has not."""
+    def confirm(self, entry_id: str, ident: Ident, key: OrderKey | None) -> None:
+        """A wish came true, perhaps nobody can say where: show it so until it is read, if it was not."""
         if self._folder.knows(ident):
             self.overlay.confirm(entry_id)
         else:
-            self.overlay.status(entry_id, "sent")
+            self.overlay.sent(entry_id, key)
+            self.overlay.reached(self.progress.proven)
         self._redrawn()
 
     def moderated(self) -> None:
@@ -340,6 +341,7 @@ class ChannelEngine:
                 if ready:
                     async with self._folding:
                         if await self._sync.work():
+                            self.overlay.reached(self.progress.proven)
                             self._on_change(self)
                             self._beside.caught_up()
                         await self.receiver.turn()

@@ -331,7 +331,7 @@ class Engine:
         if channel is None:
             return
         if fact is None:
-            channel.confirm(entry.row.entry_id, entry.row.ident)
+            channel.confirm(entry.row.entry_id, entry.row.ident, entry.row.stamp)
             return
         if fact.stamped and self.dispatcher.readers(channel.name):
             channel.began(fact.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from chatkit.core.delivery import Input
+from chatkit.core.delivery import Input, State
 from chatkit.engine.context import foreign
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import new_message_id
@@ -45,7 +45,8 @@ def form(outbox: Outbox, key: LaneKey, mark: LaneMark, queue: deque[OutboxEntry]
         try:
             row = entry.row
             if not entry.frozen:
-                row = _freeze(outbox.context, row, key, (seq + 1, pred) if outbox.in_order else None)
+                numbers = (seq + 1, pred) if outbox.in_order else None
+                row = _freeze(outbox.context, row, key, numbers, again=entry.state is State.IN_DOUBT)
             size += outbox.context.adapter.measure(key.channel, row.data)
         except Exception as error:  # noqa: BLE001  # a row or an adapter that breaks must not hold the lane (I11)
             queue.popleft()
@@ -62,7 +63,7 @@ def form(outbox: Outbox, key: LaneKey, mark: LaneMark, queue: deque[OutboxEntry]
     return Formed(tuple(entries), tuple(before), LaneMark(seq, mark.acked))
 
 
-def _freeze(context: Context, row: Row, key: LaneKey, numbers: tuple[int, int] | None) -> Row:
+def _freeze(context: Context, row: Row, key: LaneKey, numbers: tuple[int, int] | None, *, again: bool) -> Row:
     """Return a row that never changes again: its envelope with number and clock reading (D4, D5, D7).
 
     Args:
@@ -70,6 +71,8 @@ def _freeze(context: Context, row: Row, key: LaneKey, numbers: tuple[int, int] |
         row: A draft.
         key: Its lane.
         numbers: `seq` and `pred`; `None` where no order is kept, so that no fence asks for one (D8, D9).
+        again: It is sent again by hand, and may be there: it keeps its clock reading, for where that orders
+            those who have it and those who get it now must show it in one place (I5).
     """
     draft = Envelope.parse(row.data)
     seq, pred = numbers or (None, None)
@@ -78,7 +81,7 @@ def _freeze(context: Context, row: Row, key: LaneKey, numbers: tuple[int, int] |
             "sender": draft.sender.model_copy(update={"device": key.device}),
             "seq": seq,
             "pred": pred,
-            "hlc": context.hlc.tick(context.server_time.now_ms()),
+            "hlc": (draft.hlc if again else None) or context.hlc.tick(context.server_time.now_ms()),
             "epoch": 1 if context.adapter.capabilities.order == "clock" else None,
         }
     )

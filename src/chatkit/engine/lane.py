@@ -139,9 +139,13 @@ class Lane:
         self._outbox.publishing.charge(len(entries))
         _mark(entries, under_way=True)
         try:
-            if formed is None and not await self._worth_sending(entries):
-                _mark(entries, under_way=False)
-                return
+            if formed is None:
+                worth = await self._worth_sending(entries)
+                left = _without_ended(entries) if worth else ()
+                _mark([entry for entry in entries if entry not in left], under_way=False)
+                entries = left
+                if not worth:
+                    return
             batch = await self._record(entries)
             if batch is not None:
                 await self._publish(batch, entries)
@@ -304,6 +308,19 @@ class Lane:
         now = self._context.clock.monotonic()
         self._backoff_until = now + wait(self._failures, self._context.random.random())
         self._failures += 1
+
+
+def _without_ended(entries: tuple[OutboxEntry, ...]) -> tuple[OutboxEntry, ...]:
+    """Return what is to go out of a batch again: while any is in doubt all of it, as it was (D10).
+
+    Where none is, what has ended meanwhile stays out: it would be sent though its caller was told otherwise.
+    """
+    left = tuple(entry for entry in entries if entry.unfinished)
+    if len(left) == len(entries) or any(e.state is State.IN_DOUBT or not e.row.certain for e in entries):
+        return entries
+    for entry in left:
+        entry.batch, entry.row = (), entry.row._replace(batch_id=None)  # another one from now on
+    return left
 
 
 def _mark(entries: Sequence[OutboxEntry], *, under_way: bool) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.keeping import BOTTOM
+from chatkit.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,8 +118,14 @@ class Loader:
     async def jump(self, place: Place | None) -> None:
         """Show the messages around a place; `None`: the newest. Nothing may be folded meanwhile."""
         log = self._context.need_log(self._channel)
-        page = await self._context.read(lambda: log.messages(self._channel, around=place, limit=PAGE))
-        _ = await self.put(page, replace=True)
+
+        async def read() -> Messages:
+            page = await log.messages(self._channel, around=place, limit=PAGE)
+            if self._progress.behind(page.state):
+                raise TransportError("the log stands behind what it has shown", channel=self._channel)
+            return page
+
+        _ = await self.put(await self._context.read(read), replace=True)
 
     async def _present(self, idents: Iterable[Ident]) -> None:
         found = (self._timeline.get(ident) for ident in idents)

@@ -138,7 +138,7 @@ class Outbox(Entries):
         for entry in entries:
             self.register(entry)
         await self._bind([entry for entry in entries if entry.state is State.IN_DOUBT])
-        for entry in entries:
+        for entry in sorted(entries, key=_numbered):
             if not self.fail_orphan(entry) and entry.unfinished:
                 self.schedule(entry)
         self._take_over_unannounced([entry for entry in entries if not entry.row.announced])
@@ -322,3 +322,8 @@ class Outbox(Entries):
                 await self.context.store.prune(before)
             except ChatkitError as error:
                 self.store_failed(error)
+
+
+def _numbered(entry: OutboxEntry) -> tuple[bool, int]:
+    """Order what a lane takes up again: numbers that were taken come before those to be taken (D5, D9)."""
+    return entry.row.seq is None, entry.row.seq or 0

@@ -10,6 +10,7 @@ from chatkit.model.order import OrderKey
 
 if TYPE_CHECKING:
     from chatkit.engine.context import Context
+    from chatkit.ports import LogState
 
 HOLES: Final = 100
 """Most holes recorded of one channel; beyond it the two lowest become one (I10)."""
@@ -18,6 +19,11 @@ LAG: Final = 10.0
 
 Hole: TypeAlias = tuple[OrderKey, OrderKey]
 """Messages strictly between the two places may be missing."""
+
+
+def head_of(state: LogState) -> OrderKey:
+    """Return the place of a log's newest entry; of an empty log the place before the first."""
+    return OrderKey(state.epoch, state.head or "")
 
 
 class Progress:
@@ -50,6 +56,11 @@ class Progress:
         """Up to where everything is applied, but for recorded holes."""
         return self.continuity.complete
 
+    @property
+    def proven(self) -> OrderKey | None:
+        """The same, where it was asked in this life whether the log is still the one it is of."""
+        return None if self.unproven else self.complete
+
     def follow(self) -> None:
         """Let the mark follow what came, where frames do not say what comes before them."""
         self.continuity.follow(self._context.clock.monotonic())
@@ -58,6 +69,11 @@ class Progress:
         """Frames may be lost from now on: the mark stays where it may be by now, until somebody vouches."""
         self.follow()
         self.continuity.broken()
+
+    def behind(self, state: LogState) -> bool:
+        """Whether a log says less of itself than it has shown: a replica lags, or it was restored (D18)."""
+        seen = self.continuity.seen
+        return self.log_id in (None, state.log_id) and seen is not None and head_of(state) < seen
 
     def cursor(self, key: OrderKey | None) -> Cursor | None:
         """Return the cursor of a place in this channel, where there is a log to come back to."""

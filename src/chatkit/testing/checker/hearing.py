@@ -57,7 +57,10 @@ def _in_order(case: Case, reader: Reader) -> Iterator[Breach]:
 def _versions(case: Case, reader: Reader) -> Iterator[Breach]:
     newest: dict[Ident, int] = {}
     for heard in reader.heard:
-        if isinstance(heard, Heard) and heard.what != "created":
+        if isinstance(heard, Gap):
+            if heard.reason == "log_reset":
+                newest.clear()  # the new log may lack changes (D18)
+        elif heard.what != "created":
             if heard.version < newest.get(heard.ident, 0):
                 yield _breach(case, reader, "I7", f"{heard.ident.id} went back to version {heard.version}")
             newest[heard.ident] = heard.version
