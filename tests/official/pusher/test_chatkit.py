@@ -15,6 +15,8 @@ import chatkit
 from chatkit.model.values import format_time
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.official.pusher.clients import Client
     from tests.official.pusher.kit import Kit
 
@@ -135,6 +137,32 @@ def test_a_page_takes_part(kit: Kit) -> None:
             )
 
     asyncio.run(story())
+
+
+def test_a_page_sees_a_message_that_is_too_large_for_it(kit: Kit, tmp_path: Path) -> None:
+    """Who sent it, how it begins and how large it is: its backend has the log, and the rest (D29)."""
+    room = kit.name()
+    page = kit.client(user="page", info="{}").subscribe(f"presence-{room}")
+    where = f"host={kit.server.host}&port={kit.server.port}&tls=0"
+    minutes = "Minutes: " + "so it was said. " * 2_000
+
+    async def story() -> None:
+        backend = chatkit.connect(
+            f"pusher://app-key:app-secret@local/1001?{where}",
+            user="desk",
+            store=":memory:",
+            log=f"sqlite:///{tmp_path}/log.db",
+        )
+        async with backend:
+            _ = await (await backend.channel(room).send(minutes)).wait("sent", timeout=PATIENCE)
+            await until(lambda: len(heard(page, "message.create")) == 1, "the page hears of it")
+
+    asyncio.run(story())
+    (told,) = heard(page, "message.create")
+    assert told["sender"]["user"] == "desk"
+    assert told["body"]["type"] == "claim"
+    assert told["body"]["summary"] == minutes[:200]
+    assert told["body"]["bytes"] > len(minutes)
 
 
 def _shown(channel: chatkit.Channel) -> list[str]:
