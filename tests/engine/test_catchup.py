@@ -9,6 +9,7 @@ import pytest
 
 import chatkit
 from chatkit.adapters.memory import Like
+from chatkit.adapters.memory.session import MemorySession
 from chatkit.engine.catchup import CAP, FIRST, PAGE
 from chatkit.engine.progress import HOLES, LAG
 from chatkit.errors import NotAllowed
@@ -443,6 +444,38 @@ async def test_entries_that_cannot_be_believed_are_counted(clock: VirtualClock) 
         assert texts(await later(stream, 5)) == ["honest"]
         for reason in ("forged_sender", "unreadable", "other_channel", "no_entry"):
             assert counters(ada)[f"refused_entry:{reason}"] == 1, reason
+
+
+async def test_what_comes_though_an_attach_had_no_answer_is_announced(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider attached the channel: what was missed before comes first, as a word, with no log to read (I6)."""
+    stage = Stage(clock, like="pusher")
+    attach = MemorySession.attach
+
+    async def unanswered(self: MemorySession, *args: Any, **kwargs: Any) -> Any:
+        await attach(self, *args, **kwargs)
+        await asyncio.Event().wait()
+
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        peer.say("one")
+        assert texts(await later(stream, 1)) == ["one"]
+        monkeypatch.setattr(MemorySession, "attach", unanswered)
+        stage.cut("ada")
+        await asyncio.sleep(1)
+        peer.say("two")
+        stage.heal("ada")
+        await asyncio.sleep(10)
+        peer.say("three")
+
+        assert texts(await later(stream, 25)) == ["Discontinuity", "three"]
+
+        monkeypatch.undo()
+        peer.say("four")
+        assert "four" in texts(await later(stream, 60))
 
 
 # -- another log ----------------------------------------------------------------------------------------

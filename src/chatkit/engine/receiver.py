@@ -101,6 +101,8 @@ class Receiver:
         """Told that somebody says that the channel's own registers changed."""
         self.heard = parts.context.clock.monotonic()
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
+        self.unsure = False
+        """An attach had no answer, and nothing can be read: what comes now may not follow what came (I6)."""
         self._inbox: deque[Item] = deque()
         self._hints = Hints()
         self._read_due: float | None = None
@@ -243,6 +245,7 @@ class Receiver:
     def gap_announced(self) -> None:
         """Take note that readers know that something is missing: predecessors say nothing new (D5)."""
         self._hints = Hints()
+        self.unsure = False
 
     async def _prove(self, item: Proven) -> None:
         # Its echo may have been told in an earlier life already (D20).
@@ -255,6 +258,9 @@ class Receiver:
         A step that is done over and over stays in the processor's caches: frame by frame, the same work takes
         about twice the time. Middleware sees each change of a message before the next is folded.
         """
+        if self.unsure:
+            self.gap_announced()
+            self._teller.announce("reconnected", certain=False)
         run: list[Received] = []
         most = 1 if self._teller.filtered else RUN
         while self._inbox and len(run) < most and isinstance(item := self._inbox[0], Received):

@@ -104,6 +104,8 @@ def _whole_without(case: Case, reader: Reader) -> Iterator[Breach]:
     for heard in reader.heard:
         if isinstance(heard, Gap):
             warned = True
+        elif heard.late:
+            continue  # it stands below others, and says nothing of what lies between
         elif heard.what == "created" and heard.ident in accepted and heard.ident.user != me:
             # Of a message that was sent again, the copy that came.
             here = max(told.index for told in copies[heard.ident] if told.at <= heard.at)

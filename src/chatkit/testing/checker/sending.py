@@ -114,12 +114,14 @@ def check_lanes(case: Case) -> Iterator[Breach]:
             if told.seq is None or told.ident in seen:
                 continue
             seen.add(told.ident)
+            wish = turns.get((channel, told.ident))
+            if wish is not None and not case.terms.log and _repeated(wish):
+                continue  # it has a new number, and may have kept its clock reading, which is its place
             lane = (told.ident.user, told.device)
             if told.seq <= numbers.get(lane, -1):
                 where = f"{channel} {lane[0]}/{lane[1]}"
                 yield Breach("I4", where, f"{told.ident.id} stands after its successor")
             numbers[lane] = max(numbers.get(lane, -1), told.seq)
-            wish = turns.get((channel, told.ident))
             if wish is None or _moved(wish) or case.terms.copied:
                 continue
             life = wish.promised.life
@@ -134,7 +136,12 @@ def _moved(wish: Wish) -> bool:
     """Whether it rightly stands elsewhere than where it was wished first."""
     promised = wish.promised
     earlier = not promised.made  # by a call that never returned
-    return promised.due or promised.depends or earlier or any(isinstance(one, Retried) for one in wish.told)
+    return promised.due or promised.depends or earlier or _repeated(wish)
+
+
+def _repeated(wish: Wish) -> bool:
+    """Whether it was sent again by hand."""
+    return any(isinstance(one, Retried) for one in wish.told)
 
 
 def _breach(case: Case, wish: Wish, what: str, invariant: str = "I1") -> Breach:
