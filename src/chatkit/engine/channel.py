@@ -374,8 +374,7 @@ class ChannelEngine:
             self._beside.left(detached=self.state is State.DETACHED)
         if self.state is State.FAILED and self.error is not None:
             self._parts.dispatcher.refuse(self.name, self.error)
-        if self.state is State.SUSPENDED and self._context.log is None:
-            self.receiver.unsure = self.ever_attached or self.teller.told is not None
+        self.receiver.unsure |= self.state is State.SUSPENDED
         self._on_change(self)
         self.marks.moved()
 

@@ -102,7 +102,7 @@ class Receiver:
         self.heard = parts.context.clock.monotonic()
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
         self.unsure = False
-        """An attach had no answer, and nothing can be read: what comes now may not follow what came (I6)."""
+        """An attach had no answer: what comes now may not follow what came before (I6)."""
         self._inbox: deque[Item] = deque()
         self._hints = Hints()
         self._read_due: float | None = None
@@ -258,7 +258,7 @@ class Receiver:
         A step that is done over and over stays in the processor's caches: frame by frame, the same work takes
         about twice the time. Middleware sees each change of a message before the next is folded.
         """
-        if self.unsure:
+        if self.unsure and self._context.log is None and self._teller.has_begun:
             self.gap_announced()
             self._teller.announce("reconnected", certain=False)
         run: list[Received] = []

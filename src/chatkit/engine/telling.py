@@ -73,6 +73,11 @@ class Teller:
         """Take note of what I sent, while somebody listened, before live began (D15)."""
         self._early = key if self._early is None else min(key, self._early)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether readers were told anything, or that there is nothing to tell yet."""
+        return self.begun.is_set() or self.told is not None
+
     def resume_after(self) -> OrderKey | None:
         """Return up to where everything is applied; called when the provider is asked for the channel.
 
