@@ -6,9 +6,10 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pusher
+import pytest
 
 from chatkit.adapters.pusher import Kind, PusherConfig, factory, name_of
 from chatkit.adapters.pusher.adapter import PusherAdapter
@@ -48,6 +49,10 @@ CALLS: Final = {
     Refusal("too large", "refused", MessageTooLarge, "entry", "never"): CallFault(does="fail", status=413),
 }
 OFF: Final = Refusal("client events off", "unsent", NotAllowed, "connection", "later", 30.0)
+
+
+NOT_A_MEMBER: Final = {"type": "AuthError", "error": "not a member", "status": 403}
+REMOVED: Final = {"type": "Removed", "error": "removed", "status": 403}
 
 
 class AppAuth:
@@ -154,8 +159,14 @@ class ServerKit(AdapterKit):
 
     def _relay(self, user: str) -> Relay:
         if user not in self._relays:
-            self._relays[user] = Relay(*self.target())
+            self._relays[user] = self._way(*self.target())
         return self._relays[user]
+
+    def _way(self, host: str, port: int) -> Relay:
+        return Relay(host, port)
+
+    def _lacks(self, what: str) -> NoReturn:
+        pytest.fail(f"{type(self).__name__} cannot {what}")  # here nothing may be left out
 
     def _official(self) -> pusher.Pusher:
         return pusher.Pusher(
@@ -184,17 +195,14 @@ class PusherKit(ServerKit):
     def forbid(self, user: str) -> None:
         self.auths[user].welcome = False
         if self._trusted:  # whose signature is good: the server itself says no
-            self._instead_of_confirmations(
-                user, {"type": "AuthError", "error": "not a member", "status": 403}
-            )
+            self._instead_of_confirmations(user, NOT_A_MEMBER)
 
     def revoke(self, user: str, channel: str) -> None:
         name = self.name(channel)
         for socket in self.sockets(user):
             connection = self.emulator.connections[socket]
             connection._unsubscribe(name)
-            removed = {"type": "Removed", "error": "removed", "status": 403}
-            connection.send(frames.system("pusher:subscription_error", removed, channel=name))
+            connection.send(frames.system("pusher:subscription_error", REMOVED, channel=name))
 
     def inject(self, channel: str, data: bytes) -> None:
         name, text = self.name(channel), data.decode("utf-8", "replace")

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import NamedTuple
+
+
+class End(NamedTuple):
+    """One side of a connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class Passing:
+    """A connection that passes through.
+
+    Args:
+        client: Who came.
+    """
+
+    def __init__(self, client: End) -> None:
+        self.client = client
+        self.server: End | None = None
+        """Once the server took it."""
+        self.flowing = asyncio.Event()
+
+    def abort(self) -> None:
+        """End it without a goodbye."""
+        for end in (self.client, self.server):
+            if end is not None:
+                end.writer.transport.abort()
 
 
 class Relay:
@@ -21,17 +50,17 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self._state = "up"
         self._lost: bytes | None = None
-        self._passing: dict[asyncio.Event, list[asyncio.StreamWriter]] = {}
+        self._passing: dict[Passing, None] = {}
         self._task = asyncio.create_task(self._serve(), name="relay")
 
     def cut(self, *, half_open: bool = False) -> None:
         """Break what is there and what comes; half-open: nobody is told, and nothing comes through."""
         self._state = "half-open" if half_open else "cut"
-        for flowing, writers in self._passing.items():
+        for passing in self._passing:
             if half_open:
-                flowing.clear()
+                passing.flowing.clear()
             else:
-                _abort(writers)
+                passing.abort()
 
     def lose_answer(self, words: bytes) -> None:
         """Lose what the server says next with these words in it, and the connection with it."""
@@ -43,18 +72,24 @@ class Relay:
 
     async def aclose(self) -> None:
         """End it."""
-        for writers in self._passing.values():
-            _abort(writers)
+        for passing in self._passing:
+            passing.abort()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
         self._listener.close()  # its server did, if there was time to begin
 
+    async def pieces(self, passing: Passing, source: End) -> AsyncGenerator[bytes]:
+        """What comes from one side and is to be passed on."""
+        del passing
+        while data := await source.reader.read(65_536):
+            yield data
+
     async def _serve(self) -> None:
         pumps: set[asyncio.Task[None]] = set()
 
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(self._pass(reader, writer), name="relay-connection")
+            task = asyncio.create_task(self._pass(Passing(End(reader, writer))), name="relay-connection")
             pumps.add(task)
             task.add_done_callback(pumps.discard)
 
@@ -68,44 +103,31 @@ class Relay:
             await asyncio.gather(*pumps, return_exceptions=True)
             await server.wait_closed()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        flowing, writers = asyncio.Event(), [writer]
+    async def _pass(self, passing: Passing) -> None:
         if self._state == "up":
-            flowing.set()
-        self._passing[flowing] = writers
+            passing.flowing.set()
+        self._passing[passing] = None
         try:
             if self._state == "cut":
                 return
-            back, forth = await asyncio.open_connection(*self._target)
-            writers.append(forth)
+            passing.server = server = End(*await asyncio.open_connection(*self._target))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pump(reader, forth, flowing))
-                tasks.create_task(self._pump(back, writer, flowing, answers=True))
+                tasks.create_task(self._pump(passing, passing.client, server))
+                tasks.create_task(self._pump(passing, server, passing.client))
         except* OSError:
             pass
         finally:
-            del self._passing[flowing]
-            _abort(writers)
+            del self._passing[passing]
+            passing.abort()
 
-    async def _pump(
-        self,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        flowing: asyncio.Event,
-        *,
-        answers: bool = False,
-    ) -> None:
-        while data := await source.read(65_536):
-            await flowing.wait()
-            if answers and self._lost is not None and self._lost in data:
-                self._lost = None
-                raise ConnectionAbortedError
-            sink.write(data)
-            await sink.drain()
-        await flowing.wait()
-        sink.write_eof()
-
-
-def _abort(writers: list[asyncio.StreamWriter]) -> None:
-    for writer in writers:
-        writer.transport.abort()
+    async def _pump(self, passing: Passing, source: End, sink: End) -> None:
+        async with aclosing(self.pieces(passing, source)) as pieces:
+            async for data in pieces:
+                await passing.flowing.wait()
+                if source is passing.server and self._lost is not None and self._lost in data:
+                    self._lost = None
+                    raise ConnectionAbortedError
+                sink.writer.write(data)
+                await sink.writer.drain()
+        await passing.flowing.wait()
+        sink.writer.write_eof()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -18,9 +18,11 @@ import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.pusher import frames
 from chatkit.model.options import AuthRequest
-from chatkit.testing.contract import AdapterContract, AdapterKit
-from tests.adapters.pusher.kit import MASTER_KEY, ServerKit
+from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
+from chatkit.testing.emulators.faults import CallFault
+from tests.adapters.pusher.kit import CALLS, CLOSINGS, MASTER_KEY, NOT_A_MEMBER, OFF, REMOVED, ServerKit
 from tests.adapters.pusher.stories import Stories
+from tests.servers.soketi.meddler import Meddler
 from tests.servers.soketi.server import Soketi
 
 pytestmark = pytest.mark.servers
@@ -44,7 +46,11 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Generator[Soketi]:
 
 
 class SoketiKit(ServerKit):
-    """A soketi that outlives tests: each has channels of its own."""
+    """A soketi that outlives tests: each has channels of its own.
+
+    It cannot be made to close a connection or a channel, to forbid or refuse: the way to it does so in its
+    name, in words that were seen of it or of the service.
+    """
 
     def __init__(self, soketi: Soketi, **config: Any) -> None:
         super().__init__(**config)
@@ -63,9 +69,29 @@ class SoketiKit(ServerKit):
         self._relay(user).lose_answer(b"HTTP/1.1 200" if self._trusted else b"pusher:pong")
 
     def forbid(self, user: str) -> None:
-        if self._trusted:
-            self._lacks("forbid what is signed well")
         self.auths[user].welcome = False
+        if self._trusted:  # whose signature is good
+            self._meddler(user).answer_frame = _not_a_member
+
+    def revoke(self, user: str, channel: str) -> None:
+        name = self.name(channel)
+        self._meddler(user).tell_server(frames.unsubscribe(name))
+        self._meddler(user).tell_clients(_subscription_error(name, REMOVED))
+
+    def closings(self) -> Sequence[Closing]:
+        return tuple(CLOSINGS)
+
+    def close(self, user: str, closing: Closing) -> None:
+        self._meddler(user).close(CLOSINGS[closing], closing.name)
+
+    def refusals(self) -> Sequence[Refusal]:
+        return tuple(CALLS) if self._trusted else (OFF,)
+
+    def refuse(self, user: str, refusal: Refusal | None) -> None:
+        if self._trusted:
+            self._meddler(user).call_answer = None if refusal is None else _answer(CALLS[refusal])
+        else:
+            self._meddler(user).answer_frame = None if refusal is None else _client_events_are_off
 
     def inject(self, channel: str, data: bytes) -> None:
         name, text = self.name(channel), data.decode("utf-8", "replace")
@@ -78,6 +104,14 @@ class SoketiKit(ServerKit):
         with self._opened:
             yield
 
+    def _way(self, host: str, port: int) -> Meddler:
+        return Meddler(host, port)
+
+    def _meddler(self, user: str) -> Meddler:
+        relay = self._relay(user)
+        assert isinstance(relay, Meddler)
+        return relay
+
     def _join(self, name: str) -> ClientConnection:
         """Return a member without chatkit."""
         url = f"ws://{self._soketi.host}:{self._soketi.port}/app/app-key?protocol=7"
@@ -89,6 +123,33 @@ class SoketiKit(ServerKit):
         while "subscription_succeeded" not in str(socket.recv()):
             pass
         return socket
+
+
+def _not_a_member(frame: str) -> str | None:
+    """Answer a subscription."""
+    event = frames.as_object(frame)
+    if event["event"] != "pusher:subscribe":
+        return None
+    return _subscription_error(event["data"]["channel"], NOT_A_MEMBER)
+
+
+def _client_events_are_off(frame: str) -> str | None:
+    """Answer a client event, as a soketi does where they are."""
+    if not frames.as_object(frame)["event"].startswith("client-"):
+        return None
+    error = {"code": 4301, "message": "The app does not have client messaging enabled."}
+    return frames.dumps({"event": "pusher:error", "data": error})
+
+
+def _subscription_error(name: str, error: dict[str, Any]) -> str:
+    return frames.dumps({"event": "pusher:subscription_error", "channel": name, "data": error})
+
+
+def _answer(fault: CallFault) -> bytes:
+    """Return the answer of HTTP with which calls fail."""
+    fields = {**fault.headers, "Content-Length": str(len(fault.body))}
+    lines = [f"HTTP/1.1 {fault.status} Refused", *(f"{name}: {text}" for name, text in fields.items())]
+    return "\r\n".join([*lines, "", fault.body]).encode()
 
 
 class TestTrusted(AdapterContract):
