@@ -51,16 +51,22 @@ class Relay:
         self._state = "up"
         self._lost: bytes | None = None
         self._passing: dict[Passing, None] = {}
+        self._struck = asyncio.Event()
         self._task = asyncio.create_task(self._serve(), name="relay")
 
     def cut(self, *, half_open: bool = False) -> None:
         """Break what is there and what comes; half-open: nobody is told, and nothing comes through."""
         self._state = "half-open" if half_open else "cut"
+        self._struck.clear()
         for passing in self._passing:
             if half_open:
                 passing.flowing.clear()
             else:
                 passing.abort()
+
+    async def struck(self) -> None:
+        """Return once the cut has kept something from coming through."""
+        await self._struck.wait()
 
     def lose_answer(self, words: bytes) -> None:
         """Lose what the server says next with these words in it, and the connection with it."""
@@ -109,6 +115,7 @@ class Relay:
         self._passing[passing] = None
         try:
             if self._state == "cut":
+                self._struck.set()
                 return
             passing.server = server = End(*await asyncio.open_connection(*self._target))
             async with asyncio.TaskGroup() as tasks:
@@ -123,7 +130,9 @@ class Relay:
     async def _pump(self, passing: Passing, source: End, sink: End) -> None:
         async with aclosing(self.pieces(passing, source)) as pieces:
             async for data in pieces:
-                await passing.flowing.wait()
+                if not passing.flowing.is_set():
+                    self._struck.set()
+                    await passing.flowing.wait()
                 if source is passing.server and self._lost is not None and self._lost in data:
                     self._lost = None
                     raise ConnectionAbortedError

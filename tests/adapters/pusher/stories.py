@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import pusher
 import pytest
@@ -22,6 +22,7 @@ from chatkit.adapters.pusher import adapter
 from chatkit.model.options import AuthRequest
 from tests.adapters.pusher.relay import Relay
 
+V = TypeVar("V")
 PATIENCE: Final = 40.0
 """Seconds within which what must come has come."""
 SENDER: Final = """
@@ -95,7 +96,63 @@ async def place(host: str, port: int, folder: Path) -> AsyncGenerator[Place]:
             await way.aclose()
 
 
-async def told(stream: Any, last: str) -> tuple[list[str], int]:
+class Talk(NamedTuple):
+    """Two who talk, and what the second is told."""
+
+    on: Place
+    ada: chatkit.Chat
+    bob: chatkit.Chat
+    mine: chatkit.Channel
+    theirs: chatkit.Channel
+    events: chatkit.Stream[chatkit.Event]
+
+
+@asynccontextmanager
+async def talk(server: tuple[str, int], folder: Path, how: str) -> AsyncGenerator[Talk]:
+    """Ada speaks, Bob listens, each on a way of their own."""
+    async with place(*server, folder) as on, on.chat(how, "ada") as ada, on.chat(how, "bob") as bob:
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        events = theirs.events(MessageCreated, Discontinuity)
+        await theirs.attach(timeout=PATIENCE)
+        yield Talk(on, ada, bob, mine, theirs, events)
+
+
+async def life(*arguments: str, until: int | None = None) -> int:
+    """Run a process that sends, and kill it after so many lines; returns its code."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SENDER,
+        *arguments,
+        env=dict(os.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            if until is not None:
+                for _ in range(until):
+                    _ = await process.stdout.readline()
+                process.send_signal(signal.SIGKILL)
+            _ = await process.stdout.read()
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            _ = await process.wait()
+
+
+async def once(stream: chatkit.Stream[V], so: Callable[[V], bool]) -> V:
+    """Return the first value of what is watched that is so."""
+    async with stream, asyncio.timeout(PATIENCE):
+        async for value in stream:
+            if so(value):
+                return value
+    raise AssertionError("it ended before it was so")
+
+
+async def told(stream: chatkit.Stream[chatkit.Event], last: str) -> tuple[list[str], int]:
     """Return the texts that a stream tells up to one, and how many gaps."""
     texts: list[str] = []
     gaps = 0
@@ -126,28 +183,26 @@ class Stories:
     ) -> None:
         """Cut, half-open and healed while somebody sends: all is heard, in order, once (I1, I2, I4)."""
         quick(monkeypatch)
-        async with (
-            place(*server, tmp_path) as on,
-            on.chat(how, "ada") as ada,
-            on.chat(how, "bob") as bob,
-        ):
-            mine, theirs = ada.channel("support"), bob.channel("support")
-            events = theirs.events(MessageCreated, Discontinuity)
-            await theirs.attach(timeout=PATIENCE)
-            said = [f"message {number}" for number in range(24)]
+        async with talk(server, tmp_path, how) as on:
+            way, said = on.on.way("ada"), [f"message {number}" for number in range(24)]
             for number, text in enumerate(said):
-                _ = await mine.send(text)
-                if number % 8 == 3:
-                    on.way("ada").cut(half_open=number % 16 == 3)
-                    await asyncio.sleep(0.2)
-                    on.way("ada").heal()
+                _ = await on.mine.send(text)
+                if number % 16 == 3:
+                    way.cut(half_open=True)
+                    await asyncio.wait_for(way.struck(), PATIENCE)
+                    way.heal()
+                elif number % 8 == 3:
+                    way.cut()
+                    await asyncio.wait_for(way.struck(), PATIENCE)
+                    way.heal()
+                    await on.ada.connection.wait("connected", timeout=PATIENCE)
 
-            heard, _ = await told(events, said[-1])
+            heard, _ = await told(on.events, said[-1])
 
             assert sorted(heard) == sorted(said)
             if how == "log":
                 assert heard == said
-            assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
+            assert (await on.ada.outbox.flush(timeout=PATIENCE)).queued == 0
 
     @pytest.mark.realtime
     @pytest.mark.parametrize("how", ["log", "plain"])
@@ -156,31 +211,23 @@ class Stories:
     ) -> None:
         """With a log nothing is missing; without one a gap comes before what follows (I6)."""
         quick(monkeypatch)
-        async with (
-            place(*server, tmp_path) as on,
-            on.chat(how, "ada") as ada,
-            on.chat(how, "bob") as bob,
-        ):
-            mine, theirs = ada.channel("support"), bob.channel("support")
-            events = theirs.events(MessageCreated, Discontinuity)
-            await theirs.attach(timeout=PATIENCE)
-            _ = await (await mine.send("before")).wait("sent", timeout=PATIENCE)
-            assert (await told(events, "before"))[1] == 0
+        missed = [f"missed {number}" for number in range(5)]
+        async with talk(server, tmp_path, how) as on:
+            _ = await (await on.mine.send("before")).wait("sent", timeout=PATIENCE)
+            assert (await told(on.events, "before"))[1] == 0
 
-            on.way("bob").cut(half_open=True)
-            for number in range(5):
-                _ = await (await mine.send(f"missed {number}")).wait("sent", timeout=PATIENCE)
-            while bob.connection.state == "connected":
-                await asyncio.sleep(0.05)
-            on.way("bob").heal()
-            await bob.connection.wait("connected", timeout=PATIENCE)
-            await theirs.attach(timeout=PATIENCE)
-            _ = await mine.send("after")
+            on.on.way("bob").cut(half_open=True)
+            for text in missed:
+                _ = await (await on.mine.send(text)).wait("sent", timeout=PATIENCE)
+            _ = await once(on.bob.connection.watch(), lambda view: view.state != "connected")
+            on.on.way("bob").heal()
+            await on.bob.connection.wait("connected", timeout=PATIENCE)
+            await on.theirs.attach(timeout=PATIENCE)
+            _ = await on.mine.send("after")
 
-            heard, gaps = await told(events, "after")
+            heard = await told(on.events, "after")
 
-            missed = [f"missed {number}" for number in range(5)]
-            assert (heard, gaps) == (([*missed, "after"], 0) if how == "log" else (["after"], 1))
+            assert heard == (([*missed, "after"], 0) if how == "log" else (["after"], 1))
 
     @pytest.mark.realtime
     @pytest.mark.parametrize("how", ["log", "plain", "member"])
@@ -188,28 +235,16 @@ class Stories:
         self, server: tuple[str, int], tmp_path: Path, how: str
     ) -> None:
         """What was carried out and not answered goes out again, under the same id (D6, D10, I2)."""
-        async with (
-            place(*server, tmp_path) as on,
-            on.chat(how, "ada") as ada,
-            on.chat(how, "bob") as bob,
-        ):
-            mine, theirs = ada.channel("support"), bob.channel("support")
-            events = theirs.events(MessageCreated)
-            await theirs.attach(timeout=PATIENCE)
+        async with talk(server, tmp_path, how) as on:
             words = b"pusher:pong" if how == "member" else b"HTTP/1.1 200"
             said = [f"message {number}" for number in range(4)]
             for text in said:
-                on.way("ada").lose_answer(words)
-                _ = await (await mine.send(text)).wait("sent", timeout=PATIENCE)
-            assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
-            if how == "log":  # an announcement may wait still
-                while ada.health().checks["outbox"]["unannounced"]:
-                    await asyncio.sleep(0.05)
-            _ = await mine.send("last")
+                on.on.way("ada").lose_answer(words)
+                _ = await (await on.mine.send(text)).wait("sent", timeout=PATIENCE)
+            assert (await on.ada.outbox.flush(timeout=PATIENCE)).queued == 0  # all is announced, too
+            _ = await on.mine.send("last")
 
-            heard, _ = await told(events, "last")
-
-            assert heard == [*said, "last"]
+            assert await told(on.events, "last") == ([*said, "last"], 0)
 
     @pytest.mark.realtime
     @pytest.mark.parametrize("how", ["log", "plain", "member"])
@@ -229,11 +264,14 @@ class Stories:
             for number in range(6):
                 for name, channel in zip(("phone", "desk"), channels, strict=True):
                     _ = await channel.send(f"{name} {number}")
+            for chat in (phone, desk):  # what is not sent yet stands behind all others, on its own device
+                assert (await chat.outbox.flush(timeout=PATIENCE)).queued == 0
 
-            async with asyncio.timeout(PATIENCE):
-                while any(len(channel.timeline.view.messages) < 12 for channel in channels):
-                    await asyncio.sleep(0.05)
-            one, two = ([m.text for m in channel.timeline.view.messages] for channel in channels)
+            one, two = [
+                [m.text for m in (await once(c.timeline.watch(), lambda v: len(v.messages) == 12)).messages]
+                for c in channels
+            ]
+
             assert one == two
             for name in ("phone", "desk"):
                 assert [text for text in one if text.startswith(name)] == [f"{name} {n}" for n in range(6)]
@@ -252,26 +290,8 @@ class Stories:
             if how == "log":
                 arguments.append(on.log)
 
-            async def life(*, until: int | None = None) -> int:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-c",
-                    SENDER,
-                    *arguments,
-                    env=dict(os.environ),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                )
-                assert process.stdout is not None
-                if until is not None:
-                    for _ in range(until):
-                        _ = await process.stdout.readline()
-                    process.send_signal(signal.SIGKILL)
-                _ = await process.stdout.read()
-                return await process.wait()
-
-            assert await life(until=40) == -signal.SIGKILL
-            assert await asyncio.wait_for(life(), PATIENCE) == 0
+            assert await life(*arguments, until=40) == -signal.SIGKILL
+            assert await life(*arguments) == 0
 
             heard, _ = await told(events, "message 59")
             assert heard == [f"message {number}" for number in range(60)]

@@ -17,11 +17,12 @@ from websockets.sync.client import ClientConnection, connect
 import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.pusher import frames
+from chatkit.errors import AuthenticationError
 from chatkit.model.options import AuthRequest
 from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.pusher.kit import CALLS, CLOSINGS, MASTER_KEY, NOT_A_MEMBER, OFF, REMOVED, ServerKit
-from tests.adapters.pusher.stories import Stories
+from tests.adapters.pusher.stories import Stories, told
 from tests.servers.soketi.meddler import Meddler
 from tests.servers.soketi.server import Soketi
 
@@ -255,12 +256,7 @@ async def test_a_server_killed_under_load_loses_and_doubles_nothing(mortal: Soke
         await restarting
 
         assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
-        told: list[str] = []
-        while len(told) < len(said):
-            event = await events.next(timeout=PATIENCE)
-            assert isinstance(event, MessageCreated)
-            told.append(event.message.text)
-        assert told == said
+        assert await told(events, said[-1]) == (said, 0)
 
 
 @pytest.mark.realtime
@@ -272,22 +268,15 @@ async def test_client_events_outlive_their_server(mortal: Soketi) -> None:
         events = theirs.events(MessageCreated, Discontinuity)
         await theirs.attach(timeout=PATIENCE)
         deliveries = [await mine.send(text) for text in said]
-        await until(lambda: deliveries[5].status == "sent", "some are sent")
+        _ = await deliveries[5].wait("sent", timeout=PATIENCE)
         await restart(mortal)
 
         async with asyncio.timeout(60):
             assert (await ada.outbox.flush(timeout=60)).queued == 0
         assert {delivery.status for delivery in deliveries} == {"sent"}
-        told: list[str] = []
-        gaps = 0
-        while not told or told[-1] != said[-1]:
-            event = await events.next(timeout=PATIENCE)
-            if isinstance(event, MessageCreated):
-                told.append(event.message.text)
-            else:
-                gaps += 1
-        assert len(set(told)) == len(told)
-        missing = set(said) - set(told)
+        heard, gaps = await told(events, said[-1])
+        assert len(set(heard)) == len(heard)
+        missing = set(said) - set(heard)
         assert gaps or not missing, f"lost in silence: {missing}"
 
 
@@ -303,7 +292,7 @@ async def test_without_a_log_a_restart_is_announced(mortal: Soketi) -> None:
         assert isinstance(await events.next(timeout=PATIENCE), MessageCreated)
 
         await restart(mortal)
-        await until(lambda: bob.connection.state == "connected", "it is back")
+        await bob.connection.wait("connected", timeout=PATIENCE)
         await theirs.attach(timeout=PATIENCE)
         _ = await mine.send("after")
 
@@ -336,10 +325,10 @@ async def test_a_wrong_key_ends_the_connection(soketi: Soketi) -> None:
     """4001, and where to look."""
     url = Members(soketi).url("other-key:app-secret")
     async with chatkit.connect(url, user="ada", store=":memory:", drain=0) as ada:
-        await until(lambda: ada.connection.state == "failed", "it gives up")
+        with pytest.raises(AuthenticationError) as refused:
+            await ada.connection.wait("connected", timeout=PATIENCE)
 
-        assert ada.connection.reason is not None
-        assert "Compare key and cluster" in ada.connection.reason.hint
+        assert "Compare key and cluster" in (refused.value.hint or "")
 
 
 @pytest.mark.realtime
