@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from chatkit.core.connection import PublicState, State
+from chatkit.engine.link import reason_of
 from chatkit.errors import ChatkitError, ConfigError, StateError
-from chatkit.ports import SessionClosed
 from chatkit.stream import Stream, Watched, within
 
 if TYPE_CHECKING:
@@ -86,10 +86,3 @@ class Connection:
         self._watched.changed()
         if self._link().state is State.CLOSED:
             self._watched.close()
-
-
-def reason_of(link: Link) -> ChatkitError | None:
-    """Return why a link is down: behind the end of a session, what ended it."""
-    reason = link.reason
-    cause = reason.__cause__ if isinstance(reason, SessionClosed) else None
-    return cause if isinstance(cause, ChatkitError) else reason

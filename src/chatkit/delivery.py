@@ -149,7 +149,8 @@ class Delivery:
 
         Raises:
             DeliveryFailed: It failed, expired or was discarded; `__cause__` is why.
-            WaitTimeout: Not yet; it stays queued.
+            WaitTimeout: Not yet; it stays queued. Says what holds it up: a pause of all sending, the
+                connection, an earlier message; `__cause__` is the error behind that, if there is one.
             ChatkitError: The connection failed for good, with its reason; it stays queued.
             StateError: The client was closed; a store file keeps it for the next life. Or `"delivered"` in a
                 channel whose receipts are off, or that was not asked for.
@@ -162,7 +163,12 @@ class Delivery:
             raise ConfigError("'delivered' is for messages; a change is 'sent'", channel=self.channel)
         began = asyncio.get_running_loop().time()
         await within(
-            timeout, self._finished, "it was not sent", channel=self.channel, message_id=self.message_id
+            timeout,
+            self._finished,
+            "it was not sent",
+            channel=self.channel,
+            message_id=self.message_id,
+            why=lambda: self._owner.held_by(self._entry),
         )
         if self.status != "sent":
             failed = DeliveryFailed(_ENDS[self.status], delivery=self, hint=_HINTS.get(self.status))

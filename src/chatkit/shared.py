@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from chatkit.connection import Connection, reason_of
+from chatkit.connection import Connection
 from chatkit.core.connection import State
 from chatkit.delivery import Delivery
 from chatkit.engine.engine import Engine
+from chatkit.engine.holding import Hold, held_by
 from chatkit.engine.invitations import Invitations
+from chatkit.engine.link import reason_of
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.screening import Screen
 from chatkit.errors import CapabilityError, StateError
@@ -131,6 +133,10 @@ class Shared:
     def over(self) -> ChatkitError | None:
         """Return why nothing will be sent or heard any more: closed, or failed for good; `None`: it may."""
         return _closed() if self.report is not None else self._failure()
+
+    def held_by(self, entry: OutboxEntry) -> Hold:
+        """Return what holds an entry up that is not sent yet."""
+        return held_by(self.engine.outbox, self.engine.link, entry)
 
     async def open(self) -> None:
         """Take the store and begin to connect; never waits for the network.

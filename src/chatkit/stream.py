@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from chatkit.errors import ChatkitError, StateError, WaitTimeout
+
+if TYPE_CHECKING:
+    from chatkit.engine.holding import Hold
 
 T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
@@ -172,8 +175,9 @@ async def within(
     *,
     channel: str | None = None,
     message_id: str | None = None,
+    why: Callable[[], Hold] | None = None,
 ) -> V:
-    """Await `wait()` for at most `timeout` seconds.
+    """Await `wait()` for at most `timeout` seconds; `why` tells what held up what was waited for.
 
     Raises:
         WaitTimeout: The time is over; nothing is undone.
@@ -184,4 +188,9 @@ async def within(
     except TimeoutError as error:
         if isinstance(error, ChatkitError):
             raise
-        raise WaitTimeout(f"{what} within {timeout:g} s", channel=channel, message_id=message_id) from None
+        text, hold = f"{what} within {timeout:g} s", None if why is None else why()
+        if hold is None:
+            raise WaitTimeout(text, channel=channel, message_id=message_id) from None
+        hint = None if hold.cause is None else hold.cause.hint or None
+        text = f"{text}: {hold.why}"
+        raise WaitTimeout(text, hint=hint, channel=channel, message_id=message_id) from hold.cause

@@ -161,7 +161,8 @@ class Entries:
             self._count(entry, -1)
         entry.state = state
         reason = None if error is None else f"{type(error).__name__}: {error}"
-        entry.error = error
+        if given is not Input.ATTEMPT:  # while one is made, what the last one met is still what is known
+            entry.error = error
         entry.row = entry.row._replace(
             status=entry.state.status,
             certain=Effect.UNCERTAIN not in effects,

@@ -277,3 +277,10 @@ def _verdict(error: ChatkitError) -> tuple[Again, float]:
 def unreachable(reason: ChatkitError | None) -> ChatkitError:
     """Return why nothing can be sent now: the link's reason, or that there is no connection yet."""
     return reason or TransportError("there is no connection yet")
+
+
+def reason_of(link: Link) -> ChatkitError | None:
+    """Return why a link is down: behind the end of a session, what ended it."""
+    reason = link.reason
+    cause = reason.__cause__ if isinstance(reason, SessionClosed) else None
+    return cause if isinstance(cause, ChatkitError) else reason

@@ -264,9 +264,17 @@ class Outbox(Entries):
         elif not self._timetable.hold(entry):
             self._put(entry)
 
+    def blocker(self, entry: OutboxEntry) -> OutboxEntry | None:
+        """Return what must go out before an entry that is therefore in no lane yet."""
+        return self.get(entry.row.depends_on or "") if entry in self._blocked else None
+
+    def scheduled(self, entry: OutboxEntry) -> bool:
+        """Whether an entry is kept until it is due."""
+        return self._timetable.holds(entry)
+
     def _leads(self, target: OutboxEntry, entry: OutboxEntry) -> bool:
         """Whether an entry that goes into its lane now goes out behind what it refers to."""
-        if target in self._blocked or self._timetable.holds(target):
+        if target in self._blocked or self.scheduled(target):
             return False
         return self.lanes.lane_of(target) == self.lanes.lane_of(entry)
 

@@ -96,7 +96,7 @@ async def test_a_server_that_is_none_says_what_to_check() -> None:
 async def test_a_refused_publish_pauses_and_says_why(
     settings: dict[str, Any], url: dict[str, str], words: str
 ) -> None:
-    """Wrong secret, wrong app, quota: nothing fails, nothing is lost, health says why (D12)."""
+    """Wrong secret, wrong app, quota: nothing is lost; health says why, and so does a wait in vain (D12)."""
     async with (
         App(**settings) as app,
         chatkit.connect(app.url(**url), user="ada", store=":memory:", drain=0) as ada,
@@ -104,6 +104,8 @@ async def test_a_refused_publish_pauses_and_says_why(
         delivery = await ada.channel("support").send("kept")
 
         assert words in await paused(ada)
+        with pytest.raises(chatkit.WaitTimeout, match=f"sending is paused: .*{words}"):
+            await delivery.wait(timeout=0.01)
         assert delivery.status == "queued"
 
 

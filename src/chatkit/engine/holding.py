@@ -1,0 +1,75 @@
+"""What holds an entry of the outbox up, in words: for whoever waits for it in vain."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
+
+from chatkit.core.delivery import State
+from chatkit.engine.link import reason_of
+
+if TYPE_CHECKING:
+    from chatkit.engine.entry import OutboxEntry
+    from chatkit.engine.link import Link
+    from chatkit.engine.outbox import Outbox
+    from chatkit.errors import ChatkitError
+
+
+class Hold(NamedTuple):
+    """Why an entry is not sent yet; `cause` says what to do."""
+
+    why: str
+    cause: ChatkitError | None = None
+
+
+def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
+    """Return what holds an unfinished entry up.
+
+    Args:
+        outbox: Where it lies.
+        link: That publishing goes over.
+        entry: Which one.
+    """
+    subject, root = "it", entry
+    while (target := outbox.blocker(root)) is not None:
+        subject, root = f"message {target.row.ident.id}, which it depends on,", target
+    if root.row.due_at is not None and outbox.scheduled(root):
+        return Hold(f"{subject} is due at {root.row.due_at.isoformat(timespec='seconds')}")
+    paused = outbox.publishing.paused
+    if paused is not None:
+        return Hold(f"sending is paused: {_words(paused)}", paused)
+    if not outbox.publishing.open:
+        reason = reason_of(link)
+        return Hold(f"the connection is {link.state.public}{_after(reason)}", reason)
+    first = _first(outbox, root)
+    if first is not root:
+        subject = f"message {first.row.ident.id}, which goes first,"
+    match first.state:
+        case State.IN_DOUBT:
+            times = f"{first.row.attempts} attempt{'s' * (first.row.attempts > 1)}"
+            return Hold(f"{subject} is in doubt after {times}{_after(first.error)}", first.error)
+        case State.SENDING:
+            return Hold(f"{subject} was written and has no answer yet")
+        case _ if first.error is not None:
+            return Hold(f"{subject} was not taken{_after(first.error)}", first.error)
+        case _:
+            return Hold(f"{subject} waits for its turn")
+
+
+def _first(outbox: Outbox, entry: OutboxEntry) -> OutboxEntry:
+    """Return the entry of its lane that has to be answered before it goes out; itself if there is none."""
+    if not outbox.in_order or entry.state is not State.QUEUED:
+        return entry
+    lane = outbox.lanes.lane_of(entry)
+    before = takewhile(lambda other: other is not entry, outbox.unfinished)
+    in_lanes = (other for other in before if not (outbox.blocker(other) or outbox.scheduled(other)))
+    return next((other for other in in_lanes if outbox.lanes.lane_of(other) == lane), entry)
+
+
+def _after(error: ChatkitError | None) -> str:
+    return "" if error is None else f": {_words(error)}"
+
+
+def _words(error: ChatkitError) -> str:
+    """Return an error in words, without the channel and the message that it may name."""
+    return f"{type(error).__name__}: {error.args[0]}"

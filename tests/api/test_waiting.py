@@ -1,0 +1,153 @@
+"""Who waits for a delivery in vain is told what holds it up, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+import chatkit
+
+if TYPE_CHECKING:
+    from tests.api.kit import Stage
+
+BODY = "nobody's business"
+
+
+async def vain(delivery: chatkit.Delivery, *, timeout: float = 5.0) -> chatkit.WaitTimeout:
+    """Return the error of a wait; it names channel and message, and never what the message says."""
+    with pytest.raises(chatkit.WaitTimeout) as caught:
+        await delivery.wait(timeout=timeout)
+    error = caught.value
+    assert (error.channel, error.message_id) == (delivery.channel, delivery.message_id)
+    assert str(error).startswith(f"it was not sent within {timeout:g} s: ")
+    assert BODY not in f"{error} {error.hint}"
+    return error
+
+
+async def test_a_pause_is_named_with_its_error(stage: Stage) -> None:
+    """D12: nothing fails while the credential is refused; the refusal is the cause, and its hint the hint."""
+    async with stage.chat("ada", drain=0) as ada:
+        refusal = chatkit.AuthenticationError("the secret is another app's", hint="Compare the secret.")
+        stage.hub.network.refuse("ada", refusal, calls={"publish"})
+
+        error = await vain(await ada.channel("support").send(BODY))
+
+        assert "sending is paused: AuthenticationError: the secret is another app's (" in str(error)
+        assert error.hint == "Compare the secret."
+        assert isinstance(error.__cause__, chatkit.AuthenticationError)
+
+
+async def test_a_lost_connection_is_named_with_its_reason(stage: Stage) -> None:
+    """I11: the state, and what ended the last attempt to connect."""
+    async with stage.chat("ada", drain=0) as ada:
+        stage.hub.network.cut("ada")
+
+        error = await vain(await ada.channel("support").send(BODY))
+
+        assert f"the connection is {ada.connection.state}: TransportError: " in str(error)
+        assert isinstance(error.__cause__, chatkit.ChatkitError)
+        assert error.hint == error.__cause__.hint
+
+
+async def test_a_connection_that_is_not_made_yet_is_named(stage: Stage) -> None:
+    """Nobody refused it: there is no reason yet."""
+    stage.hub.network.cut("ada", half_open=True)
+    async with stage.chat("ada", drain=0) as ada:
+        error = await vain(await ada.channel("support").send(BODY), timeout=1)
+
+        assert "the connection is connecting (" in str(error)
+        assert error.__cause__ is None
+        assert "chat.health()" in error.hint
+
+
+async def test_an_earlier_message_in_doubt_is_named(stage: Stage) -> None:
+    """D8, D10: it goes out again before what was sent behind it."""
+    async with stage.chat("ada", drain=0) as ada:
+        await ada.connection.wait(timeout=10)
+        stage.hub.network.lose_ack("ada", 1_000)
+        first = await ada.channel("support").send("first")
+        await asyncio.sleep(1)
+        second = await ada.channel("support").send(BODY)
+
+        error = await vain(second, timeout=20)
+
+        assert f"message {first.message_id}, which goes first, is in doubt after " in str(error)
+        assert " attempts: TransportError: " in str(error)
+        assert " attempts: TransportError: " in str(await vain(first, timeout=1))
+        elsewhere = await ada.channel("sales").send(BODY)
+        assert "it is in doubt after " in str(await vain(elsewhere, timeout=20))
+
+
+async def test_an_attempt_without_an_answer_yet_is_named(stage: Stage) -> None:
+    """Written is not sent (D11)."""
+    async with stage.chat("ada", drain=0) as ada:
+        await ada.connection.wait(timeout=10)
+        stage.hub.network.cut("ada", half_open=True)
+
+        first = await ada.channel("support").send(BODY)
+        assert "it was written and has no answer yet" in str(await vain(first, timeout=1))
+
+        second = await ada.channel("support").send(BODY)
+        error = await vain(second, timeout=1)
+        assert f"message {first.message_id}, which goes first, was written and has no answer yet" in str(
+            error
+        )
+
+
+async def test_a_refusal_that_may_pass_is_named(stage: Stage) -> None:
+    """D12: the entry is tried again; those behind it wait."""
+    async with stage.chat("ada", drain=0) as ada:
+        slow = chatkit.RateLimited("slow mode", retry_after=60, hint="Wait a minute.")
+        stage.hub.network.refuse("ada", slow, calls={"publish"}, scope="lane")
+        first = await ada.channel("support").send(BODY)
+
+        error = await vain(first)
+        assert "it was not taken: RateLimited: slow mode (" in str(error)
+        assert error.hint == "Wait a minute."
+
+        error = await vain(await ada.channel("support").send(BODY))
+        assert (
+            f"message {first.message_id}, which goes first, was not taken: RateLimited: slow mode ("
+            in str(error)
+        )
+
+
+async def test_a_message_that_is_not_due_is_named(stage: Stage) -> None:
+    """D13: and what refers to it; others pass it."""
+    async with stage.chat("ada", drain=0) as ada:
+        due = stage.clock.wall() + timedelta(hours=1)
+        scheduled = await ada.channel("support").send(BODY, send_at=due)
+        words = f"is due at {due:%Y-%m-%dT%H:%M}"
+        assert f"it {words}" in str(await vain(scheduled))
+
+        edit = await ada.channel("support").edit(scheduled.message, "other words")
+        assert edit is not scheduled
+        error = await vain(edit)
+        assert f"message {scheduled.message_id}, which it depends on, {words}" in str(error)
+
+        await (await ada.channel("support").send("passes it")).wait(timeout=5)
+
+
+async def test_where_no_order_is_kept_nobody_goes_first(stage: Stage) -> None:
+    """D8: with `order="pipelined"` each message stands for itself."""
+    async with stage.chat("ada", drain=0, order="pipelined") as ada:
+        slow = chatkit.RateLimited("slow mode", retry_after=60)
+        stage.hub.network.refuse("ada", slow, calls={"publish"}, scope="lane")
+        assert "it was not taken: " in str(await vain(await ada.channel("support").send(BODY)))
+
+        assert "it waits for its turn (" in str(await vain(await ada.channel("support").send(BODY)))
+
+
+async def test_the_pace_of_the_provider_is_named(stage: Stage) -> None:
+    """A message whose turn has not come was never tried."""
+    async with stage.chat("ada", drain=0, config={"like": "ably"}) as ada:
+        await ada.connection.wait(timeout=10)
+        sent = [await ada.channel(f"room-{number}").send(BODY) for number in range(200)]
+
+        error = await vain(sent[-1], timeout=1)
+
+        assert "it waits for its turn (" in str(error)
+        assert error.__cause__ is None
