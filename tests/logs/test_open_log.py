@@ -18,6 +18,7 @@ from chatkit.logs import open_log, restored
 from chatkit.logs.sqlite.log import SqliteLog
 from chatkit.ports.log import Log
 from chatkit.testing.clock import VirtualClock
+from tests.special import names, other
 
 SECRET = "hunter2-very-secret"
 
@@ -50,6 +51,19 @@ def test_a_url_of_no_log_is_refused(url: str, words: str) -> None:
 
     assert caught.value.hint
     assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value!r}"
+
+
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a socket", "a directory"])
+def test_what_is_no_file_is_refused_before_anything_is_made(tmp_path: Path, kind: str) -> None:
+    """Also behind a symbolic link; SQLite would leave a lock and a journal beside it."""
+    with other(tmp_path, kind) as path:
+        (tmp_path / "link").symlink_to(path)
+        before = names(tmp_path, Path("/dev"))
+        for name in (path, tmp_path / "link"):
+            with pytest.raises(ConfigError, match=f"log: {path.name} is {kind}, not a file") as caught:
+                named(f"sqlite:///{name}")
+            assert "sqlite:///shop.db" in caught.value.hint
+        assert names(tmp_path, Path("/dev")) == before
 
 
 async def test_a_file_lies_where_its_url_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from chatkit.sqlite.worker import ThreadWorker, run_calls
 from chatkit.stores import DirectoryStore, MemoryStore, SqliteStore, open_store
 from chatkit.stores.location import Location
 from chatkit.testing.clock import VirtualClock
+from tests.special import names, other
 
 
 def chosen(spec: Any) -> Any:
@@ -64,6 +65,31 @@ def test_a_store_is_taken_as_it_is() -> None:
     store = chosen(None)
 
     assert chosen(store) is store
+
+
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a socket"])
+def test_what_is_no_file_is_refused_before_anything_is_made(tmp_path: Path, kind: str) -> None:
+    """As a path, a URI and behind a symbolic link; SQLite would leave a lock and a journal beside it."""
+    with other(tmp_path, kind) as path:
+        (tmp_path / "link").symlink_to(path)
+        before = names(tmp_path, Path("/dev"))
+        for spec in (path, str(path), f"file:{path}", f"file:{path}?mode=rw", tmp_path / "link"):
+            with pytest.raises(ConfigError, match=f"store: {path.name} is {kind}, not a file") as caught:
+                chosen(spec)
+            assert ":memory:" in caught.value.hint
+        assert names(tmp_path, Path("/dev")) == before
+
+
+async def test_a_device_is_no_directory() -> None:
+    """Nothing is made beside it."""
+    before = names(Path("/dev"))
+    store = chosen("/dev/null/")
+
+    with pytest.raises(StoreError):
+        await store.open("ada", "memory:hub", rebind=False)
+
+    await store.aclose()
+    assert names(Path("/dev")) == before
 
 
 async def test_a_name_too_long_for_a_file_is_told_when_it_is_opened() -> None:

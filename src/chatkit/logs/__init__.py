@@ -88,7 +88,7 @@ async def restored(url: str, *, clock: Clock, random: RandomSource) -> str:
 
 def _path_in(rest: str) -> str:
     """Return the absolute path that a URL of a file names, without symbolic links."""
-    from chatkit.sqlite.files import can_be
+    from chatkit.sqlite.files import can_be, other_at
 
     if not rest.startswith("/"):
         raise ConfigError("log: sqlite:// names no host", hint="Write three slashes: sqlite:///shop.db.")
@@ -101,7 +101,14 @@ def _path_in(rest: str) -> str:
         raise ConfigError(
             "log: a log in memory is no shared log", hint="Name a file, or use memory:// without log=."
         )
-    return os.path.realpath(path)
+    path = os.path.realpath(path)
+    other = other_at(path)
+    if other is not None:
+        raise ConfigError(
+            f"log: {os.path.basename(path)} is {other}, not a file",  # noqa: PTH119  # as for `realpath`
+            hint="Name a file, as in sqlite:///shop.db: it is made where there is none.",
+        )
+    return path
 
 
 def _postgres(url: str) -> Log:

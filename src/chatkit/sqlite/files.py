@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+_OTHERS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def make_directory(path: Path) -> None:
@@ -36,3 +46,12 @@ def can_be(path: str) -> bool:
         return bool(path) and b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
+
+
+def other_at(path: str) -> str | None:
+    """Return what lies at a path if it is something else than a file: SQLite would make files beside it."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  # a name too long for any file is none
+    except OSError:
+        return None
+    return None if stat.S_ISREG(mode) else _OTHERS.get(stat.S_IFMT(mode), "no file")

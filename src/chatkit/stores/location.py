@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chatkit.errors import ConfigError, StoreError
 from chatkit.sqlite.connection import Mode
-from chatkit.sqlite.files import can_be, make_directory
+from chatkit.sqlite.files import can_be, make_directory, other_at
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
@@ -27,11 +27,11 @@ class Location:
         """Read a path, or `file:PATH[?mode=ro|rw|rwc]`.
 
         Raises:
-            ConfigError: No path, a host, or an option other than `mode`.
+            ConfigError: No path, a host, an option other than `mode`, or a device or pipe lies there.
         """
         spec = os.fspath(text)
         if not spec.startswith("file:"):
-            return cls(resolved(spec))
+            return cls(_no_device(resolved(spec)))
         from urllib.request import url2pathname
 
         try:
@@ -42,7 +42,7 @@ class Location:
         mode = options.pop("mode", "rwc")
         if options or mode not in get_args(Mode) or parts.netloc not in {"", "localhost"}:
             raise _other_uri()
-        return cls(resolved(url2pathname(parts.path)), mode)  # type: ignore[arg-type]  # one of them, as just seen
+        return cls(_no_device(resolved(url2pathname(parts.path))), mode)  # type: ignore[arg-type]  # one of them, as just seen
 
     @property
     def name(self) -> str:
@@ -82,6 +82,17 @@ def resolved(path: str) -> str:
     if not can_be(path):
         raise ConfigError("store: not a path", hint='Name a file, as in store="ada.db".')
     return os.path.realpath(path)
+
+
+def _no_device(path: str) -> str:
+    """Return a path at which a file can be, before anything is made there."""
+    other = other_at(path)
+    if other is None or other == "a directory":  # of which `prepare` says more
+        return path
+    raise ConfigError(
+        f"store: {Path(path).name} is {other}, not a file",
+        hint='Name a file, as in store="ada.db"; for a store that is not kept say store=":memory:".',
+    )
 
 
 def _other_uri() -> ConfigError:
