@@ -45,3 +45,19 @@ async def test_a_live_change_of_a_message_from_the_log_is_shown(clock: VirtualCl
             messages = chat.channel("c").timeline.view.messages
             assert [message.text for message in messages] == ["edited", "", "to like"]
             assert messages[2].reactions == {"👍": frozenset({who})}
+
+
+@pytest.mark.parametrize("attached", [True, False])
+async def test_what_wait_returns_is_attested_at_once(clock: VirtualClock, attached: bool) -> None:
+    """As it is shown a moment later, when the acknowledgement is folded in (D2)."""
+    hub = new_hub("at-once", clock=clock, random=Random(1))
+    config = MemoryConfig(hub=hub, like="pusher")
+    async with chatkit.connect(config, user="ada", store=":memory:", clock=clock, seed=3) as ada:
+        if attached:
+            await ada.channel("c").attach(timeout=10)
+        delivery = await ada.channel("c").send("hello")
+
+        message = await delivery.wait(timeout=10)
+
+        await asyncio.sleep(1)
+        assert message.attested == delivery.message.attested == "backend"

@@ -81,6 +81,7 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
     elif ack.key is not None or context.adapter.capabilities.order == "clock":
         attested: Attested = "provider" if context.adapter.publisher is None else "backend"
         fact = reading.own(out, ack, reading.vouched(context, attested), origin)
+        entry.attested = fact.attested
     key = ack.key if fact is None else fact.key
     entry.row = entry.row._replace(stamp=key or entry.row.stamp, announced=not outbox.publishing.announces)
     entry.sent_at, entry.origin = ack.sent_at, origin

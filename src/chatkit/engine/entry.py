@@ -14,7 +14,7 @@ from chatkit.ports import Outgoing
 
 if TYPE_CHECKING:
     from chatkit.errors import ChatkitError
-    from chatkit.model.message import Message
+    from chatkit.model.message import Attested, Message
     from chatkit.ports import Row
 
 
@@ -43,6 +43,8 @@ class OutboxEntry:
     """When it was accepted, by the provider's clock."""
     origin: str | None = None
     """Who numbered it."""
+    attested: Attested = "none"
+    """Who vouches for its sender, as its acknowledgement proved."""
     asked: int = 1
     """For how many callers it is kept: one that is cancelled gives up its share (D14)."""
     ended_at: datetime | None = None
@@ -110,8 +112,11 @@ class OutboxEntry:
         self.row = self.row._replace(seq=None, first_attempt=None, batch_id=None, **changes)
 
     def placed(self, message: Message, realm: str) -> Message:
-        """Return the message it makes with the place and time that its acknowledgement told."""
-        return replace(message, key=self.row.stamp, sent_at=self.sent_at, origin=self.origin or realm)
+        """Return the message it makes with what its acknowledgement told."""
+        origin = self.origin or realm
+        return replace(
+            message, key=self.row.stamp, sent_at=self.sent_at, origin=origin, attested=self.attested
+        )
 
 
 def state_of(row: Row) -> State:
