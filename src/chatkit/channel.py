@@ -8,9 +8,11 @@ from weakref import WeakValueDictionary
 
 from chatkit.conversation import Conversation
 from chatkit.delivery import Delivery
+from chatkit.engine.holding import Hold, unattached
 from chatkit.errors import MessageNotFound
 from chatkit.governing import Governed
 from chatkit.model.message import Message
+from chatkit.stream import within
 from chatkit.thread import Thread
 from chatkit.topic import Topic
 
@@ -114,12 +116,18 @@ class Channel(Governed, Conversation):
 
         Raises:
             NotAllowed: The provider refused it.
-            WaitTimeout: Not within `timeout` seconds; the wish stays.
+            WaitTimeout: Not within `timeout` seconds; the wish stays. Says what it waits for; `__cause__` is
+                the error behind that, if there is one.
             ChatkitError: The connection failed for good, with its reason.
         """
         self._chat.check_use()
         self._channel_engine.want()
-        attached = asyncio.ensure_future(self._channel_engine.wait_attached(timeout))
+        await within(
+            timeout, self._attached, "it was not attached", channel=self.name, why=self._why_not_attached
+        )
+
+    async def _attached(self) -> None:
+        attached = asyncio.ensure_future(self._channel_engine.wait_attached())
         broken = asyncio.ensure_future(self._chat.connection.wait("failed"))
         try:
             _ = await asyncio.wait({attached, broken}, return_when=asyncio.FIRST_COMPLETED)
@@ -130,6 +138,9 @@ class Channel(Governed, Conversation):
         finally:
             attached.cancel()
             broken.cancel()
+
+    def _why_not_attached(self) -> Hold:
+        return unattached(self._chat.engine.link, self.error)
 
     async def detach(self) -> None:
         """Stop receiving."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from chatkit.core.connection import PublicState, State
+from chatkit.engine.holding import as_it_is
 from chatkit.engine.link import reason_of
 from chatkit.errors import ChatkitError, ConfigError, StateError
 from chatkit.stream import Stream, Watched, within
@@ -47,7 +48,7 @@ class Connection:
 
         Raises:
             ChatkitError: It failed for good; the reason itself.
-            WaitTimeout: Not within `timeout` seconds.
+            WaitTimeout: Not within `timeout` seconds; says in which state it is, and why.
             StateError: The client was closed before.
             ConfigError: There is no such state.
         """
@@ -65,7 +66,9 @@ class Connection:
                     raise view.reason
             raise StateError("the client was closed", hint="Call connect() again for another client.")
 
-        await within(timeout, reached, f"the connection was not {state}")
+        await within(
+            timeout, reached, f"the connection was not {state}", why=lambda: as_it_is(self._link(), "it")
+        )
 
     def watch(self) -> Stream[ConnectionView]:
         """Follow it: the present value first, then the newest after each change."""

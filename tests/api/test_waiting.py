@@ -1,4 +1,4 @@
-"""Who waits for a delivery in vain is told what holds it up, and what to do."""
+"""Who waits in vain, for a delivery, a channel or the connection, is told what holds it up, and what to do."""
 
 from __future__ import annotations
 
@@ -151,3 +151,47 @@ async def test_the_pace_of_the_provider_is_named(stage: Stage) -> None:
 
         assert "it waits for its turn (" in str(error)
         assert error.__cause__ is None
+
+
+# -- channels, and the connection
+
+
+async def test_a_channel_that_waits_for_the_connection_says_so(stage: Stage) -> None:
+    """And the connection why it is not there."""
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", drain=0) as ada:
+        with pytest.raises(chatkit.WaitTimeout) as channel:
+            await ada.channel("support").attach(timeout=5)
+        with pytest.raises(chatkit.WaitTimeout) as connection:
+            await ada.connection.wait(timeout=1)
+
+        for error, words in (
+            (channel.value, "it was not attached within 5 s: the connection is "),
+            (connection.value, "the connection was not connected within 1 s: it is "),
+        ):
+            assert str(error).startswith(f"{words}{ada.connection.state}: TransportError: ")
+            assert isinstance(error.__cause__, chatkit.ChatkitError)
+            assert error.hint == error.__cause__.hint
+        assert channel.value.channel == "support"
+
+
+async def test_a_channel_whose_attach_is_refused_for_now_says_so(stage: Stage) -> None:
+    """It is tried again by itself; the last refusal is the cause."""
+    async with stage.chat("ada", drain=0) as ada:
+        full = chatkit.RateLimited("the channel is full", retry_after=60, hint="Wait until somebody leaves.")
+        stage.hub.network.refuse("ada", full, calls={"attach"})
+
+        with pytest.raises(chatkit.WaitTimeout, match="it was not taken: RateLimited: the channel") as caught:
+            await ada.channel("support").attach(timeout=5)
+
+        assert caught.value.hint == "Wait until somebody leaves."
+
+
+async def test_a_channel_without_an_answer_says_so(stage: Stage) -> None:
+    """The connection looks alive still."""
+    async with stage.chat("ada", drain=0) as ada:
+        await ada.connection.wait(timeout=10)
+        stage.hub.network.cut("ada", half_open=True)
+
+        with pytest.raises(chatkit.WaitTimeout, match="the provider has not answered yet"):
+            await ada.channel("support").attach(timeout=1)

@@ -18,7 +18,6 @@ from chatkit.errors import (
     ChatkitError,
     RateLimited,
     StateError,
-    WaitTimeout,
 )
 from chatkit.ports import SessionClosed
 
@@ -98,21 +97,16 @@ class Attacher:
         if self._detaching is not None:
             await asyncio.wait({self._detaching})
 
-    async def wait_attached(self, timeout: float | None) -> None:
+    async def wait_attached(self) -> None:
         """Wait until the channel is attached.
 
         Raises:
             ChatkitError: It was refused for good.
             StateError: The client was closed.
-            WaitTimeout: Not yet; the wish stays.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                while self.state not in (State.ATTACHED, State.FAILED) and not self._ended:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise WaitTimeout("the channel is not attached yet", channel=self._name) from None
+        while self.state not in (State.ATTACHED, State.FAILED) and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
         if self.state is not State.ATTACHED:
             refusal = self.error if self.state is State.FAILED else None
             raise refusal or StateError("the client was closed", channel=self._name)

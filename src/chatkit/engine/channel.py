@@ -188,15 +188,14 @@ class ChannelEngine:
         """Stop receiving."""
         await self._attacher.detach()
 
-    async def wait_attached(self, timeout: float | None) -> None:
+    async def wait_attached(self) -> None:
         """Wait until the channel is attached.
 
         Raises:
             ChatkitError: It was refused for good.
             StateError: The client was closed.
-            WaitTimeout: Not yet; the wish stays.
         """
-        await self._attacher.wait_attached(timeout)
+        await self._attacher.wait_attached()
 
     def wake(self) -> None:
         """Have what the store holds shown; nothing is attached."""

@@ -1,4 +1,4 @@
-"""What holds an entry of the outbox up, in words: for whoever waits for it in vain."""
+"""What holds up an entry of the outbox, a channel or the connection: for whoever waits for it in vain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Hold(NamedTuple):
-    """Why an entry is not sent yet; `cause` says what to do."""
+    """Why something is not so yet; `cause` says what to do."""
 
     why: str
     cause: ChatkitError | None = None
@@ -39,8 +39,7 @@ def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
     if paused is not None:
         return Hold(f"sending is paused: {_words(paused)}", paused)
     if not outbox.publishing.open:
-        reason = reason_of(link)
-        return Hold(f"the connection is {link.state.public}{_after(reason)}", reason)
+        return as_it_is(link)
     first = _first(outbox, root)
     if first is not root:
         subject = f"message {first.row.ident.id}, which goes first,"
@@ -54,6 +53,21 @@ def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
             return Hold(f"{subject} was not taken{_after(first.error)}", first.error)
         case _:
             return Hold(f"{subject} waits for its turn")
+
+
+def unattached(link: Link, error: ChatkitError | None) -> Hold:
+    """Return why a channel is not attached yet; `error` is what the last attempt met."""
+    if link.live is None:
+        return as_it_is(link)
+    if error is not None:
+        return Hold(f"it was not taken{_after(error)}", error)
+    return Hold("the provider has not answered yet")
+
+
+def as_it_is(link: Link, subject: str = "the connection") -> Hold:
+    """Return a link's state and the reason for it."""
+    reason = reason_of(link)
+    return Hold(f"{subject} is {link.state.public}{_after(reason)}", reason)
 
 
 def _first(outbox: Outbox, entry: OutboxEntry) -> OutboxEntry:
