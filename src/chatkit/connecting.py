@@ -194,7 +194,8 @@ class Secrets:
         """Return a token, or the provider's own answer for one channel and socket."""
         if self._auth is None:
             raise ConfigError(
-                "this provider asks for a token", hint="Give connect() an `auth=` token provider."
+                "this provider asks for a token",
+                hint="Give connect() an `auth=` token provider, or a backend its secret in CHATKIT_SECRET.",
             )
         if channel is None and self._token is not None and not refresh:
             return self._token

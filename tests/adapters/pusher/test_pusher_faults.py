@@ -74,14 +74,17 @@ async def test_a_connection_that_cannot_be_says_what_to_do(
         assert delivery.status == "queued"
 
 
-async def test_a_server_that_is_none_says_what_to_check() -> None:
-    """A wrong host or cluster: it is tried again, and says where to look."""
+@pytest.mark.parametrize("wrong", ["port=1", "tls=1"])
+async def test_a_server_that_is_none_says_what_to_check(wrong: str) -> None:
+    """A wrong host, cluster or tls=: it is tried again, and says where to look."""
     async with App() as app:
-        url = app.url(secret="hush").replace(f"port={app.emulator.port}", "port=1")
+        right = f"port={app.emulator.port}" if wrong == "port=1" else "tls=0"
+        url = app.url(secret="hush").replace(right, wrong)
         async with chatkit.connect(url, user="ada", store=":memory:", drain=0) as ada:
             error = await reason(ada)
 
             assert "cluster" in error.hint
+            assert "port= and tls=" in error.hint
             assert "hush" not in f"{error!r} {error.hint}"
 
 
@@ -133,6 +136,16 @@ async def test_what_is_too_large_is_refused_before_it_is_queued() -> None:
     async with App() as app, app.backend("ada") as ada:
         with pytest.raises(MessageTooLarge):
             await ada.channel("support").send("x" * 10_240)
+
+
+async def test_a_client_with_neither_secret_nor_auth_is_told_of_both() -> None:
+    """A backend that lacks its secret and a member that lacks `auth=` look alike."""
+    async with App() as app, chatkit.connect(app.url(), user="ada", store=":memory:", drain=0) as ada:
+        with pytest.raises(ConfigError) as told:
+            await ada.channel("support").attach(timeout=PATIENCE)
+
+        assert "auth=" in told.value.hint
+        assert "CHATKIT_SECRET" in told.value.hint
 
 
 async def test_a_log_needs_the_secret() -> None:

@@ -42,6 +42,11 @@ MEMBERS: Final = 100
 FRAME: Final = 1_048_576
 """Bytes of the largest frame that is read: a roster of 100 users of 1 kB each takes a good part of it."""
 
+_NO_WAY: Final = (
+    "Check the network and the cluster in pusher://KEY@CLUSTER/APP_ID; "
+    "where the server is one of your own, host=, port= and tls=."
+)
+
 
 class PusherAdapter:
     """One client's way to an app. Made by `factory.build`; its sessions live on one loop.
@@ -110,7 +115,7 @@ class PusherAdapter:
             raise SessionClosed(
                 f"no connection to {self.realm} ({type(error).__name__})",
                 again="later",
-                hint="Check the network and the cluster in pusher://KEY@CLUSTER/APP_ID.",
+                hint=_NO_WAY,
             ) from None
         session = self._session(socket, protocol)
         self._sessions[session] = None
