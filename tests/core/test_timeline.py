@@ -335,9 +335,18 @@ def test_a_change_attested_more_weakly_than_its_target_is_refused() -> None:
     """Nobody edits under a name that somebody vouched for (D2)."""
     hello = create(1)
 
-    (applied,) = timeline(hello).apply(change(2, "update", hello, attested="backend"))
+    (applied,) = timeline(hello).apply(change(2, "update", hello, attested="none"))
 
     assert applied.outcome == "refused"
+
+
+def test_a_change_by_a_backend_counts_for_what_the_provider_vouches_for() -> None:
+    """Whoever holds the secret could have the provider vouch for it: a bot's reaction is shown (D2)."""
+    hello = create(1)
+
+    (applied,) = timeline(hello).apply(change(2, "add", hello, "bot", attested="backend"))
+
+    assert applied.outcome == "reacted"
 
 
 @pytest.mark.parametrize("kind", ["message.pin", "message.update"])

@@ -158,8 +158,8 @@ def test_a_page_without_word_on_who_vouches_trusts_a_log_and_nothing_else() -> N
 
 def test_a_page_raises_how_strongly_a_message_is_attested_and_never_lowers_it() -> None:
     """And weaker changes go when it does, in whatever order the copies come (D2, I5)."""
-    hello = create(1, attested="backend")
-    weak = change(9, "update", hello, attested="backend")
+    hello = create(1, attested="none")
+    weak = change(9, "update", hello, attested="none")
     raised, kept = timeline(hello, weak), timeline(create(1), weak)
 
     raised.load([told(hello)], as_of=key(5), attested="provider")

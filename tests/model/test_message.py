@@ -69,6 +69,6 @@ def test_json_shows_text_serial_and_cursor_and_no_inside() -> None:
 
 
 def test_a_provider_vouches_more_than_a_backend() -> None:
-    """A change is never vouched for more weakly than its target (D2)."""
+    """Of two copies of a message the more strongly attested stands (D2)."""
     assert set(STRENGTH) == set(get_args(Attested))
     assert STRENGTH["none"] < STRENGTH["backend"] < STRENGTH["provider"]

@@ -4,7 +4,8 @@ The same facts give the same state, in whatever order they come and however ofte
 
 - Of two creations of one identity the more strongly attested stands, then the one with the lower order key;
   where a log told the creation, that one stands.
-- Each register takes the newest change by order key that is attested no more weakly than the creation (D2).
+- Each register takes the newest change by order key that is attested no more weakly than the creation (D2); a
+  backend's word is enough for any: whoever holds the secret could have the provider vouch for it.
 - A delete erases every older text for good, the creation's too (D26). What a later restore brings back is the
   message and what was written into it after the delete, on every client and in the log alike: a client that
   had kept the text would show what nobody else sees and its writer took back.
@@ -107,6 +108,11 @@ class MessageFold:
         return STRENGTH[self.voucher.attested]
 
     @property
+    def bar(self) -> int:
+        """How strongly a change of it must be attested (D2): a backend's word is enough for any."""
+        return min(self.strength, STRENGTH["backend"])
+
+    @property
     def deleted(self) -> bool:
         """The newest of delete and restore is delete (I7)."""
         return self._more is not None and self._more.deleted
@@ -179,7 +185,7 @@ class MessageFold:
         """Fold in one change of it; `counts["evicted"]` rises by the reactions that had to go for it."""
         if self.as_of is not None and change.key <= self.as_of:
             return "duplicate"
-        if change.strength < self.strength:
+        if change.strength < self.bar:
             return "refused"
         more = self._more = self._more or More(Changes(), None)
         if isinstance(register, tuple):
@@ -198,7 +204,7 @@ class MessageFold:
     def count(self, keys: Mapping[OrderKey, int]) -> None:
         """Count edits, deletes and restores of it, given as place and strength."""
         for key, strength in keys.items():
-            if strength >= self.strength and (self.as_of is None or key > self.as_of):
+            if strength >= self.bar and (self.as_of is None or key > self.as_of):
                 self._more = self._more or More(Changes(), None)
                 self._more.changes.count(key, strength)
 
@@ -220,7 +226,7 @@ class MessageFold:
         self.data, self.sent_at, self.voucher = fact.data, fact.sent_at, voucher
         self.flag("clock_suspect", on=fact.suspect)
         if self._more is not None:
-            self._more.changes.keep(after=None, strength=self.strength)
+            self._more.changes.keep(after=None, strength=self.bar)
             self._erase()
 
     def vouch(self, fact: Fact, voucher: Voucher) -> bool:
@@ -229,7 +235,7 @@ class MessageFold:
             return False
         self.voucher = voucher
         if self._more is not None:
-            self._more.changes.keep(after=None, strength=self.strength)
+            self._more.changes.keep(after=None, strength=self.bar)
         return True
 
     def conflicts(self, fact: Fact) -> bool:
@@ -268,7 +274,7 @@ class MessageFold:
         self.data = erased(folded.data) if folded.deleted else folded.data
         self.as_of = until
         changes = self._more.changes if self._more else Changes()
-        changes.keep(after=until, strength=self.strength)
+        changes.keep(after=until, strength=self.bar)
         self._more = None
         told = (
             folded.changed > self.key or folded.replies or folded.deleted or folded.edit or folded.reactions

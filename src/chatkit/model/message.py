@@ -18,7 +18,7 @@ Attested: TypeAlias = Literal["provider", "backend", "none"]
 Flag: TypeAlias = Literal["clock_suspect", "orphaned", "provisional"]
 
 STRENGTH: Final[Mapping[Attested, int]] = {"none": 0, "backend": 1, "provider": 2}
-"""How strongly a sender is vouched for; a change is never weaker than its target (D2)."""
+"""How strongly a sender is vouched for: of two copies of a message the stronger stands (D2)."""
 
 
 @value

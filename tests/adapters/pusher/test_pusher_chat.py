@@ -41,6 +41,26 @@ async def test_backends_and_members_share_a_channel() -> None:
         assert [m.attested for m in theirs.timeline.view.messages] == ["backend", "provider"]
 
 
+async def test_a_bot_changes_what_a_member_sent() -> None:
+    """Its reaction, and an edit and a delete in the member's name: a backend's word is enough (D2)."""
+    async with App() as app, app.backend("bot") as bot, app.member("bob") as bob:
+        mine, theirs = bot.channel("support"), bob.channel("support")
+        _ = mine.timeline, theirs.timeline
+        await mine.attach(timeout=PATIENCE)
+        await theirs.attach(timeout=PATIENCE)
+        hello = await (await theirs.send("Hello")).wait("sent", timeout=PATIENCE)
+        wrong = await (await theirs.send("Wrong")).wait("sent", timeout=PATIENCE)
+        await until(lambda: texts(mine) == ["Hello", "Wrong"], "the bot hears them")
+
+        _ = await mine.react(hello, "👍")
+        for_bob = bot.as_user("bob").channel("support")
+        _ = await for_bob.edit(hello, "Hello!")
+        _ = await for_bob.delete(wrong)
+
+        await until(lambda: texts(mine) == texts(theirs) == ["Hello!", ""], "both show the edit, and no more")
+        await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bot"}}, "and the reaction")
+
+
 def _reactions(channel: Any) -> dict[str, set[str]]:
     first = channel.timeline.view.messages[0]
     return {emoji: set(users) for emoji, users in first.reactions.items()}
