@@ -49,6 +49,17 @@ def test_a_port_that_is_taken_is_told() -> None:
     assert f"cannot serve at 127.0.0.1:{port}" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--app-id", "my-app"), ("--app-id", ""), ("--key", "a b"), ("--key", "a/b")]
+)
+def test_an_app_that_no_client_could_name_is_refused(option: str, value: str) -> None:
+    """Before it serves, with what is allowed."""
+    ran = CliRunner().invoke(app, ["dev", "pusher", option, value])
+
+    assert ran.exit_code == 2
+    assert option in ran.output
+
+
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Code 2, and what to install."""
     real = builtins.__import__

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from chatkit.testing.emulators.serving import Emulator
 
 app = typer.Typer(name="dev", help="Serve a provider on this machine, for tests.", no_args_is_help=True)
+
+APP_ID: Final = re.compile(r"[0-9]{1,20}")
+KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 Host = Annotated[str, typer.Option(help="Address to listen at.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")]
@@ -53,6 +57,10 @@ def pusher(
 
     Prints one line, `ready pusher http://HOST:PORT`, when it serves; ends with code 0 on SIGTERM.
     """
+    if not APP_ID.fullmatch(app_id):
+        raise typer.BadParameter("an app id has only digits, as at Pusher", param_hint="'--app-id'")
+    if not KEY.fullmatch(key):
+        raise typer.BadParameter("a key stands in addresses: A-Z a-z 0-9 _ -", param_hint="'--key'")
 
     def make() -> Emulator[Any]:
         from chatkit.testing.emulators.pusher import PusherEmulator, PusherSettings
