@@ -60,7 +60,7 @@ def unattached(link: Link, error: ChatkitError | None) -> Hold:
     if link.live is None:
         return as_it_is(link)
     if error is not None:
-        return Hold(f"it was not taken{_after(error)}", error)
+        return Hold(f"the last attempt met {_words(error)}", error)
     return Hold("the provider has not answered yet")
 
 

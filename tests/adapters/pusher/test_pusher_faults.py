@@ -212,6 +212,42 @@ async def test_an_auth_that_raises_is_asked_again() -> None:
             assert app.asked[0].channel == "support"
 
 
+async def unattached(chat: chatkit.Chat, words: str) -> chatkit.WaitTimeout:
+    """Return the error of a wait for a channel whose attach was refused at least once."""
+    channel = chat.channel("support")
+    _ = channel.timeline.watch()
+    await until(lambda: channel.error is not None, "an attach was refused")
+    with pytest.raises(chatkit.WaitTimeout, match=words) as told:
+        await channel.attach(timeout=0.01)
+    return told.value
+
+
+async def test_an_auth_that_goes_on_raising_is_told() -> None:
+    """As what it is, with what to do; the exception is at hand, and its words are in no text (I16)."""
+
+    def auth(_: object) -> Any:
+        raise RuntimeError("password=hush")
+
+    async with App() as app, app.member("ada", auth=auth, drain=0) as ada:
+        told = await unattached(ada, "met TransportError: auth= raised RuntimeError")
+
+        assert "async function" in told.hint
+        assert told.__cause__ is not None
+        assert isinstance(told.__cause__.__cause__, RuntimeError)
+        assert "hush" not in f"{told} {told.hint}"
+
+
+@pytest.mark.parametrize(("status", "words"), [("500", r"failed \(500\)"), ("", r": no answer by HTTP")])
+async def test_an_endpoint_that_fails_is_told_apart_from_pusher(status: str, words: str) -> None:
+    """By name, with what to check; it is asked again."""
+    async with App() as app, endpoint(lambda _: (f"{status} Failed", "")) as found:
+        address = found if status else "http://127.0.0.1:1/auth"
+        async with app.member("ada", auth=address, drain=0) as ada:
+            told = await unattached(ada, f"the app's auth endpoint.*{words}")
+
+            assert "address in auth=" in told.hint
+
+
 async def test_each_connection_asks_for_its_own_permit() -> None:
     """Signatures are bound to a connection: after each reconnect a fresh one for each channel."""
     async with App() as app, app.member("ada") as ada:

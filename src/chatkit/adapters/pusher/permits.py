@@ -26,6 +26,7 @@ _HINT: Final = (
     "Answer with what the official server package returns for this socket and channel: "
     "auth, for presence channels channel_data with the user's id, for encrypted ones shared_secret."
 )
+_ASKED_AGAIN: Final = "It is asked again by itself; check the address in auth=, and the app's server."
 
 
 class Permits(Protocol):
@@ -111,17 +112,23 @@ class AskedPermits:
         except ChatkitError:
             raise
         except Exception as error:  # the app's code may raise anything
-            raise TransportError(f"auth= raised {type(error).__name__}") from error
+            hint = "It is asked again. auth= is an async function; what it raised is `__cause__`. " + _HINT
+            raise TransportError(f"auth= raised {type(error).__name__}", hint=hint) from error
 
     async def _post(self, form: Mapping[str, str]) -> Any:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await post(self._client, self._endpoint or "", urlencode(form).encode(), headers, TIMEOUT)
+        try:
+            answer = await post(
+                self._client, self._endpoint or "", urlencode(form).encode(), headers, TIMEOUT
+            )
+        except TransportError as error:
+            raise TransportError(f"the app's auth endpoint: {error.args[0]}", hint=_ASKED_AGAIN) from None
         status = answer.status_code
         if status in (401, 403):
             hint = "Let the user in at the app's auth endpoint, or ask for the channel as another user."
             raise NotAllowed("the app's auth endpoint refuses this user", code=str(status), hint=hint)
         if status >= 500 or status == 429:
-            raise TransportError(f"the app's auth endpoint failed ({status})")
+            raise TransportError(f"the app's auth endpoint failed ({status})", hint=_ASKED_AGAIN)
         if status != 200:
             raise ConfigError(f"the app's auth endpoint answers {status}", hint=_HINT)
         return frames.parse(answer.text)
