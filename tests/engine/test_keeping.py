@@ -48,6 +48,8 @@ class OddStore:
         self.failing: set[str] = set()
         self.error: Exception = StoreError("the disk is full")
         self.writes: list[tuple[Any, ...]] = []
+        self.asked: list[int] = []
+        """How many ids each question was about."""
         self.gate: asyncio.Event | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -60,6 +62,8 @@ class OddStore:
                 self.writes.append(args)
                 if self.gate is not None:
                     await self.gate.wait()
+            if name == "seen":
+                self.asked.append(len(args[1]))
             if name in self.failing:
                 raise self.error
             return await found(*args, **kwargs)
@@ -448,6 +452,24 @@ async def test_a_store_that_cannot_say_what_was_seen_loses_no_message(clock: Vir
 
         assert texts(await later(stream, 1)) == ["0"]
         assert counters(ada)["store_errors"] == 1
+
+
+async def test_a_store_is_asked_once_about_what_came_together(clock: VirtualClock) -> None:
+    """Without a log what is dealt with in one go costs one question, and what was folded lately none (D20)."""
+    stage = Stage(clock, like="pusher")
+    chat = stage.chat("ada")
+    store = odd_store(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(chatkit.MessageCreated)
+        await ready(ada)
+        with stage.captured() as frames:
+            stage.peer("cleo").say(*numbers(0, 10))
+        stage.deliver(*frames)
+        assert texts(await later(stream, 1)) == numbers(0, 10)
+        stage.deliver(*frames)
+        await asyncio.sleep(1)
+
+        assert store.asked == [10]
 
 
 async def test_no_mark_is_written_that_no_log_stands_behind(stage: Stage) -> None:

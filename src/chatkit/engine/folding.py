@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core.timeline_changes import target_of
@@ -106,11 +106,14 @@ class Folder:
         """Whether an envelope was folded lately."""
         return ident in self._known
 
-    async def seen_before(self, fact: Fact) -> bool:
-        """Without a log, ask the store whether an envelope was shown before, in whichever life (D20)."""
-        if self.logged or fact.ident in self._known:
-            return False
-        return await self._keeper.seen(fact.ident)
+    async def seen_before(self, facts: Iterable[Fact]) -> frozenset[Ident]:
+        """Without a log, return which were shown before, in whichever life; the store is asked once (D20)."""
+        if self.logged:
+            return frozenset()
+        idents = [fact.ident for fact in facts]
+        unknown = [ident for ident in idents if ident not in self._known]
+        seen = await self._keeper.seen(unknown) if unknown else frozenset[Ident]()
+        return seen.union(ident for ident in idents if ident in self._known)
 
     def skipped(self) -> None:
         """Take note that a range was shown and not folded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chatkit.model.order import Ident, OrderKey
@@ -85,13 +86,13 @@ class Keeper:
         else:
             self._context.observer.point("channel.flushed", channel=self._channel, messages=len(folded))
 
-    async def seen(self, ident: Ident) -> bool:
-        """Ask the store whether an envelope was seen before; a store that cannot say counts as no."""
+    async def seen(self, idents: Sequence[Ident]) -> frozenset[Ident]:
+        """Ask the store which envelopes were seen before; a store that cannot say counts as none."""
         try:
-            return bool(await self._context.store.seen(self._channel, [ident]))
+            return await self._context.store.seen(self._channel, idents)
         except Exception as error:  # noqa: BLE001  # whatever a store raises, what came is shown
             self.failed(error)
-            return False
+            return frozenset()
 
     async def restore(self) -> Kept | None:
         """Take up the mark, and return what the store holds of the timeline.

@@ -249,7 +249,7 @@ class Receiver:
 
     async def _prove(self, item: Proven) -> None:
         # Its echo may have been told in an earlier life already (D20).
-        self.prove(item, quiet=await self._folder.seen_before(item.fact))
+        self.prove(item, quiet=bool(await self._folder.seen_before([item.fact])))
         await self._teller.release()
 
     async def _receive_run(self) -> None:
@@ -270,6 +270,7 @@ class Receiver:
         folded, now = 0, self._context.clock.monotonic()
         try:
             believed.extend(believe(self._context, signal) for signal in run)
+            seen = await self._folder.seen_before(found for found in believed if isinstance(found, Fact))
             for found in believed:
                 folded += 1
                 if isinstance(found, Fact):
@@ -279,8 +280,7 @@ class Receiver:
                         await self._teller.release()
                         self._teller.foreign(found.envelope.kind, None, "not_owner")
                         continue
-                    quiet = not self._folder.logged and await self._folder.seen_before(found)
-                    self._folder.fold(found, quiet=quiet)
+                    self._folder.fold(found, quiet=found.ident in seen)
                     self._typing.spoke(found.ident[0])
                 else:
                     await self._teller.release()
