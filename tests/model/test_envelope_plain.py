@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chatkit.errors import InvalidMessage
 from chatkit.model import ijson
 from chatkit.model.envelope import MAX_BYTES, Envelope
-from chatkit.model.envelope_plain import read_plain
+from chatkit.model.envelope_plain import read_head, read_plain
 
 ID = "018f6c1e-7b3a-7c11-9d3e-0123456789ab"
 PLAIN: dict[str, Any] = {
@@ -72,6 +72,17 @@ def test_a_plain_message_is_read_the_short_way(left_out: set[str], text: str, ki
     escaped = "\\u" in data.decode()  # control characters: the long way decides
     lacks_target = kind == "update" and "ref" in left_out
     assert (read_plain(data) is None) == (escaped or lacks_target)
+
+
+@given(st.sets(st.sampled_from(OPTIONAL)), st.text(max_size=20), st.booleans())
+def test_the_first_part_says_who_and_when(left_out: set[str], text: str, other_order: bool) -> None:
+    """Whatever follows; where the fields stand in another order it says nothing."""
+    fields = {name: value for name, value in PLAIN.items() if name not in left_out}
+    fields["body"] = {"type": "text", "text": text}
+    data = packed(dict(reversed(fields.items())) if other_order else fields)
+    head = read_head(data.decode())
+
+    assert head == (None if other_order else (PLAIN["sender"]["user"], PLAIN["at"]))
 
 
 @pytest.mark.parametrize(

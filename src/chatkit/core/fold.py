@@ -27,7 +27,7 @@ from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from chatkit.core.fact import Fact
-from chatkit.core.timeline_bytes import erased, preference, reparse, written_at
+from chatkit.core.timeline_bytes import erased, preference, reparse, written
 from chatkit.core.timeline_changes import Change, Changes, Register
 from chatkit.core.timeline_more import More
 from chatkit.model.entry import Folded, Stamp
@@ -160,21 +160,27 @@ class MessageFold:
             replies: All replies known, those that a log counted included.
             last_reply: Place of the newest of them.
         """
-        at = self.sent_at or written_at(reparse(self.data))
+        at = self.sent_at or written(self.data)
         log_id = self.voucher.origin if self.voucher.stamped else None
-        return Folded(
-            ident=self.ident,
-            data=self.data,
-            stamp=Stamp(self.key, None, log_id, self.user, at),
-            edit=self.edit,
-            version=self.version,
-            changed=self.changed,
-            deleted=self.deleted,
-            replies=replies,
-            last_reply=last_reply,
-            reactions={emoji: tuple(sorted(users)) for emoji, users in self.reactions().items()}
-            if self._more
-            else EMPTY,
+        stamp = packed(Stamp, (self.key, None, log_id, self.user, at))
+        more = self._more
+        reactions = (
+            EMPTY if more is None else {name: tuple(sorted(of)) for name, of in more.reactions().items()}
+        )
+        return packed(
+            Folded,
+            (
+                self.ident,
+                self.data,
+                stamp,
+                self.edit,
+                self.version,
+                stamp.key if more is None else self.changed,
+                self.deleted,
+                replies,
+                last_reply,
+                reactions,
+            ),
         )
 
     def flag(self, flag: Flag, *, on: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from chatkit.model import ijson
 from chatkit.model.envelope import Envelope
+from chatkit.model.envelope_plain import read_head
 
 _SHORT: Final = 1_024
 """Bytes of an envelope that is kept for a while once it is parsed."""
@@ -30,6 +31,12 @@ def _plain(data: bytes) -> Envelope | None:
 def written_at(envelope: Envelope) -> datetime:
     """Return when its sender pressed send; 1970 for one of a later version that does not say."""
     return envelope.at or datetime.fromtimestamp(0, UTC)
+
+
+def written(data: bytes) -> datetime:
+    """Return the same of bytes that were parsed before: most say it in their first part."""
+    head = read_head(data[:_SHORT].decode("utf-8", "replace"))
+    return written_at(reparse(data)) if head is None else datetime.fromisoformat(head[1])
 
 
 def erased(data: bytes) -> bytes:

@@ -37,6 +37,22 @@ _plain = re.compile(
     rf'"body":\{{"type":"text","text":"({_TEXT})"\}}\}}',
     re.ASCII,
 ).fullmatch
+_head = re.compile(
+    r'\{"v":1,(?:"min":1,)?"id":"[^"\\]+","kind":"[^"\\]+","channel":"[^"\\]+",'
+    r'"sender":\{"user":"([^"\\]+)","device":"[^"\\]+"\},'
+    r'(?:"seq":[0-9]+,)?(?:"pred":[0-9]+,)?(?:"hlc":"[^"\\]+",)?(?:"epoch":[0-9]+,)?'
+    r'"at":"([^"\\]+)"',
+).match
+"""The first part alone; whether it is true to the rules it leaves to whoever reads the whole."""
+
+
+def read_head(text: str) -> tuple[str, str] | None:
+    """Return who an envelope says it is from, and when it was written, as its text has it.
+
+    `None`: its fields stand in another order, or it is none. What follows is not looked at.
+    """
+    found = _head(text)
+    return None if found is None else (found[1], found[2])
 
 
 def read_plain(data: bytes) -> dict[str, Any] | None:
