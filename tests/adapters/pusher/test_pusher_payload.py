@@ -54,6 +54,18 @@ def test_a_stamp_goes_in_and_comes_out_to_the_byte(
     assert unpack(pack(data, None)) == (data, found.sender, None)
 
 
+@pytest.mark.parametrize(
+    "body", [{}, {"stamp": {"epoch": 1, "serial": "1", "user": "eve", "at": "2026-01-01T00:00:00.000Z"}}]
+)
+def test_whose_it_is_and_its_stamp_are_told_by_an_envelopes_text(body: dict[str, Any]) -> None:
+    """An envelope as clients write it needs no decoder; what looks like a stamp in its body is its body's (D7)."""
+    fields = json.loads(wish(1).data) | {"body": {"type": "x-card", **body}}
+    data = json.dumps(fields, separators=(",", ":")).encode()
+
+    assert unpack(data.decode()) == (data, "ada", None)
+    assert unpack(pack(data, stamp())) == (data, "ada", stamp())
+
+
 def test_a_page_reads_the_stamp_as_a_field_of_the_envelope() -> None:
     """What is sent is an envelope as docs/wire.md has it."""
     outgoing = wish(1)

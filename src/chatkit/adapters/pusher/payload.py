@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple, cast
 
 from chatkit.adapters.pusher import frames
 from chatkit.model.entry import Stamp
+from chatkit.model.envelope_plain import read_head
 from chatkit.model.order import OrderKey
-from chatkit.model.values import format_time, parse_time
+from chatkit.model.values import format_time, packed, parse_time
 
 EVENT: Final = "chatkit"
 CLIENT_EVENT: Final = "client-chatkit"
@@ -57,13 +58,17 @@ def pack(data: bytes, stamp: Stamp | None) -> str:
 def unpack(data: Any) -> Payload:
     """Return what the data of an event holds; of text that is no envelope its bytes alone."""
     text = frames.as_text(data)
-    fields = frames.as_object(text)
-    sender = frames.as_object(fields.get("sender")).get("user")
-    stamp = None
-    if isinstance(fields.get("stamp"), dict):
+    head, stamp = read_head(text), None
+    sender: str | None
+    if head is not None:  # as most: who says it is told without a decoder
+        sender, stamped = head[0], True
+    else:
+        fields = frames.as_object(text)
+        who = frames.as_object(fields.get("sender")).get("user")
+        sender, stamped = who if isinstance(who, str) else None, isinstance(fields.get("stamp"), dict)
+    if stamped:
         text, stamp = _take_stamp(text)
-    who = sender if isinstance(sender, str) else None
-    return Payload(text.encode("utf-8", "surrogatepass"), who, stamp)
+    return packed(Payload, (text.encode("utf-8", "surrogatepass"), sender, stamp))
 
 
 def _take_stamp(text: str) -> tuple[str, Stamp | None]:
