@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.official.ably.clients import interpreter
+from tests.official.ably.clients import PINS
+from tests.official.environments import interpreter
 from tests.official.node import ROOT, installed
 
 TESTS: Final = ROOT / "tests"
 ABLY, PUSHER = (partial(installed, TESTS / "official" / name) for name in ("ably/javascript", "pusher"))
 SOKETI: Final = partial(installed, TESTS / "servers" / "soketi")
 PACKAGES: Final[dict[str, tuple[Callable[[], Path], ...]]] = {
-    "official": (ABLY, PUSHER, interpreter),
+    "official": (ABLY, PUSHER, partial(interpreter, PINS)),
     "servers": (PUSHER, SOKETI),
 }
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
-from tests.official.node import NODE, ROOT, installed
+from tests.official.environments import interpreter
+from tests.official.node import NODE, installed
 
 HERE: Final = Path(__file__).parent
-PINS: Final = ROOT / "requirements" / "official-ably.txt"
+PINS: Final = "official-ably"
 
 JAVASCRIPT: Final = re.compile(r"^test\('((?:[^'\\]|\\.)+)'", re.MULTILINE)
 PYTHON: Final = re.compile(r'^@case\("([^"]+)"', re.MULTILINE)
@@ -48,7 +44,7 @@ def run_javascript(url: str, form: str, patience: Mapping[str, int] | None = Non
 def run_python(url: str, form: str, patience: Mapping[str, int] | None = None) -> Results:
     """Let ably-python run cases, likewise."""
     runner = HERE / "python" / "runner.py"
-    return _run([interpreter(), "-W", "ignore", runner, url, form, json.dumps(patience or {})])
+    return _run([interpreter(PINS), "-W", "ignore", runner, url, form, json.dumps(patience or {})])
 
 
 CLIENTS: Final[dict[str, tuple[Callable[..., Results], Callable[[], list[str]]]]] = {
@@ -62,24 +58,6 @@ def _run(command: list[str | Path]) -> Results:
     assert ran.returncode == 0, ran.stderr[-4000:]
     results = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     return {result["name"]: result["error"] for result in results}
-
-
-def interpreter() -> Path:
-    """The interpreter of an environment that has the client: made once, and again when its pins change."""
-    digest = hashlib.sha256(PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    place = ROOT / ".cache" / f"ably-python-{digest}"
-    place.parent.mkdir(exist_ok=True)
-    with FileLock(f"{place}.lock"):
-        if not (place / "done").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            for command in (
-                [sys.executable, "-m", "venv", str(place)],
-                [str(place / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "-r", str(PINS)],
-            ):
-                ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
-                assert ran.returncode == 0, ran.stdout + ran.stderr
-            (place / "done").touch()
-    return place / "bin" / "python"
 
 
 def _text(path: Path) -> str:
