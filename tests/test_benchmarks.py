@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.corpus import entries
 from tests.benchmarks.measure import SLACK, Figure, interleave, middle, paired, table, write
+from tests.benchmarks.pusher.peers.counting import Counting
 from tests.benchmarks.receive import frame_of, signal_of
 
 
@@ -78,3 +80,30 @@ def test_frames_of_the_benchmark_hold_what_was_sent() -> None:
         assert (signal.data, signal.stamp) == (entry.data, entry.stamp)
         assert said["envelope"] == json.loads(entry.data)
         assert said["stamp"]["serial"] == entry.stamp.key.serial
+
+
+def test_a_client_says_how_far_it_is_and_what_it_took(capfd: pytest.CaptureFixture[str]) -> None:
+    """After each chunk the messages so far; with the last one, the processor time of all behind the first chunk."""
+    ended: list[bool] = []
+    counting = Counting(6, 2)
+    counting.on_end = lambda: ended.append(True)
+    for _ in range(6):
+        counting.one()
+    *said, spent = capfd.readouterr().out.split()
+
+    assert said == ["2", "4", "6"]
+    assert 0 <= float(spent) < 1e6
+    assert ended == [True]
+
+
+def test_a_client_that_counts_nothing_tells_moments(capfd: pytest.CaptureFixture[str]) -> None:
+    """By the clock that all processes of a machine share."""
+    counting = Counting(0, 2)
+    began = time.monotonic()
+    counting.moment("connecting")
+    counting.one()
+    first, second = capfd.readouterr().out.splitlines()
+    moments = [float(line.split()[1]) for line in (first, second)]
+
+    assert (first.split()[0], second.split()[0]) == ("connecting", "message")
+    assert began <= moments[0] <= moments[1] <= time.monotonic()

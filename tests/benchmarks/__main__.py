@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from tests.benchmarks import importing, logs, receive, sending, timelines
 from tests.benchmarks.measure import Figure, table, write
+from tests.benchmarks.pusher import figures as pusher
 
 
 class Benchmark(Protocol):
@@ -28,6 +29,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "import": importing.run,
     "timeline": timelines.run,
     "log": logs.run,
+    "pusher": pusher.run,
 }
 
 

@@ -31,7 +31,7 @@ class Soketi:
     def __init__(self, folder: Path, *, port: int | None = None, **app: Any) -> None:
         self.host = "127.0.0.1"
         self.app_id, self.key, self.secret = "1001", "app-key", "app-secret"
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._folder = folder
         self._app = app
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,7 +103,7 @@ class Soketi:
             "port": self.port,
             "metrics.enabled": True,  # without it soketi does not end
             "metrics.host": self.host,
-            "metrics.port": _free_port(),
+            "metrics.port": free_port(),
             "appManager.array.apps": [app | self._app],
             "channelLimits.maxNameLength": 164,
             "channelLimits.cacheTtl": 1800,
@@ -114,7 +114,8 @@ class Soketi:
         }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
