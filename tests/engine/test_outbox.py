@@ -26,6 +26,7 @@ from tests.engine.sending_kit import (
     FaultyStore,
     Fixed,
     Provider,
+    accept,
     for_ever,
     keep_file,
     keep_memory,
@@ -587,6 +588,22 @@ async def test_a_log_is_told_each_deadline(clock: VirtualClock) -> None:
         assert provider.batches[0].entries[0].not_after == entry.row.expires_at
 
 
+async def test_a_log_is_told_no_deadline_by_an_unconfirmed_clock(clock: VirtualClock) -> None:
+    """It would refuse what is in time where that clock is behind, and what follows would overtake it (D9, D13)."""
+    provider = Provider(SILENCE)
+    ada = client(clock, provider)
+    async with ada:
+        await settle()
+        ada.context.server_time.confirmed = False
+        entry = await ada.send("1", expires_in=60.0)
+        await settle()
+        ada.context.server_time.confirm(None)
+        await ada.drained()
+
+        told = [batch.entries[0].not_after for batch in provider.batches]
+        assert told == [None, entry.row.expires_at]
+
+
 async def test_a_late_echo_turns_an_end_into_sent(clock: VirtualClock) -> None:
     """Whatever was thought: it is there (D6, I1)."""
     provider = Provider(*[SILENCE] * 50)
@@ -676,6 +693,32 @@ async def test_a_failed_entry_is_sent_again_at_the_end_of_its_lane(clock: Virtua
         assert new.hlc is not None
         assert old.hlc < new.hlc
         assert ("1", "queued", False, None) in ada.changes
+
+
+async def test_what_is_sent_again_goes_before_what_changes_it(clock: VirtualClock) -> None:
+    """An edit of a message that may be there waits in the lane: a log refuses it without its target (D7)."""
+    free = asyncio.Event()
+
+    async def hold(batch: Batch) -> Any:
+        await free.wait()
+        return accept(batch)
+
+    provider = Provider(SILENCE, hold)
+    async with client(clock, provider) as ada:
+        entry = await ada.send("1", expires_in=0.01)
+        await asyncio.sleep(1)
+        assert (entry.state, entry.row.certain) == (State.EXPIRED, False)
+        await ada.send_all("2")
+        await settle()
+        await ada.send("4")
+        edit = ada.row("edited", kind="message.update", of=entry)._replace(depends_on=None)  # it has ended
+        await ada.outbox.acceptor.add(edit)
+        await ada.send("5")
+        await ada.outbox.retry(entry)
+        free.set()
+        await ada.drained()
+
+        assert provider.texts == [["1"], ["2"], ["4", "1", "edited", "5"]]
 
 
 async def test_what_may_be_there_keeps_its_clock_reading(clock: VirtualClock) -> None:

@@ -36,6 +36,8 @@ FAILED = (
     ("ably", 2355),
     ("pusher", 2395),
     ("clock-2099", 4413),
+    ("late-finish", 8363),
+    ("lagging-replica", 8962),
 )
 
 

@@ -31,6 +31,8 @@ class OutboxEntry:
     """The members of the batch it is in doubt with, ended ones too (D10)."""
     under_way: bool = False
     """An attempt at its batch is being made: whatever becomes of it meanwhile, the answer is to come."""
+    guessed: bool = False
+    """Its deadline was reckoned from a time that no contact had confirmed: no log is told it (D13)."""
     refreshed: bool = False
     """Its last refusal was answered by a fresh credential already (D12)."""
     refusals: int = 0
@@ -78,7 +80,7 @@ class OutboxEntry:
     def outgoing(self) -> Outgoing:
         """What is handed over for sending."""
         row = self.row
-        return Outgoing(row.ident, row.device, row.seq, row.data, row.expires_at)
+        return Outgoing(row.ident, row.device, row.seq, row.data, None if self.guessed else row.expires_at)
 
     @property
     def envelope(self) -> Envelope | None:

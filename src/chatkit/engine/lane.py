@@ -61,10 +61,18 @@ class Lane:
             if parcel not in self._parcels:
                 self._parcels.append(parcel)
         else:
-            self._queue.append(entry)
+            self._queue.insert(self._place_of(entry), entry)
         if self._workers < self._outbox.window:
             self._workers += 1
             self._context.tasks.keep(self._run, f"lane:{self.key.channel}")
+
+    def _place_of(self, entry: OutboxEntry) -> int:
+        """Return where an entry goes: to the end; sent again by hand, before what refers to it (D7)."""
+        if entry.row.attempts:
+            for place, other in enumerate(self._queue):
+                if not other.frozen and other.target == entry.row.ident:
+                    return place
+        return len(self._queue)
 
     def take_out(self, entry: OutboxEntry) -> None:
         """Remove an entry that ended in the queue and has not fallen out yet."""

@@ -292,19 +292,20 @@ class Outbox(Entries):
 
     def _guess(self, entry: OutboxEntry) -> None:
         """Take note of a deadline that was reckoned from a time that may be wrong."""
-        if not self.context.server_time.confirmed:
+        entry.guessed = not self.context.server_time.confirmed
+        if entry.guessed:
             self._guessed[entry] = None
 
     def _confirmed(self) -> None:
         """Put off the deadlines of a clock that was behind: else what it queued would end early (D13)."""
         behind = self.context.server_time.behind
         guessed, self._guessed = self._guessed, {}
-        if behind > BEHIND:
-            for entry in guessed:
-                if entry.unfinished and entry.row.expires_at is not None:
-                    entry.row = entry.row._replace(expires_at=entry.row.expires_at + behind)
-                    self.unsettled(entry)
-                    self.settle_soon()
+        for entry in guessed:
+            entry.guessed = False
+            if behind > BEHIND and entry.unfinished and entry.row.expires_at is not None:
+                entry.row = entry.row._replace(expires_at=entry.row.expires_at + behind)
+                self.unsettled(entry)
+                self.settle_soon()
         self._timetable.look()
 
     def expire_late(self, entry: OutboxEntry) -> bool:
