@@ -58,6 +58,25 @@ async def test_a_later_message_waits_a_moment_for_the_one_before_it(stage: Stage
         assert log.count("entries") == reads
 
 
+async def test_no_change_is_told_with_an_older_version_than_the_one_before_it(stage: Stage) -> None:
+    """Told in order though they came in another, each with what the message is by then (D21, I7)."""
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageEvent)
+        peer = stage.peer("cleo")
+        (target,) = peer.say("one")
+        await ready(ada)
+        await taken(stream)
+        with stage.captured() as frames:
+            peer.delete(target)
+            peer.edit(target, "two")
+        stage.deliver(*reversed(frames))
+        events = await later(stream, 5)
+
+        assert [type(event) for event in events] == [chatkit.MessageDeleted, chatkit.MessageUpdated]
+        assert [event.message.version for event in events] == [3, 3]
+        assert events[-1].message.deleted
+
+
 async def test_it_waits_300_ms_at_most_and_the_other_one_is_late(stage: Stage) -> None:
     """What does not come in time comes with `late=True`, below what was told (D21)."""
     async with stage.chat("ada") as ada:

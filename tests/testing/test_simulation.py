@@ -38,6 +38,8 @@ FAILED = (
     ("clock-2099", 4413),
     ("late-finish", 8363),
     ("lagging-replica", 8962),
+    ("batch-refused", 10787),
+    ("supabase", 11009),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from chatkit.model.order import OrderKey
@@ -33,6 +34,13 @@ class Release(Generic[T]):
         """Put an item in its place."""
         self._count += 1
         heapq.heappush(self._heap, (key, self._count, now + PATIENCE, item))
+
+    def revise(self, above: OrderKey, change: Callable[[T], T]) -> None:
+        """Change what waits above a place."""
+        self._heap = [
+            (key, number, until, change(item) if key > above else item)
+            for key, number, until, item in self._heap
+        ]
 
     def due(self, complete: OrderKey | None, now: float) -> list[Released[T]]:
         """Take out, in order, what lies at or below `complete` or an item that has waited long enough.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from chatkit.core.release import Release
 from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from chatkit.model.events import Event
     from chatkit.model.message import Message
     from chatkit.model.order import Ident, OrderKey
+
+
+_CHANGED: Final = frozenset({"updated", "deleted", "restored"})
 
 
 class _Pending(NamedTuple):
@@ -151,6 +155,9 @@ class Teller:
         key = news.fact.key
         if self.event_from is not None and key <= self.event_from and not self.expects(key):
             wanted = False
+        if applied.message is not None and applied.outcome in _CHANGED:
+            # It came after some that follow it, which were to be told as if it had not been (I7).
+            self._release.revise(key, partial(_as_now, applied.target, applied.message))
         frozen = self.freeze(applied, before)
         if wanted or frozen:
             pending = packed(_Pending, (news, wanted, self._masks.turn(news.target)))
@@ -160,7 +167,7 @@ class Teller:
         """Show a message as it was until middleware has seen what became of it; returns whether it must."""
         if not self._presenter.active:
             return False
-        if applied.message is not None and applied.outcome in {"created", "updated", "deleted", "restored"}:
+        if applied.message is not None and applied.outcome in {"created", *_CHANGED}:
             self._masks.freeze(applied.target, before)
             return True
         return False
@@ -309,3 +316,11 @@ class Teller:
 
     def _new_id(self) -> str:
         return new_message_id(self._context.server_time.now_ms(), self._context.random)
+
+
+def _as_now(target: Ident, message: Message, pending: _Pending) -> _Pending:
+    """Return what is to be told of a change with its message as it is by now, if that is another version."""
+    news = pending.news
+    if news.target != target or news.message is None or news.message.version >= message.version:
+        return pending
+    return pending._replace(news=news._replace(message=message))
