@@ -6,13 +6,12 @@ its own first and last message, and says so: it is provisional (D24).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from chatkit.core.fold import MessageFold, Voucher
-from chatkit.core.timeline_changes import change_of
+from chatkit.core.fold import Voucher
+from chatkit.core.raw_page import CREATE, fold_page
 from chatkit.errors import CapabilityError
 from chatkit.logs.pages import bounded, cut
 from chatkit.logs.projection import fact_of
@@ -23,6 +22,7 @@ from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports.log import Entries, Found, LogState, Messages
 
 if TYPE_CHECKING:
+    from chatkit.core.fact import Fact
     from chatkit.logs.core import LogCore
 
 
@@ -144,41 +144,22 @@ class RawHistory:
         if not creates:
             return ()
         voucher = Voucher("provider", self._core.log_id, stamped=True)
-        shown: dict[Ident, Stamp] = {}
-        folds: dict[Ident, MessageFold] = {}
         stop = len(items) if to_head else index_after(items, creates[-1].stamp.key)
-        chosen = {item.ident for item in creates}
-        for item in items[index_from(items, creates[0].stamp.key) : stop]:
+        between = items[index_from(items, creates[0].stamp.key) : stop]
+        return fold_page(self._facts(between, voucher), {item.ident for item in creates}, voucher)
+
+    def _facts(self, items: Sequence[Item], voucher: Voucher) -> Iterator[tuple[Fact, Stamp]]:
+        for item in items:
             envelope = Envelope.parse(item.entry.data) if item.kind else None
-            if envelope is None:
-                continue
-            stamp = self._show(item.stamp)
-            fact = fact_of(envelope, item._replace(entry=Entry(item.entry.data, stamp)), voucher)
-            if item.kind == _CREATE and item.ident in chosen and item.ident not in folds:
-                folds[item.ident] = MessageFold.created(fact, voucher)
-                shown[item.ident] = stamp
-            change = change_of(fact)
-            target = folds.get(Ident(envelope.ref.user, envelope.ref.id)) if envelope.ref else None
-            if change is not None and target is not None and _by_right(envelope, target):
-                target.change(*change, Counter())
-        return tuple(
-            fold.folded(replies=0, last_reply=None)._replace(stamp=shown[ident])
-            for ident, fold in folds.items()
-        )
-
-
-_CREATE: Final = "message.create"
+            if envelope is not None:
+                stamp = self._show(item.stamp)
+                yield fact_of(envelope, item._replace(entry=Entry(item.entry.data, stamp)), voucher), stamp
 
 
 def _first_creates(items: Sequence[Item]) -> list[Item]:
     """Return the creations; of a repeated one the first (D1)."""
     found: dict[Ident, Item] = {}
     for item in items:
-        if item.kind == _CREATE:
+        if item.kind == CREATE:
             found.setdefault(item.ident, item)
     return list(found.values())
-
-
-def _by_right(envelope: Envelope, target: MessageFold) -> bool:
-    """Say whether a change that nobody checked may be made: authorship is all that can be known (D2)."""
-    return envelope.kind.startswith("reaction.") or envelope.sender.user == target.user
