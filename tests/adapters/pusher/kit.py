@@ -21,7 +21,7 @@ from chatkit.testing.contract import AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.faults import CallFault, FrameFault
 from chatkit.testing.emulators.pusher import PusherEmulator, frames
 from chatkit.testing.parts import parts
-from tests.adapters.pusher.relay import Relay
+from tests.adapters.relay import Relay
 
 MASTER_KEY: Final = b64encode(b"0" * 32).decode()
 CLOSINGS: Final = {

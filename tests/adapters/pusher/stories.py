@@ -20,7 +20,7 @@ import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.pusher import adapter
 from chatkit.model.options import AuthRequest
-from tests.adapters.pusher.relay import Relay
+from tests.adapters.relay import Relay
 
 V = TypeVar("V")
 PATIENCE: Final = 40.0

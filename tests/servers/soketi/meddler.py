@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from websockets.frames import Close, Frame, Opcode
 
-from tests.adapters.pusher.relay import End, Passing, Relay
+from tests.adapters.relay import End, Passing, Relay
 
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
