@@ -13,6 +13,7 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 
 # What belongs to optional extras, or runs in Node: left out where those are not installed.
 OF_EXTRAS: Final = (
+    "--ignore=tests/adapters/ably",
     "--ignore=tests/adapters/pusher",
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",

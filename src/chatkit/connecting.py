@@ -37,8 +37,12 @@ if TYPE_CHECKING:
 
 GROUP: Final = "chatkit.adapters"
 """Entry point group under which packages register further schemes."""
-_BUILT_IN: Final = {"memory": "chatkit.adapters.memory", "pusher": "chatkit.adapters.pusher"}
-_TO_COME: Final = frozenset({"ably", "supabase"})
+_BUILT_IN: Final = {
+    "ably": "chatkit.adapters.ably",
+    "memory": "chatkit.adapters.memory",
+    "pusher": "chatkit.adapters.pusher",
+}
+_TO_COME: Final = frozenset({"supabase"})
 _FEATURES: Final[frozenset[str]] = frozenset(
     {
         "durable",

@@ -24,7 +24,7 @@ SECRET = "hunter2-very-secret"
         (None, {}, "CHATKIT_URL"),
         ("nonsense", {}, "cannot be read"),
         ("nowhere://x", {}, "no adapter for nowhere://"),
-        ("ably://APP.KEY@", {"store": ":memory:"}, "no adapter for ably://"),
+        ("supabase://key@project", {"store": ":memory:"}, "no adapter for supabase://"),
         (object(), {}, "neither a URL nor a config nor an adapter"),
         ("memory://x?like=irc", {}, "like"),
         ("memory://x?colour=red", {}, "colour"),

@@ -1,0 +1,171 @@
+"""How a client proves who it is: by its key, or by tokens that the app gives it.
+
+Source: the Ably sheet, section 12.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from chatkit.adapters.ably.places import moment
+from chatkit.adapters.ably.wire import as_frame, as_int, as_text
+from chatkit.errors import ConfigError
+from chatkit.model.options import Token
+from chatkit.ports.adapter import Credentials
+
+LATEST: Final = 253_402_300_799
+"""Seconds since 1970 that a date reaches."""
+
+
+class Access(Protocol):
+    """What goes with sockets and calls."""
+
+    @property
+    def renewable(self) -> bool:
+        """Whether there are other credentials to be had."""
+        ...
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the present one ends; `None`: it does not, or nobody knows."""
+        ...
+
+    async def query(self) -> Mapping[str, str]:
+        """Return what stands in the URL of a socket."""
+        ...
+
+    async def header(self) -> str:
+        """Return the header of a call."""
+        ...
+
+    async def token(self) -> str:
+        """Return a fresh token."""
+        ...
+
+    def refused(self) -> None:
+        """Take note that the present one was refused: the next one is fresh."""
+        ...
+
+
+class KeyAccess:
+    """By the key itself, which speaks for anybody.
+
+    Args:
+        name: `APP.KEY`.
+        secret: Its other half.
+    """
+
+    renewable = False
+    expires_at = None
+
+    def __init__(self, name: str, secret: str) -> None:
+        self._key = f"{name}:{secret}"
+
+    async def query(self) -> Mapping[str, str]:
+        """Return the key."""
+        return {"key": self._key}
+
+    async def header(self) -> str:
+        """Return the key."""
+        return f"Basic {b64encode(self._key.encode()).decode()}"
+
+    async def token(self) -> str:
+        """Decline. `ConfigError`."""
+        raise ConfigError("a client that holds the key has no tokens")
+
+    def refused(self) -> None:
+        """Do nothing: there is no other one."""
+
+
+class TokenAccess:
+    """By tokens for one user.
+
+    Args:
+        credentials: Of the app: a token, or what Ably's own clients take: token details, a token request.
+        user: For whom.
+        exchange: Gives Ably a token request, for token details.
+    """
+
+    renewable = True
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        user: str,
+        exchange: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]],
+    ) -> None:
+        self._credentials = credentials
+        self._user = user
+        self._exchange = exchange
+        self._token: Token | None = None
+        self._refused = False
+        self._one = asyncio.Lock()
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the present token ends."""
+        return None if self._token is None else self._token.expires_at
+
+    async def query(self) -> Mapping[str, str]:
+        """Return a token, and for whom it must be."""
+        return {"accessToken": await self._value(), "clientId": self._user}
+
+    async def header(self) -> str:
+        """Return a token."""
+        return f"Bearer {b64encode((await self._value()).encode()).decode()}"
+
+    async def token(self) -> str:
+        """Return a fresh one."""
+        self._refused = True
+        return await self._value()
+
+    def refused(self) -> None:
+        """Ask for a fresh one next time."""
+        self._refused = True
+
+    async def _value(self) -> str:
+        async with self._one:
+            if self._token is None or self._refused:
+                given = await self._credentials.get(refresh=self._refused)
+                self._token = await self._read(given)
+                self._refused = False
+            return self._token.value
+
+    async def _read(self, given: Token | Mapping[str, Any]) -> Token:
+        if isinstance(given, Token):
+            return (
+                given
+                if given.expires_at is not None
+                else Token(value=given.value, expires_at=_end_of_jwt(given.value))
+            )
+        if "mac" in given:
+            given = await self._exchange(given)
+        value, expires = as_text(given.get("token")), as_int(given.get("expires"))
+        if value is None:
+            raise ConfigError(
+                "ably: auth= gave neither a token nor token details nor a token request",
+                hint="Return a token as text, a Token, or what Ably's own createTokenRequest returns.",
+            )
+        return Token(value=value, expires_at=_end_of_jwt(value) if expires is None else _instant(expires))
+
+
+def _end_of_jwt(token: str) -> datetime | None:
+    """Return when a token ends that says so itself."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = as_frame(json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))))
+    except (ValueError, RecursionError):
+        return None
+    ends = None if claims is None else as_int(claims.get("exp"))
+    return None if ends is None else _instant(ends * 1_000)
+
+
+def _instant(milliseconds: int) -> datetime | None:
+    return moment(milliseconds) if 0 <= milliseconds <= LATEST * 1_000 else None

@@ -1,0 +1,290 @@
+"""`AblyAdapter`: Ably behind the adapter's port; docs/providers/ably.md."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from logging import Logger
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from chatkit.adapters.ably import envelopes
+from chatkit.adapters.ably.access import Access, KeyAccess, TokenAccess
+from chatkit.adapters.ably.codes import closed
+from chatkit.adapters.ably.config import AblyConfig
+from chatkit.adapters.ably.history import AblyHistory
+from chatkit.adapters.ably.hosts import Hosts
+from chatkit.adapters.ably.memory import Memory
+from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.pace import BATCH, RATE
+from chatkit.adapters.ably.places import moment
+from chatkit.adapters.ably.protocol import Closing, Connected, Protocol, Resume
+from chatkit.adapters.ably.rest import CONNECTIONS, Rest
+from chatkit.adapters.ably.session import AblySession
+from chatkit.adapters.ably.wire import VERSION
+from chatkit.errors import ConfigError, ProviderError
+from chatkit.model.capabilities import Capabilities, Feature
+from chatkit.ports.adapter import Parts, Publisher, SessionClosed
+from chatkit.ports.log import Log
+
+OPEN: Final = 4.5
+"""Seconds for a connection to one host to be made and greeted; the engine waits for three of them."""
+WINDOW: Final = 120.0
+"""Seconds for which channels can be gone on with, and ids are known."""
+CHANNELS: Final = 200
+MEMBERS: Final = 200
+FRAME: Final = 1_048_576
+"""Bytes of the largest frame that is read: twice what the service sends."""
+LEAD: Final = 60.0
+"""Seconds before a token ends in which it is renewed (D32)."""
+
+
+class AblyAdapter:
+    """One client's way to an app. Made by `factory.build`; its sessions live on one loop.
+
+    Args:
+        config: Completed.
+        parts: What `connect` gives.
+    """
+
+    def __init__(self, config: AblyConfig, parts: Parts) -> None:
+        if parts.log is not None:
+            raise ConfigError(
+                "ably: there is no log= beside Ably in this version",
+                hint="Leave log= out: Ably's own history is read, as far back as history= says.",
+            )
+        if parts.client is not None:
+            raise ConfigError(
+                "ably: client= is not taken in this version", hint="Give the key's secret, or auth=."
+            )
+        secret = config.secret
+        self.trusted = secret is not None
+        self.realm = config.realm
+        self.publisher: Publisher | None = None
+        self.capabilities = capabilities(config, trusted=self.trusted)
+        self._config = config
+        self._parts = parts
+        self._memory = Memory()
+        self._hosts = Hosts(config, parts.clock, parts.random)
+        self._http = httpx.AsyncClient(
+            verify=config.tls,
+            trust_env=not config.local,
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+        )
+        self._rest = Rest("https" if config.tls else "http", self._hosts, self._http)
+        self._access: Access
+        if secret is None:
+            self._access = TokenAccess(parts.credentials, parts.user, self._rest.request_token)
+        else:
+            self._access = KeyAccess(config.credential or "", secret)
+        self._history = AblyHistory(
+            self._rest, self._access, self._memory, config, realm=self.realm, now=self._now
+        )
+        self.log: Log | None = self._history
+        self._ahead = 0.0
+        """Seconds that the service's clock is ahead of this machine's."""
+        self._sessions: dict[AblySession, None] = {}
+
+    async def open(self) -> AblySession:
+        """Return a connected session, which goes on with the last connection where that can be.
+
+        Raises:
+            SessionClosed: There is no way to the service, or it refused.
+            ChatkitError: There was no token to be had.
+        """
+        self._sessions = {old: None for old in self._sessions if not self._gone(old)}
+        resume = self._memory.take_resume()
+        failed: SessionClosed | None = None
+        for host in self._hosts.for_sockets():
+            try:
+                socket, protocol = await self._connect(host, resume)
+            except SessionClosed as error:
+                if not _elsewhere(error):
+                    raise
+                failed = error
+                continue
+            except BaseException:
+                self._memory.keep(resume, {})
+                raise
+            return self._session(socket, protocol)
+        self._memory.keep(resume, {})
+        raise failed or SessionClosed(f"{self.realm} has no host", again="later")
+
+    def measure(self, channel: str, data: bytes) -> int:
+        """Return the bytes that an envelope takes in a publish."""
+        _ = name_of(channel, self._config.namespace)
+        return envelopes.measure(data)
+
+    async def server_time(self) -> datetime | None:
+        """Return the service's time. `ChatkitError` where there is no answer."""
+        told = await self._rest.time()
+        self._ahead = told / 1_000 - self._parts.clock.wall().timestamp()
+        return moment(told)
+
+    async def aclose(self) -> None:
+        """Close the sessions that are still open, and what carries calls; idempotent."""
+        for session in tuple(self._sessions):
+            await session.aclose()
+        self._sessions = {}
+        await self._http.aclose()
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        """Return the service's clock in seconds since 1970."""
+        return self._parts.clock.wall().timestamp() + self._ahead
+
+    async def _connect(
+        self, host: str, resume: Resume | None
+    ) -> tuple[ClientConnection, Protocol[asyncio.Future[Any]]]:
+        """Return a connection to a host that was greeted.
+
+        Raises:
+            SessionClosed: There is none.
+        """
+        hint = "Check the network, and the host in ably://APP.KEY@HOST:PORT if there is one."
+        try:
+            async with asyncio.timeout(OPEN):
+                return await self._greeted(host, resume)
+        except TimeoutError:
+            raise SessionClosed(
+                f"no connection to {host} within {OPEN:g} s", again="later", hint=hint
+            ) from None
+        except InvalidStatus as error:
+            found = SessionClosed(
+                f"{host} answered {error.response.status_code} in place of a connection",
+                again="later",
+                hint=hint,
+            )
+            raise found from None
+        except (OSError, InvalidHandshake) as error:  # a text of theirs may name the address with the key
+            raise SessionClosed(
+                f"no connection to {host} ({type(error).__name__})", again="later", hint=hint
+            ) from None
+
+    async def _greeted(
+        self, host: str, resume: Resume | None
+    ) -> tuple[ClientConnection, Protocol[asyncio.Future[Any]]]:
+        query = {
+            "v": VERSION,
+            "format": self._config.format,
+            "heartbeats": "true",
+            "agent": f"chatkit-python/{_version()}",
+            **await self._access.query(),
+        }
+        if resume is not None:
+            query["resume"] = resume.key
+        # Frames hold bodies and tokens, so nobody may turn this one on (I16).
+        silent = Logger("chatkit.adapters.ably.socket")  # noqa: LOG001
+        silent.disabled = True
+        socket = await connect(
+            f"{'wss' if self._config.tls else 'ws'}://{host}/?{urlencode(query)}",
+            logger=silent,
+            compression=None,
+            max_size=FRAME,
+            open_timeout=None,
+            ping_interval=None,  # the engine judges by frames, and asks by `probe`
+            close_timeout=1.0,
+            proxy=None if self._config.local else True,
+        )
+        try:
+            return socket, await self._hear_greeting(socket, resume)
+        except BaseException:
+            await socket.close()
+            raise
+
+    async def _hear_greeting(
+        self, socket: ClientConnection, resume: Resume | None
+    ) -> Protocol[asyncio.Future[Any]]:
+        """Hear CONNECTED; nothing may be said before it."""
+        protocol = Protocol[asyncio.Future[Any]](self._config.format, resume)
+        try:
+            while True:
+                for meaning in protocol.receive(await socket.recv()):
+                    if isinstance(meaning, Connected):
+                        return protocol
+                    if isinstance(meaning, Closing):
+                        end = closed(meaning.error, self.realm, fatal=meaning.fatal)
+                        self._refresh_after(end)
+                        raise end
+        except ConnectionClosed:
+            raise SessionClosed(f"{self.realm} ended the connection before it stood", again="later") from None
+
+    def _session(self, socket: ClientConnection, protocol: Protocol[asyncio.Future[Any]]) -> AblySession:
+        parts = self._parts
+        session = AblySession(
+            socket,
+            protocol,
+            where=self.realm,
+            namespace=self._config.namespace,
+            user=parts.user,
+            access=self._access,
+            memory=self._memory,
+            clock=parts.clock,
+            observer=parts.observer,
+        )
+        session.keep_fresh(self._now, LEAD)
+        self._sessions[session] = None
+        return session
+
+    def _gone(self, session: AblySession) -> bool:
+        """Say whether a session has ended; where its end asked for a fresh credential, one is fetched."""
+        end = session.ended
+        if end is not None:
+            self._refresh_after(end)
+        return end is not None
+
+    def _refresh_after(self, end: SessionClosed) -> None:
+        if end.again == "reauthenticate":
+            self._access.refused()
+
+
+def _elsewhere(error: SessionClosed) -> bool:
+    """Say whether another host may do better: there was no answer, or the service failed."""
+    cause = error.__cause__
+    return error.again == "later" and (cause is None or type(cause) is ProviderError)
+
+
+@cache
+def _version() -> str:
+    return version("chatkit-realtime")
+
+
+def capabilities(config: AblyConfig, *, trusted: bool) -> Capabilities:
+    """Return what a client can do with the key or without."""
+    features: dict[Feature, Any] = {
+        "durable": "none",
+        "history": "native",
+        "order": "native",
+        "resume": "native",
+        "presence": "native",
+        "edit": "emulated",
+        "react": "emulated",
+        "receipts": "emulated",
+        "search": "none",
+        "direct": "emulated",
+        "roles": "none",
+        "pins": "none",
+        "as_user": "native" if trusted else "none",
+    }
+    return Capabilities(
+        ack="stored",
+        announce="stream",
+        order="provider",
+        erase="tombstone",  # what is in Ably's history cannot be erased (D26)
+        resume_window=WINDOW,
+        history=config.history,
+        frame_bytes=envelopes.BYTES,
+        batch=BATCH,
+        publish_rate=RATE,
+        channels_per_connection=CHANNELS,
+        presence_members=MEMBERS,
+        duplicate_window=WINDOW,
+        features=features,
+    )

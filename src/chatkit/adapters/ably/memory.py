@@ -1,0 +1,52 @@
+"""`Memory`: what outlives a connection, so that the next one can go on with it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from chatkit.adapters.ably.places import Trail
+from chatkit.adapters.ably.protocol import Resume
+
+CHANNELS: Final = 10_000
+"""Channels that are remembered at most (I10)."""
+
+
+class Memory:
+    """Of one adapter."""
+
+    def __init__(self) -> None:
+        self._resume: Resume | None = None
+        self._trails: OrderedDict[str, Trail] = OrderedDict()
+        self._given: OrderedDict[str, str] = OrderedDict()
+
+    def keep(self, resume: Resume | None, trails: dict[str, Trail]) -> None:
+        """Take what a connection leaves."""
+        self._resume = resume or self._resume
+        for channel, trail in trails.items():
+            self._trails[channel] = trail
+            self._trails.move_to_end(channel)
+        while len(self._trails) > CHANNELS:
+            _ = self._trails.popitem(last=False)
+
+    def take_resume(self) -> Resume | None:
+        """Return what the last connection is gone on with, once."""
+        found, self._resume = self._resume, None
+        return found
+
+    def take_trails(self) -> dict[str, Trail]:
+        """Return from where channels can be gone on with, once."""
+        found = dict(self._trails)
+        self._trails.clear()
+        return found
+
+    def note(self, channel: str, serial: str) -> None:
+        """Take note of a place that was told by an acknowledgement or a read."""
+        self._given[channel] = max(serial, self._given.get(channel, ""))
+        self._given.move_to_end(channel)
+        if len(self._given) > CHANNELS:
+            _ = self._given.popitem(last=False)
+
+    def given(self, channel: str) -> str:
+        """Return the greatest of them; "" where there is none."""
+        return self._given.get(channel, "")

@@ -1,0 +1,86 @@
+"""An Ably app on this machine, with clients of chatkit and whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import chatkit
+from chatkit.model.options import AuthRequest
+from chatkit.testing.emulators.ably import AblyEmulator, Aim, Fault, Settings
+from tests.adapters.ably.tokens import KEY, SECRET, jwt
+
+PATIENCE: Final = 10.0
+"""Seconds within which what must come has come."""
+
+
+class App:
+    """An emulated app; an asynchronous context manager.
+
+    Args:
+        config: Of all its clients, as options of their URL.
+        settings: Of the emulator.
+    """
+
+    def __init__(self, config: str = "", **settings: Any) -> None:
+        self.emulator = AblyEmulator(Settings(**settings))
+        self.asked: list[AuthRequest] = []
+        self.lifetime = 3_600.0
+        """Seconds that a token lives."""
+        self._config = config
+
+    async def __aenter__(self) -> Self:
+        await self.emulator.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.emulator.aclose()
+
+    def backend(self, user: str, **options: Any) -> chatkit.Chat:
+        """Return a client that holds the key."""
+        return self._chat(f"{KEY}:{SECRET}", user, options)
+
+    def member(self, user: str, **options: Any) -> chatkit.Chat:
+        """Return a client with tokens of the app."""
+        return self._chat(KEY, user, {"auth": self.auth, **options})
+
+    async def auth(self, request: AuthRequest) -> str:
+        """Give a token, as an app's server would."""
+        self.asked.append(request)
+        return jwt(request.user, seconds=self.lifetime)
+
+    def _chat(self, credential: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
+        where = f"127.0.0.1:{self.emulator.port}?tls=0{self._config}"
+        return chatkit.connect(f"ably://{credential}@{where}", user=user, **{"store": ":memory:", **options})
+
+    def cut(self, user: str | None = None) -> None:
+        """End transports without a goodbye: of one user's clients with tokens, or all."""
+        _ = self.emulator.deeds.abort(Aim(client=user))
+
+    async def cut_off(self, user: str, while_away: Callable[[], Any]) -> None:
+        """Keep a member away while something happens: it goes at once and cannot return before."""
+        gate = self.emulator.add_fault(
+            Fault(does="abort", action="CONNECT", query={"clientId": user}, times=1_000)
+        )
+        self.cut(user)
+        await while_away()
+        self.emulator.app.faults._waiting.remove(gate)
+
+
+def texts(channel: chatkit.Channel) -> list[str]:
+    """Return what a channel's timeline shows, in order."""
+    return [message.text for message in channel.timeline.view.messages]
+
+
+async def until(done: Callable[[], bool], what: str) -> None:
+    """Wait until something is so."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not done():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"waited {PATIENCE} s for: {what}") from None
