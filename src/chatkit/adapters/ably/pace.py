@@ -1,7 +1,7 @@
 """`Emits`: how fast ephemeral messages go out, so that those that are kept are not refused for their sake.
 
 The service takes 50 messages a second on a connection. The engine paces what is kept at `RATE`, in publishes
-of at most `BATCH`: never more than 40 in one second. Of the rest these take 8, and members have 2.
+of at most `BATCH`: never more than 30 in one second. Of the rest these take 12; the others are for members.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import Final
 
 BATCH: Final = 10
 """Messages in one publish: the service counts each."""
-RATE: Final = 35.0
+RATE: Final = 30.0
 """Messages a second that are kept."""
-EMITS: Final = 4
-"""Ephemeral messages a second in the long run, and how many may go at once."""
+EMITS: Final = 8.0
+"""Ephemeral messages a second in the long run."""
+BURST: Final = 4
+"""How many of them may go at once."""
 PATIENCE: Final = 5.0
 """Seconds for which one waits for its turn at most."""
 
@@ -28,7 +30,7 @@ class Emits:
     def turn(self, now: float) -> float | None:
         """Return the seconds until a message may go, which takes its turn; `None`: too many wait."""
         full_at = max(now, self._full_at)
-        wait = max(0.0, full_at - now - (EMITS - 1) / EMITS)
+        wait = max(0.0, full_at - now - (BURST - 1) / EMITS)
         if wait > PATIENCE:
             return None
         self._full_at = full_at + 1 / EMITS

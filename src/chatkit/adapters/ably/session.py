@@ -357,7 +357,8 @@ class AblySession(AsyncIterator[Signal]):
         if channel is None:
             return
         if not found.resumed or channel not in self._trails:
-            self._trails[channel] = Trail(found.serial)
+            trail = self._trails[channel] = Trail(found.serial)
+            self._memory.note(channel, trail.start.serial)  # no log may stand below where live begins
         if found.asked:
             _resolve(self._answers.get(found.name), found)
         elif not found.resumed:  # continuity was lost: the log is read
