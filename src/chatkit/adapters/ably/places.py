@@ -60,10 +60,12 @@ class Trail:
     def __init__(self, channel_serial: str) -> None:
         self.start = behind(channel_serial)
         self._steps: list[tuple[str, str]] = [(self.start.serial, channel_serial)]
+        self._greatest = self.start.serial
 
     def step(self, serial: str, channel_serial: str) -> None:
         """Take note of a frame by the serial of its last message."""
         self._steps.append((serial, channel_serial))
+        self._greatest = max(self._greatest, serial)
         if len(self._steps) > STEPS:  # the older half becomes coarser: more comes twice, nothing is missed
             del self._steps[1 : STEPS // 2 : 2]
 
@@ -79,7 +81,7 @@ class Trail:
         """
         if after is None or after.epoch != EPOCH or after < self.start:
             return None
-        if after.serial > max(given, *(serial for serial, _ in self._steps)):
+        if after.serial > max(given, self._greatest):
             return None
         count = next(
             (i for i, (serial, _) in enumerate(self._steps) if serial > after.serial), len(self._steps)
