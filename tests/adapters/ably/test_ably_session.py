@@ -344,6 +344,29 @@ def test_history_is_read_across_pages_and_both_ways(monkeypatch: pytest.MonkeyPa
     run(story)
 
 
+def test_the_first_read_after_a_loss_begins_before_the_mark() -> None:
+    """A lower serial may have come after a higher one: it is not taken for known (D17, D30)."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        ada, bob = await on.join("ada"), await on.join("bob")
+        keys = [(await ada.say(f"message {number}"))[0].key for number in range(6)]
+
+        async def read(limit: int = 100) -> tuple[list[Any], bool]:
+            found = await bob.log.entries(on.channel, after=keys[3], limit=limit)
+            return [entry.stamp.key for entry in found.items], found.more
+
+        assert await read() == (keys[4:], False)
+        await bob.attach()
+        assert await read(limit=1) == ([*keys[:3], keys[4]], True)
+        assert await read() == (keys[4:], False)
+
+        _ = kit.emulator.deeds.attached(Aim())
+        await kit.until(lambda: any(isinstance(s, Attachment) for s in bob.signals), "the loss is told")
+        assert await read() == ([*keys[:3], *keys[4:]], False)
+
+    run(story)
+
+
 def test_what_was_sent_is_found_again() -> None:
     """As far back as is kept (D10)."""
 

@@ -37,7 +37,7 @@ AT_ONCE: Final = 4
 PAGES: Final = 20
 """Answers of the service that one call of ours reads at most: what lies beyond is not reached."""
 BEFORE: Final = 30_000
-"""Milliseconds before a place from which on what follows it is asked for: its time is an estimate (D30)."""
+"""Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
 
 
 class Read(NamedTuple):
@@ -98,17 +98,28 @@ class AblyHistory(RawLog):
         return dict(zip(channels, await asyncio.gather(*map(head, channels)), strict=True))
 
     async def entries(self, channel: str, /, *, after: Place | None, limit: int) -> Entries:
-        """Return raw entries after a place, oldest first."""
+        """Return raw entries after a place, oldest first.
+
+        The first read since continuity was lost also brings, beyond `limit`, what lies up to 30 s before the
+        place: a lower serial may have come after a higher one (D17, D30).
+        """
         limit = _bounded(limit)
+        place = after if isinstance(after, OrderKey) and self._memory.is_broken(channel) else None
+        late: list[Entry] = []
         found: list[Entry] = []
         more = False
-        async for item in self._forwards(channel, after):
-            if len(found) == limit:
+        async for item in self._forwards(channel, after if place is None else self._before(place)):
+            if place is not None and item.stamp.key <= place:
+                if item.stamp.key < place:
+                    late.append(item)
+            elif len(found) == limit:
                 more = True
                 break
-            found.append(item)
+            else:
+                found.append(item)
+        self._memory.mended(channel)
         seen = found[-1].stamp.key if found else after if isinstance(after, OrderKey) else None
-        return Entries(self._state(channel, seen), tuple(found), more)
+        return Entries(self._state(channel, seen), (*late, *found), more)
 
     async def messages(
         self,
@@ -177,6 +188,11 @@ class AblyHistory(RawLog):
     def _floor(self) -> int:
         """Return since when messages are kept, in milliseconds since 1970."""
         return int((self._now() - self._window) * 1_000)
+
+    def _before(self, place: OrderKey) -> datetime | None:
+        """Return the time from which on what may have been numbered below a place is read."""
+        told = time_of(place.serial)
+        return None if told is None else moment(max(0, told - BEFORE))
 
     async def _older(self, channel: str, before: Place | None, limit: int) -> tuple[list[Read], bool]:
         """Return what lies before a place down to a number of messages, ascending; and whether more does."""

@@ -19,6 +19,7 @@ class Memory:
         self._resume: Resume | None = None
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._given: OrderedDict[str, str] = OrderedDict()
+        self._broken: OrderedDict[str, None] = OrderedDict()
 
     def keep(self, resume: Resume | None, trails: dict[str, Trail]) -> None:
         """Take what a connection leaves."""
@@ -46,6 +47,20 @@ class Memory:
         self._given.move_to_end(channel)
         if len(self._given) > CHANNELS:
             _ = self._given.popitem(last=False)
+
+    def broke(self, channel: str) -> None:
+        """Take note that nobody vouches for what came before now."""
+        self._broken[channel] = None
+        if len(self._broken) > CHANNELS:
+            _ = self._broken.popitem(last=False)
+
+    def is_broken(self, channel: str) -> bool:
+        """Say whether that was so, and no read has mended it."""
+        return channel in self._broken
+
+    def mended(self, channel: str) -> None:
+        """Take note of such a read."""
+        _ = self._broken.pop(channel, None)
 
     def given(self, channel: str) -> str:
         """Return the greatest of them; "" where there is none."""

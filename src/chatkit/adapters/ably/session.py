@@ -358,6 +358,7 @@ class AblySession(AsyncIterator[Signal]):
             return
         if not found.resumed or channel not in self._trails:
             trail = self._trails[channel] = Trail(found.serial)
+            self._memory.broke(channel)
             self._memory.note(channel, trail.start.serial)  # no log may stand below where live begins
         if found.asked:
             _resolve(self._answers.get(found.name), found)
