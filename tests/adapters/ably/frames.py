@@ -19,16 +19,16 @@ def said(frame: str | bytes | None, form: Form = "json") -> dict[str, Any]:
     return found
 
 
-def hear(protocol: Protocol[Any], form: Form = "json", **frame: Any) -> list[Meaning]:
+def hear(protocol: Protocol[Any], **frame: Any) -> list[Meaning]:
     """Return what a frame of the service means."""
-    return protocol.receive(encode(frame, form))
+    return protocol.receive(encode(frame, protocol._form))
 
 
 def connected(form: Form = "json", resume: Resume | None = None, connection: str = "c1") -> Protocol[Any]:
     """Return a protocol that heard CONNECTED."""
     protocol = Protocol[Any](form, resume)
     details = {"connectionKey": f"{connection}!k1", "clientId": "ada", "maxIdleInterval": 15_000}
-    (found,) = hear(protocol, form, action=4, connectionId=connection, connectionDetails=details)
+    (found,) = hear(protocol, action=4, connectionId=connection, connectionDetails=details)
     assert isinstance(found, Connected)
     return protocol
 

@@ -11,6 +11,7 @@ from chatkit.adapters.ably import AblyConfig, factory, name_of
 from chatkit.adapters.ably.adapter import AblyAdapter
 from chatkit.engine.system import SystemClock
 from chatkit.errors import AuthenticationError, MessageTooLarge, NotAllowed, RateLimited, Rejected
+from chatkit.logs.memory import MemoryLog
 from chatkit.testing.contract import AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault, Settings
 from chatkit.testing.emulators.ably.publishing import Origin, fresh_id
@@ -46,12 +47,14 @@ class AblyKit(AdapterKit):
 
     Args:
         trusted: Clients hold the key; else they have tokens.
+        log: They share a log, and hold the key.
         config: Of `AblyConfig`.
     """
 
-    def __init__(self, *, trusted: bool = False, **config: Any) -> None:
+    def __init__(self, *, trusted: bool = False, log: bool = False, **config: Any) -> None:
         super().__init__(clock=SystemClock(), patience=1.5, quiet=0.06)
-        self._trusted = trusted
+        self._trusted = trusted or log
+        self.log = MemoryLog(self.clock, Random(9)) if log else None
         self._config = config
         self._relays: dict[str, Relay] = {}
         self._adapters: dict[str, list[AblyAdapter]] = {}
@@ -79,7 +82,9 @@ class AblyKit(AdapterKit):
             **self._config,
         )
         tokens = self.tokens.setdefault(user, Tokens(user))
-        made = factory.build(config, parts(user, self.clock, credentials=tokens, random=Random(1)))
+        made = factory.build(
+            config, parts(user, self.clock, credentials=tokens, log=self.log, random=Random(1))
+        )
         self._adapters.setdefault(user, []).append(made)
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,6 +258,57 @@ async def test_a_missing_right_is_no_reason_for_a_new_connection() -> None:
         assert len(app.asked) == 2
         assert set(app.emulator.app.connections) == before
         _ = await (await ada.channel("support").send("taken too")).wait("sent", timeout=PATIENCE)
+
+
+async def test_with_a_log_nothing_is_missing(tmp_path: Path) -> None:
+    """Order, history, what was missed while away; and Ably's own memory is not asked (D9, D16, D19)."""
+    log = f"sqlite:///{tmp_path}/log.db"
+    async with App() as app, app.backend("ada", log=log) as ada, app.backend("bob", log=log) as bob:
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        _ = mine.timeline, theirs.timeline
+        events = theirs.events(MessageCreated, Discontinuity)
+        await theirs.attach(timeout=PATIENCE)
+        said = [f"live {number}" for number in range(5)]
+        for text in said:
+            _ = await mine.send(text)
+        assert await _told(events, 5) == said
+        _ = app.emulator.deeds.lose_continuity(Aim())
+        app.cut()
+        away = [f"away {number}" for number in range(5)]
+        for text in away:
+            _ = await mine.send(text)
+
+        assert await _told(events, 5) == away
+        await until(lambda: texts(theirs) == texts(mine) == [*said, *away], "all is shown, in order")
+        page = await theirs.history(limit=3)
+        assert [message.text for message in page.items] == away[:-4:-1]
+        assert ada.capabilities.announce == "after"
+
+
+async def test_with_a_log_a_message_may_be_larger_than_a_frame(tmp_path: Path) -> None:
+    """By its claim check; who has no log sees that it is there (D29, D30)."""
+    log = f"sqlite:///{tmp_path}/log.db"
+    minutes = "Minutes: " + "so it was said. " * 10_000
+    async with (
+        App() as app,
+        app.backend("ada", log=log) as ada,
+        app.backend("bob", log=log) as bob,
+        app.member("eve") as eve,
+    ):
+        mine, theirs, apart = (chat.channel("support") for chat in (ada, bob, eve))
+        _ = theirs.timeline, apart.timeline
+        await theirs.attach(timeout=PATIENCE)
+        await apart.attach(timeout=PATIENCE)
+
+        for text in ("before", minutes, "after"):
+            _ = await mine.send(text)
+
+        await until(lambda: texts(theirs) == ["before", minutes, "after"], "all is read")
+        await until(lambda: len(apart.timeline.view.messages) == 3, "all is heard")
+        bodies = [message.body for message in apart.timeline.view.messages]
+        assert [isinstance(body, chatkit.UnavailableBody) for body in bodies] == [False, True, False]
+        with pytest.raises(chatkit.MessageTooLarge):
+            _ = await apart.send(minutes)
 
 
 async def test_a_burst_is_never_refused_for_its_rate() -> None:

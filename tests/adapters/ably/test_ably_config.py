@@ -97,13 +97,20 @@ async def test_what_it_can_do_follows_from_the_url() -> None:
     await backend.aclose()
 
 
-@pytest.mark.parametrize("name", ["log", "client"])
-def test_what_is_not_there_yet_is_said(name: str) -> None:
-    """Before anything is opened."""
+def test_a_log_is_for_backends() -> None:
+    """Others believe the announcements of whoever holds the key alone (D17)."""
     clock = VirtualClock()
-    given = parts("ada", clock)._replace(**{name: MemoryLog(clock, Random(1))})
+    given = parts("ada", clock, log=MemoryLog(clock, Random(1)))
 
-    with pytest.raises(ConfigError, match=f"{name}="):
+    with pytest.raises(ConfigError, match="log="):
+        _ = factory.build(config("ably://app.key@"), given)
+
+
+def test_a_client_of_ablys_own_is_not_taken() -> None:
+    """It is said before anything is opened."""
+    given = parts("ada", VirtualClock())._replace(client=object())
+
+    with pytest.raises(ConfigError, match="client="):
         _ = factory.build(config("ably://app.key:hush@"), given)
 
 

@@ -32,3 +32,12 @@ class TestKept(AdapterContract):
     @pytest.fixture
     def kit(self) -> AdapterKit:
         return AblyKit(namespace="persisted", history=72 * 3_600.0)
+
+
+@pytest.mark.long
+class TestBesideALog(AdapterContract):
+    """A log of the app numbers, Ably announces."""
+
+    @pytest.fixture
+    def kit(self) -> AdapterKit:
+        return AblyKit(log=True)

@@ -48,7 +48,7 @@ def test_a_publish_is_a_frame_in_either_format(form: Form) -> None:
     }
     assert (second["msgSerial"], second["channel"]) == (1, "sales")
     ack = {"action": 1, "msgSerial": 0, "count": 2, "res": [{"serials": ["s1"]}, {"serials": [None]}]}
-    assert hear(protocol, form, **ack) == [
+    assert hear(protocol, **ack) == [
         Settled("one", ["s1"], None, unknown=False),
         Settled("two", [None], None, unknown=False),
     ]

@@ -439,9 +439,8 @@ def test_a_failing_host_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
         emulator = kit.emulator
         monkeypatch.setattr(
             "chatkit.adapters.ably.hosts.Hosts._with_ports",
-            lambda *_: [f"127.0.0.1:{dead}", f"{emulator.host}:{emulator.port}"],
+            lambda *_: ["127.0.0.1:9", f"{emulator.host}:{emulator.port}"],
         )
-        dead = 9
         adapter = await _adapter(kit, Tokens("ada"))
         session = await adapter.open()
         assert session.ended is None

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from logging import Logger
+from math import inf
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -29,7 +30,7 @@ from chatkit.adapters.ably.rest import CONNECTIONS, Rest
 from chatkit.adapters.ably.session import AblySession
 from chatkit.adapters.ably.wire import VERSION
 from chatkit.errors import ConfigError, ProviderError
-from chatkit.model.capabilities import Capabilities, Feature
+from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
 
@@ -54,10 +55,10 @@ class AblyAdapter:
     """
 
     def __init__(self, config: AblyConfig, parts: Parts) -> None:
-        if parts.log is not None:
+        if config.secret is None and parts.log is not None:
             raise ConfigError(
-                "ably: there is no log= beside Ably in this version",
-                hint="Leave log= out: Ably's own history is read, as far back as history= says.",
+                "ably: log= needs the key's secret: others believe announcements of a backend alone",
+                hint="Set CHATKIT_SECRET in a backend, or leave log= out.",
             )
         if parts.client is not None:
             raise ConfigError(
@@ -67,7 +68,7 @@ class AblyAdapter:
         self.trusted = secret is not None
         self.realm = config.realm
         self.publisher: Publisher | None = None
-        self.capabilities = capabilities(config, trusted=self.trusted)
+        self.capabilities = capabilities(config, trusted=self.trusted, log=parts.log is not None)
         self._config = config
         self._parts = parts
         self._memory = Memory()
@@ -83,10 +84,9 @@ class AblyAdapter:
             self._access = TokenAccess(parts.credentials, parts.user, self._rest.request_token)
         else:
             self._access = KeyAccess(config.credential or "", secret)
-        self._history = AblyHistory(
+        self.log: Log | None = parts.log or AblyHistory(
             self._rest, self._access, self._memory, config, realm=self.realm, now=self._now
         )
-        self.log: Log | None = self._history
         self._ahead = 0.0
         """Seconds that the service's clock is ahead of this machine's."""
         self._sessions: dict[AblySession, None] = {}
@@ -119,7 +119,7 @@ class AblyAdapter:
     def measure(self, channel: str, data: bytes) -> int:
         """Return the bytes that an envelope takes in a publish."""
         _ = name_of(channel, self._config.namespace)
-        return envelopes.measure(data)
+        return envelopes.measure(data, logged=self._parts.log is not None)
 
     async def server_time(self) -> datetime | None:
         """Return the service's time. `ChatkitError` where there is no answer."""
@@ -225,6 +225,7 @@ class AblyAdapter:
             namespace=self._config.namespace,
             user=parts.user,
             access=self._access,
+            log=parts.log,
             memory=self._memory,
             clock=parts.clock,
             observer=parts.observer,
@@ -256,35 +257,38 @@ def _version() -> str:
     return version("chatkit-realtime")
 
 
-def capabilities(config: AblyConfig, *, trusted: bool) -> Capabilities:
-    """Return what a client can do with the key or without."""
-    features: dict[Feature, Any] = {
+def capabilities(config: AblyConfig, *, trusted: bool, log: bool) -> Capabilities:
+    """Return what a client can do with the key or without, with a log of the app or without."""
+    own: Support = "emulated" if log else "native"  # what a log of the app supplies is not the provider's
+    lacking: Support = "emulated" if log else "none"
+    features: dict[Feature, Support] = {
         "durable": "none",
-        "history": "native",
-        "order": "native",
-        "resume": "native",
+        "history": own,
+        "order": own,
+        "resume": own,
         "presence": "native",
         "edit": "emulated",
         "react": "emulated",
         "receipts": "emulated",
-        "search": "none",
+        "search": lacking,
         "direct": "emulated",
-        "roles": "none",
-        "pins": "none",
+        "roles": lacking,
+        "pins": lacking,
         "as_user": "native" if trusted else "none",
     }
     return Capabilities(
         ack="stored",
-        announce="stream",
-        order="provider",
-        erase="tombstone",  # what is in Ably's history cannot be erased (D26)
-        resume_window=WINDOW,
-        history=config.history,
+        announce="after" if log else "stream",
+        order="log" if log else "provider",
+        erase="erased" if log else "tombstone",  # what is in Ably's history cannot be erased (D26)
+        resume_window=0.0 if log else WINDOW,
+        history=None if log else config.history,
         frame_bytes=envelopes.BYTES,
         batch=BATCH,
         publish_rate=RATE,
         channels_per_connection=CHANNELS,
         presence_members=MEMBERS,
-        duplicate_window=WINDOW,
+        duplicate_window=inf if log else WINDOW,
+        contiguous=log,
         features=features,
     )

@@ -9,9 +9,11 @@ Source: the Ably sheet, sections 5 and 6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.places import key_of, moment, time_of
+from chatkit.adapters.ably.stamps import LOG_CLIENT, STAMP_BYTES, extras_of, stamp_of
 from chatkit.adapters.ably.wire import Frame, as_frame, as_int, as_text, text_of
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.message import Attested
@@ -35,15 +37,18 @@ class Said(NamedTuple):
 
     data: bytes
     user: str | None
-    """As whom the service knows its sender; `None`: nobody."""
+    """As whom the service knows its sender, or a log beside it; `None`: nobody."""
+    attested: Attested
     stamp: Stamp | None
-    """Where it stands; `None`: it is not kept, or nobody vouches for its sender."""
+    """Where it stands at Ably; `None`: it is not kept, or nobody vouches for its sender."""
+    logged: Stamp | None
+    """Where it stands in a log beside Ably; `None`: it was not announced by one."""
 
     def __repr__(self) -> str:
         return hide(self, "data")
 
 
-def pack(batch: Batch, entries: list[Outgoing], *, named: bool) -> list[Frame]:
+def pack(batch: Batch, entries: Sequence[Outgoing], *, named: bool) -> list[Frame]:
     """Return the messages of one publish.
 
     Args:
@@ -60,6 +65,14 @@ def pack(batch: Batch, entries: list[Outgoing], *, named: bool) -> list[Frame]:
     return messages
 
 
+def pack_logged(data: bytes, stamp: Stamp) -> Frame:
+    """Return a message that announces what a log took in.
+
+    It has no id: announced again it must come again, to whoever missed it; receivers know it by its serial.
+    """
+    return {"name": NAME, "data": data.decode(), "clientId": LOG_CLIENT, "extras": extras_of(stamp)}
+
+
 def pack_passing(data: bytes, user: str | None) -> Frame:
     """Return a message that is not kept; `user`: whose, where the connection does not say it."""
     message: Frame = {"name": NAME, "data": data.decode(), "extras": _EPHEMERAL}
@@ -68,9 +81,9 @@ def pack_passing(data: bytes, user: str | None) -> Frame:
     return message
 
 
-def measure(data: bytes) -> int:
-    """Return the bytes that an envelope takes in a message."""
-    return len(data) + OVERHEAD
+def measure(data: bytes, *, logged: bool = False) -> int:
+    """Return the bytes that an envelope takes in a message, with room for the stamp of a log."""
+    return len(data) + OVERHEAD + (STAMP_BYTES if logged else 0)
 
 
 def read(item: Frame) -> Said | None:
@@ -78,15 +91,21 @@ def read(item: Frame) -> Said | None:
     text = text_of(item)
     if item.get("name") != NAME or (item.get("action") or _CREATE) != _CREATE or text is None:
         return None
-    user = as_text(item.get("clientId"))
+    user, logged = as_text(item.get("clientId")), None
+    attested: Attested = "none" if user is None else "provider"
+    if user == LOG_CLIENT:
+        logged = stamp_of(as_frame(item.get("extras")))
+        if logged is None:
+            return None
+        user, attested = logged.user, "backend"
     data = text.encode("utf-8", "surrogateescape")
     serial = as_text(item.get("serial"))
     if serial is None or user is None or is_passing(item):
-        return Said(data, user, None)
+        return Said(data, user, attested, None, logged)
     at = time_of(serial)
     if at is None:
         at = as_int(item.get("timestamp")) or 0
-    return Said(data, user, Stamp(key_of(serial), None, None, user, moment(at)))
+    return Said(data, user, attested, Stamp(key_of(serial), None, None, user, moment(at)), logged)
 
 
 def is_passing(item: Frame) -> bool:
@@ -101,13 +120,13 @@ def entry_of(item: Frame) -> Entry | None:
     return None if said is None or said.stamp is None else Entry(said.data, said.stamp)
 
 
-def signal_of(channel: str, item: Frame) -> Received | Foreign:
-    """Return what a message that came live is."""
+def signal_of(channel: str, item: Frame, *, logged: bool = False) -> Received | Foreign:
+    """Return what a message that came live is; `logged`: a log beside Ably numbers."""
     said = read(item)
     if said is None:
         return Foreign(channel, as_text(item.get("name")), item.get("data"), "no message of chatkit")
-    attested: Attested = "none" if said.user is None else "provider"
-    return Received(channel, said.data, said.user, attested, said.stamp, unforgeable=said.stamp is not None)
+    stamp = said.logged if logged else said.stamp
+    return Received(channel, said.data, said.user, said.attested, stamp, unforgeable=stamp is not None)
 
 
 def place_of(serial: str | None) -> OrderKey | None:

@@ -18,6 +18,7 @@ from chatkit.adapters.ably.wire import (
     Frame,
     as_frame,
     as_int,
+    as_list,
     as_text,
     decode,
     encode,
@@ -283,7 +284,7 @@ class Protocol(Generic[T]):
             return [Connected(resumed=True)]  # with new credentials: all goes on
         resumed = self._resume is not None and self._resume.connection_id == connection
         if self._resume is not None and resumed:
-            self._pending = Pending(self._resume.number)
+            self._pending = Pending[T](self._resume.number)
         self.connection_id = connection
         self.client_id = as_text(details.get("clientId"))
         return [Connected(resumed)]
@@ -293,13 +294,11 @@ class Protocol(Generic[T]):
         error = error_of(frame) or ErrorInfo(0, 400) if refused else None
         answer = self._pending.settle(first, count)
         found: list[Meaning] = [Settled(what, [], None, unknown=True) for what in answer.skipped]
-        results = frame.get("res")
-        told = results if isinstance(results, list) else []
+        told = as_list(frame.get("res"))
         for index, what in enumerate(answer.settled, answer.known):
             one = as_frame(told[index]) if index < len(told) else None
-            serials = one.get("serials") if one is not None else None
-            listed = [as_text(each) for each in serials] if isinstance(serials, list) else []
-            found.append(Settled(what, listed, error, unknown=False))
+            serials = [as_text(each) for each in as_list(one.get("serials"))] if one is not None else []
+            found.append(Settled(what, serials, error, unknown=False))
         return found
 
     def _attached(self, name: str, frame: Frame) -> list[Meaning]:

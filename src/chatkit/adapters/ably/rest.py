@@ -14,7 +14,7 @@ import httpx
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.codes import is_token_error, refusal
 from chatkit.adapters.ably.hosts import Hosts
-from chatkit.adapters.ably.wire import VERSION, ErrorInfo, Frame, as_frame, error_of
+from chatkit.adapters.ably.wire import VERSION, ErrorInfo, Frame, as_frame, as_list, error_of
 from chatkit.errors import ChatkitError, TransportError
 
 TIMEOUT: Final = httpx.Timeout(8.0, connect=4.0)
@@ -82,10 +82,7 @@ class Rest:
                 answer = await self._send("GET", path, authorization=await access.header())
             except _StaleToken as stale:
                 raise stale.error from None
-        told = _body(answer)
-        items = (
-            [item for each in told if (item := as_frame(each)) is not None] if isinstance(told, list) else []
-        )
+        items = [item for each in as_list(_body(answer)) if (item := as_frame(each)) is not None]
         return Page(items, _next(path, answer))
 
     async def _send(

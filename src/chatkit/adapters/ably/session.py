@@ -54,6 +54,7 @@ from chatkit.model.values import EMPTY
 from chatkit.ports import adapter as port
 from chatkit.ports.adapter import Alive, Attachment, Lost, Roster, SessionClosed, Signal
 from chatkit.ports.context import Clock, Observer
+from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Again, Batch, Outgoing
 
 _ENTER: Final = 2
@@ -73,6 +74,7 @@ class AblySession(AsyncIterator[Signal]):
         namespace: Of its channels.
         user: As whom.
         access: Gives fresh tokens.
+        log: The app's own.
         memory: What outlives it.
         clock: By which frames are timed.
         observer: Told of what is dropped.
@@ -87,6 +89,7 @@ class AblySession(AsyncIterator[Signal]):
         namespace: str,
         user: str,
         access: Access,
+        log: Log | None,
         memory: Memory,
         clock: Clock,
         observer: Observer,
@@ -98,6 +101,7 @@ class AblySession(AsyncIterator[Signal]):
         self._namespace = namespace
         self._speaks_for_all = protocol.client_id == "*"
         self._access = access
+        self._log = log
         self._memory = memory
         self._trails = memory.take_trails()
         self._clock = clock
@@ -138,7 +142,11 @@ class AblySession(AsyncIterator[Signal]):
         """
         self._check()
         name, trail = name_of(channel, self._namespace), self._trails.get(channel)
-        behind = None if trail is None else trail.back_to(after, given=self._memory.given(channel))
+        behind = (
+            None
+            if trail is None or self._log is not None
+            else trail.back_to(after, given=self._memory.given(channel))
+        )
         self._channels[name] = channel
         frame = self._protocol.attach(name, presence=presence, behind=behind)
         try:
@@ -146,6 +154,10 @@ class AblySession(AsyncIterator[Signal]):
         except asyncio.CancelledError:
             await self._give_up(name)
             raise
+        if self._log is not None:  # read once live has begun, so that nothing lies between
+            head = (await self._log.heads([channel]))[channel]
+            begin = OrderKey(head.epoch, head.head or "")
+            return Attachment(channel, resumed=False, start=begin, may_publish=found.may_publish)
         resumed = found.resumed and behind is not None
         start = after if resumed and after is not None else self._trails[channel].start
         return Attachment(channel, resumed=resumed, start=start, may_publish=found.may_publish)
@@ -166,13 +178,16 @@ class AblySession(AsyncIterator[Signal]):
         Raises:
             TransportError, SessionClosed: The outcome is unknown.
         """
-        del stamps
         self._check()
         if len(batch.entries) > BATCH:
             long = Rejected(f"a batch holds at most {BATCH} entries", channel=batch.channel)
             return [Ack(entry.ident, "refused", error=long) for entry in batch.entries]
         problems = [self._problem(batch.channel, entry) for entry in batch.entries]
-        good = [entry for entry, bad in zip(batch.entries, problems, strict=True) if bad is None]
+        good = [
+            (entry, stamp)
+            for entry, stamp, bad in zip(batch.entries, stamps, problems, strict=True)
+            if bad is None
+        ]
         acks = iter(await self._publish(batch, good) if good else [])
         return [next(acks) if bad is None else bad for bad in problems]
 
@@ -310,7 +325,7 @@ class AblySession(AsyncIterator[Signal]):
         for item in came.items:
             if envelopes.is_passing(item) and item.get("connectionId") == self._protocol.connection_id:
                 continue
-            self._ready.append(envelopes.signal_of(channel, item))
+            self._ready.append(envelopes.signal_of(channel, item, logged=self._log is not None))
         last = as_text(came.items[-1].get("serial")) if came.items else None
         trail = self._trails.get(channel)
         if trail is not None and last is not None and came.serial is not None:
@@ -363,7 +378,7 @@ class AblySession(AsyncIterator[Signal]):
         if found.asked:
             _resolve(self._answers.get(found.name), found)
         elif not found.resumed:  # continuity was lost: the log is read
-            start = self._trails[channel].start
+            start = self._trails[channel].start if self._log is None else None
             self._ready.append(Attachment(channel, resumed=False, start=start, may_publish=found.may_publish))
 
     def _lose(self, name: str, error: ChatkitError) -> None:
@@ -383,16 +398,22 @@ class AblySession(AsyncIterator[Signal]):
         error: ChatkitError | None = None
         if entry.ident.user != self.user and not self._speaks_for_all:
             error = NotAllowed("this client speaks for its own user only")
-        elif envelopes.measure(entry.data) > envelopes.BYTES:
+        elif envelopes.measure(entry.data, logged=self._log is not None) > envelopes.BYTES:
             error = MessageTooLarge("Ably takes 64 KiB a publish")
         if error is None:
             return None
         error.channel, error.message_id = channel, entry.ident.id
         return Ack(entry.ident, "refused", error=error)
 
-    async def _publish(self, batch: Batch, entries: list[Outgoing]) -> list[Ack]:
+    async def _publish(self, batch: Batch, pairs: list[tuple[Outgoing, Stamp | None]]) -> list[Ack]:
         name, waiter = name_of(batch.channel, self._namespace), self._waiter()
-        messages = envelopes.pack(batch, entries, named=self._speaks_for_all)
+        entries = [entry for entry, _ in pairs]
+        logged = [(entry.data, stamp) for entry, stamp in pairs if stamp is not None]
+        messages = (
+            [envelopes.pack_logged(data, stamp) for data, stamp in logged]
+            if logged
+            else envelopes.pack(batch, entries, named=self._speaks_for_all)
+        )
         await self._write(self._protocol.publish(name, messages, waiter))
         settled: Settled[Waiter] = await waiter
         if settled.unknown:
@@ -410,6 +431,8 @@ class AblySession(AsyncIterator[Signal]):
                 )
                 for entry in entries
             ]
+        if logged:
+            return [Ack(entry.ident, "new", stamp and stamp.key) for entry, stamp in pairs]
         serials = [*settled.serials, *[None] * len(entries)][: len(entries)]
         return [
             self._ack(batch.channel, entry, serial) for entry, serial in zip(entries, serials, strict=True)

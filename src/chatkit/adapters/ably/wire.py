@@ -98,11 +98,8 @@ def error_of(frame: Frame) -> ErrorInfo | None:
 
 def items_of(frame: Frame, field: str) -> list[Frame]:
     """Return the items of a frame, with what they take over from it."""
-    found = frame.get(field)
-    if not isinstance(found, list):
-        return []
     items: list[Frame] = []
-    for index, given in enumerate(cast("list[object]", found)):
+    for index, given in enumerate(as_list(frame.get(field))):
         item = as_frame(given)
         if item is None:
             continue
@@ -137,6 +134,11 @@ def text_of(item: Frame) -> str | None:
 def as_frame(value: object) -> Frame | None:
     """Return an object as one; anything else is `None`."""
     return cast("Frame", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[object]:
+    """Return a list as one; anything else is an empty one."""
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def as_int(value: object) -> int | None:
