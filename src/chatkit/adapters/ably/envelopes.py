@@ -38,7 +38,6 @@ class Said(NamedTuple):
     data: bytes
     user: str | None
     """As whom the service knows its sender, or a log beside it; `None`: nobody."""
-    attested: Attested
     stamp: Stamp | None
     """Where it stands at Ably; `None`: it is not kept, or nobody vouches for its sender."""
     logged: Stamp | None
@@ -92,20 +91,19 @@ def read(item: Frame) -> Said | None:
     if item.get("name") != NAME or (item.get("action") or _CREATE) != _CREATE or text is None:
         return None
     user, logged = as_text(item.get("clientId")), None
-    attested: Attested = "none" if user is None else "provider"
     if user == LOG_CLIENT:
         logged = stamp_of(as_frame(item.get("extras")))
         if logged is None:
             return None
-        user, attested = logged.user, "backend"
+        user = logged.user
     data = text.encode("utf-8", "surrogateescape")
     serial = as_text(item.get("serial"))
     if serial is None or user is None or is_passing(item):
-        return Said(data, user, attested, None, logged)
+        return Said(data, user, None, logged)
     at = time_of(serial)
     if at is None:
         at = as_int(item.get("timestamp")) or 0
-    return Said(data, user, attested, Stamp(key_of(serial), None, None, user, moment(at)), logged)
+    return Said(data, user, Stamp(key_of(serial), None, None, user, moment(at)), logged)
 
 
 def is_passing(item: Frame) -> bool:
@@ -125,8 +123,9 @@ def signal_of(channel: str, item: Frame, *, logged: bool = False) -> Received | 
     said = read(item)
     if said is None:
         return Foreign(channel, as_text(item.get("name")), item.get("data"), "no message of chatkit")
+    attested: Attested = "none" if said.user is None else "provider"
     stamp = said.logged if logged else said.stamp
-    return Received(channel, said.data, said.user, said.attested, stamp, unforgeable=stamp is not None)
+    return Received(channel, said.data, said.user, attested, stamp, unforgeable=stamp is not None)
 
 
 def place_of(serial: str | None) -> OrderKey | None:

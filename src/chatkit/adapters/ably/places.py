@@ -4,7 +4,7 @@ Serials sort as text and are opaque but for two things that every one seen so fa
 is that of its frame, a colon and an index; and it begins with the time in 14 digits. The first makes the line
 behind a frame (`behind`); the second is an estimate alone: without it reads begin further back.
 
-Source: the Ably sheet, sections 6 and 7; decision 20.
+Source: the Ably sheet, sections 6 and 7; decision 21.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Members may publish what they like in a channel, but under their own client id alone. So a stamp is believed
 under one that only a holder of the key takes: it is not in Unicode normal form C, so it is no user of
-chatkit's, and no app gives a token for it (decision 20).
+chatkit's, and no app gives a token for it (decision 21).
 """
 
 from __future__ import annotations

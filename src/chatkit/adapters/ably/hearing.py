@@ -1,0 +1,173 @@
+"""`Hearing`: from what the protocol says of channels to signals, and to those who wait for an answer."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from chatkit.adapters.ably import envelopes
+from chatkit.adapters.ably.codes import refusal
+from chatkit.adapters.ably.members import Member
+from chatkit.adapters.ably.memory import Memory
+from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.places import Trail
+from chatkit.adapters.ably.protocol import (
+    Attached,
+    Came,
+    Detached,
+    Ended,
+    Meaning,
+    Moved,
+    Present,
+    Protocol,
+    Refused,
+)
+from chatkit.adapters.ably.speaking import Waiter
+from chatkit.adapters.ably.wire import as_frame, as_text, text_of
+from chatkit.errors import AuthenticationError, ChatkitError, TransportError
+from chatkit.model.order import OrderKey
+from chatkit.model.values import EMPTY
+from chatkit.ports import adapter as port
+from chatkit.ports.adapter import Attachment, Lost, Roster, Signal
+from chatkit.ports.outgoing import Again
+
+
+class Hearing:
+    """The channels of one connection.
+
+    Args:
+        protocol: That hears it.
+        memory: What outlives it: trails are taken from there and left there.
+        namespace: Of the channels.
+        logged: A log beside Ably numbers.
+    """
+
+    def __init__(self, protocol: Protocol[Waiter], memory: Memory, *, namespace: str, logged: bool) -> None:
+        self.ready: Final = deque[Signal]()
+        """What was heard and not handed on yet."""
+        self.trails: Final = memory.take_trails()
+        self.waiting: Final = dict[str, Waiter]()
+        """Who waits for the answer about a channel, by its name at Ably."""
+        self._protocol = protocol
+        self._memory = memory
+        self._namespace = namespace
+        self._logged = logged
+        self._channels: dict[str, str] = {}
+
+    def behind(self, channel: str, after: OrderKey | None) -> str | None:
+        """Return the serial from where to go on, with all that lies behind a place; `None`: nobody knows."""
+        trail = self.trails.get(channel)
+        if trail is None or self._logged:
+            return None
+        return trail.back_to(after, given=self._memory.given(channel))
+
+    def attach(self, channel: str, *, presence: bool, behind: str | None) -> tuple[str, str | bytes]:
+        """Hear a channel once it is attached; returns its name at Ably, and the frame that asks for it."""
+        name = name_of(channel, self._namespace)
+        self._channels[name] = channel
+        return name, self._protocol.attach(name, presence=presence, behind=behind)
+
+    def detach(self, channel: str) -> tuple[str, str | bytes | None]:
+        """Hear a channel no longer; returns its name at Ably, and the frame that says so, if any."""
+        name = name_of(channel, self._namespace)
+        _ = self._channels.pop(name, None)
+        _ = self.trails.pop(channel, None)
+        kept = [one for one in self.ready if getattr(one, "channel", None) != channel]
+        self.ready.clear()
+        self.ready.extend(kept)
+        return name, self._protocol.detach(name)
+
+    async def ask(
+        self, name: str, frame: str | bytes, waiter: Waiter, write: Callable[[str | bytes], Awaitable[None]]
+    ) -> Any:
+        """Ask about a channel; only the last who asks is answered."""
+        self._fail(name, TransportError("something else was asked of the channel meanwhile"))
+        self.waiting[name] = waiter
+        try:
+            await write(frame)
+            return await waiter
+        finally:
+            if self.waiting.get(name) is waiter:
+                del self.waiting[name]
+
+    def take(self, came: Came) -> None:
+        """Pass on messages, but ephemeral ones of this very connection."""
+        channel = self._channels.get(came.name)
+        if channel is None:
+            return
+        for item in came.items:
+            if not envelopes.is_passing(item) or item.get("connectionId") != self._protocol.connection_id:
+                self.ready.append(envelopes.signal_of(channel, item, logged=self._logged))
+        last = as_text(came.items[-1].get("serial")) if came.items else None
+        trail = self.trails.get(channel)
+        if trail is not None and last is not None and came.serial is not None:
+            trail.step(last, came.serial)
+
+    def note(self, meaning: Meaning) -> None:
+        """Tell who waits for an answer about a channel, or the reader."""
+        match meaning:
+            case Attached():
+                self._attached(meaning)
+            case Detached(name=name):
+                resolve(self.waiting.get(name), meaning)
+            case Refused(name=name, error=error):
+                self._fail(name, refusal(error, self._channels.get(name)))
+            case Ended(name=name, error=error):
+                self._lose(name, refusal(error, self._channels.get(name)))
+            case Present(name=name, members=members):
+                if (channel := self._channels.get(name)) is not None:
+                    self.ready.append(Roster(channel, tuple(map(_present, members))))
+            case Moved(name=name, moves=moves):
+                if (channel := self._channels.get(name)) is not None:
+                    self.ready.extend(port.Moved(channel, change, _present(one)) for change, one in moves)
+            case _:
+                pass
+
+    # -- inside
+
+    def _attached(self, found: Attached) -> None:
+        channel = self._channels.get(found.name)
+        if channel is None:
+            return
+        if not found.resumed or channel not in self.trails:
+            trail = self.trails[channel] = Trail(found.serial)
+            self._memory.broke(channel)
+            self._memory.note(channel, trail.start.serial)  # no log may stand below where live begins
+        if found.asked:
+            resolve(self.waiting.get(found.name), found)
+        elif not found.resumed:  # continuity was lost: the log is read
+            start = None if self._logged else self.trails[channel].start
+            self.ready.append(Attachment(channel, resumed=False, start=start, may_publish=found.may_publish))
+
+    def _lose(self, name: str, error: ChatkitError) -> None:
+        channel = self._channels.pop(name, None)
+        if channel is None:
+            return
+        _ = self.trails.pop(channel, None)
+        again: Again = "now" if type(error) is TransportError else "later" if error.retryable else "never"
+        if isinstance(error, AuthenticationError):
+            again = "reauthenticate"
+        self.ready.append(Lost(channel, error, again, None))
+
+    def _fail(self, name: str, error: ChatkitError) -> None:
+        waiter = self.waiting.get(name)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+
+def resolve(waiter: Waiter | None, found: object = None) -> None:
+    """Give who waits what was found; whoever has gone needs nothing."""
+    if waiter is not None and not waiter.done():
+        waiter.set_result(found)
+
+
+def _present(member: Member) -> port.Present:
+    """Return a member; what it says is nothing where that is no object."""
+    text = text_of(member.item)
+    try:
+        data = as_frame(json.loads(text)) if text else None
+    except (ValueError, RecursionError):
+        data = None
+    return port.Present(member.client_id, f"{member.connection_id}:{member.client_id}", data or EMPTY)
