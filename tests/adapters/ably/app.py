@@ -54,8 +54,13 @@ class App:
         return jwt(request.user, seconds=self.lifetime)
 
     def _chat(self, credential: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
-        where = f"127.0.0.1:{self.emulator.port}?tls=0{self._config}"
-        return chatkit.connect(f"ably://{credential}@{where}", user=user, **{"store": ":memory:", **options})
+        url = self.url.replace(KEY, credential)
+        return chatkit.connect(url, user=user, **{"store": ":memory:", **options})
+
+    @property
+    def url(self) -> str:
+        """The address of the app, without the secret."""
+        return f"ably://{KEY}@127.0.0.1:{self.emulator.port}?tls=0{self._config}"
 
     def cut(self, user: str | None = None) -> None:
         """End transports without a goodbye: of one user's clients with tokens, or all."""

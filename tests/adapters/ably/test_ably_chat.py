@@ -31,11 +31,11 @@ async def test_members_and_backends_share_a_channel(config: str) -> None:
         await until(lambda: texts(mine) == texts(theirs) == ["Hello", "Hi"], "both show both")
         _ = await theirs.react(hello, "👍")
         _ = await mine.edit(hello, "Hello!")
-        await theirs.typing.keystroke()
 
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", "Hi"], "both show the edit")
-        await until(lambda: "bob" in mine.typing.users, "typing is shown")
         await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
+        await theirs.typing.keystroke()
+        await until(lambda: "bob" in mine.typing.users, "typing is shown")
         await until(lambda: "ada" in theirs.presence.members, "and who is there")
         await until(lambda: theirs.presence.members["ada"].status == "away", "and as what")
         assert theirs.presence.members["ada"].data == {"desk": 4}

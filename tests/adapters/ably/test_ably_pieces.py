@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatkit.adapters.ably import AblyConfig, name_of
@@ -483,7 +483,7 @@ def test_what_a_log_numbered_says_so(stamp: Stamp) -> None:
 
     beside, apart = signal_of("support", item, logged=True), signal_of("support", item)
 
-    assert beside == Received("support", b"{}", "bob", "backend", stamp, unforgeable=True)
+    assert beside == Received("support", b"{}", "bob", "provider", stamp, unforgeable=True)
     assert isinstance(apart, Received)
     assert apart.stamp == Stamp(key_of(LIVE["serial"]), None, None, "bob", moment(100))
     assert "id" not in pack_logged(b"{}", stamp)
@@ -533,6 +533,7 @@ def test_no_announcement_is_larger_than_it_measures(user: str) -> None:
 # -- turns
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 0.4), max_size=60))
 def test_ephemeral_messages_leave_room_for_the_others(waits: list[float]) -> None:
     """In no second do more than 12 go, which with what is kept stays below what the service takes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatkit.adapters.ably.acks import Pending
@@ -80,6 +80,7 @@ def test_what_an_answer_passes_over_is_unknown() -> None:
     assert hear(protocol, action=1, msgSerial=1, count=1) == []
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=8),
     st.lists(st.tuples(st.integers(0, 30), st.integers(1, 6)), max_size=12),
