@@ -121,6 +121,34 @@ def test_after_a_clean_end_a_connection_is_a_new_one() -> None:
     run(story)
 
 
+def test_channels_of_several_connections_are_gone_on_with() -> None:
+    """On whichever new one: members that were entered on the old ones leave with them."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        adapter, bob = on.adapter("ada"), await on.join("bob")
+        one, two = await on.open("ada", adapter, on.channel), await on.open("ada", adapter, "sales")
+        before = kit.connections("ada")
+        places = [(await bob.say("before", channel=name))[0].key for name in (on.channel, "sales")]
+        await one.hears("before")
+        await two.hears("before", channel="sales")
+        kit.cut("ada")
+        await one.end()
+        await two.end()
+        for name in (on.channel, "sales"):
+            await bob.say("missed", channel=name)
+        kit.heal("ada")
+
+        one, two = await on.open("ada", adapter), await on.open("ada", adapter)
+
+        assert (await two.attach(places[0])).resumed
+        assert (await one.attach(places[1], channel="sales")).resumed
+        await two.hears("missed")
+        await one.hears("missed", channel="sales")
+        assert set(before).isdisjoint(kit.connections("ada"))
+
+    run(story)
+
+
 def test_what_a_resume_lost_before_its_replay_comes_with_the_next() -> None:
     """Cut again behind ATTACHED: nothing between is missed."""
 
@@ -365,6 +393,31 @@ def test_the_first_read_after_a_loss_begins_before_the_mark() -> None:
         assert await read() == ([*keys[:3], *keys[4:]], False)
 
     run(story)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_account_that_keeps_less_than_is_said_is_found_out(kept: bool) -> None:  # a parameter
+    """A message that must be there is not: what lay between may be lost, and the floor says so (D18, I6)."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        ada = await on.join("ada")
+        (before,) = await ada.say("before")
+        assert before.key is not None
+        kit.emulator.clock.advance(600)
+        _ = await ada.adapter.server_time()
+        (after,) = await ada.say("after")
+
+        found = await ada.log.entries(on.channel, after=before.key, limit=10)
+
+        assert [entry.stamp.key for entry in found.items] == [after.key]
+        assert found.state.floor is not None
+        assert (found.state.floor < before.key.serial) == kept
+        read = await ada.log.find(on.channel, [Ident("ada", "unknown")])
+        assert read.reaches is not None
+        reaches = (kit.clock.wall() - read.reaches).total_seconds() + 600
+        assert (reaches > 3_600) == kept
+
+    run(story, trusted=True, history=72 * 3_600.0, namespace="persisted" if kept else "")
 
 
 def test_what_was_sent_is_found_again() -> None:

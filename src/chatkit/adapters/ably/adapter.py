@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
@@ -85,7 +86,13 @@ class AblyAdapter:
         else:
             self._access = KeyAccess(config.credential or "", secret)
         self.log: Log | None = parts.log or AblyHistory(
-            self._rest, self._access, self._memory, config, realm=self.realm, now=self._now
+            self._rest,
+            self._access,
+            self._memory,
+            config,
+            realm=self.realm,
+            observer=parts.observer,
+            now=self._now,
         )
         self._ahead = 0.0
         """Seconds that the service's clock is ahead of this machine's."""
@@ -99,11 +106,12 @@ class AblyAdapter:
             ChatkitError: There was no token to be had.
         """
         self._sessions = {old: None for old in self._sessions if not self._gone(old)}
+        query = await self._access.query()
         resume = self._memory.take_resume()
         failed: SessionClosed | None = None
         for host in self._hosts.for_sockets():
             try:
-                socket, protocol = await self._connect(host, resume)
+                socket, protocol = await self._connect(host, query, resume)
             except SessionClosed as error:
                 if not _elsewhere(error):
                     raise
@@ -141,7 +149,7 @@ class AblyAdapter:
         return self._parts.clock.wall().timestamp() + self._ahead
 
     async def _connect(
-        self, host: str, resume: Resume | None
+        self, host: str, access: Mapping[str, str], resume: Resume | None
     ) -> tuple[ClientConnection, Protocol[asyncio.Future[Any]]]:
         """Return a connection to a host that was greeted.
 
@@ -151,7 +159,7 @@ class AblyAdapter:
         hint = "Check the network, and the host in ably://APP.KEY@HOST:PORT if there is one."
         try:
             async with asyncio.timeout(OPEN):
-                return await self._greeted(host, resume)
+                return await self._greeted(host, access, resume)
         except TimeoutError:
             raise SessionClosed(
                 f"no connection to {host} within {OPEN:g} s", again="later", hint=hint
@@ -169,14 +177,14 @@ class AblyAdapter:
             ) from None
 
     async def _greeted(
-        self, host: str, resume: Resume | None
+        self, host: str, access: Mapping[str, str], resume: Resume | None
     ) -> tuple[ClientConnection, Protocol[asyncio.Future[Any]]]:
         query = {
             "v": VERSION,
             "format": self._config.format,
             "heartbeats": "true",
             "agent": f"chatkit-python/{_version()}",
-            **await self._access.query(),
+            **access,
         }
         if resume is not None:
             query["resume"] = resume.key

@@ -39,7 +39,7 @@ class Hearing:
 
     Args:
         protocol: That hears it.
-        memory: What outlives it: trails are taken from there and left there.
+        memory: What outlives it: trails are taken from there, and left there at the end.
         namespace: Of the channels.
         logged: A log beside Ably numbers.
     """
@@ -47,7 +47,7 @@ class Hearing:
     def __init__(self, protocol: Protocol[Waiter], memory: Memory, *, namespace: str, logged: bool) -> None:
         self.ready: Final = deque[Signal]()
         """What was heard and not handed on yet."""
-        self.trails: Final = memory.take_trails()
+        self.trails: Final = dict[str, Trail]()
         self.waiting: Final = dict[str, Waiter]()
         """Who waits for the answer about a channel, by its name at Ably."""
         self._protocol = protocol
@@ -58,9 +58,10 @@ class Hearing:
 
     def behind(self, channel: str, after: OrderKey | None) -> str | None:
         """Return the serial from where to go on, with all that lies behind a place; `None`: nobody knows."""
-        trail = self.trails.get(channel)
+        trail = self.trails.get(channel) or self._memory.take_trail(channel)
         if trail is None or self._logged:
             return None
+        self.trails[channel] = trail
         return trail.back_to(after, given=self._memory.given(channel))
 
     def attach(self, channel: str, *, presence: bool, behind: str | None) -> tuple[str, str | bytes]:
@@ -74,6 +75,7 @@ class Hearing:
         name = name_of(channel, self._namespace)
         _ = self._channels.pop(name, None)
         _ = self.trails.pop(channel, None)
+        _ = self._memory.take_trail(channel)
         kept = [one for one in self.ready if getattr(one, "channel", None) != channel]
         self.ready.clear()
         self.ready.extend(kept)

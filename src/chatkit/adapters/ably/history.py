@@ -9,17 +9,19 @@ Source: the Ably sheet, section 10.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.access import Access
-from chatkit.adapters.ably.config import AblyConfig
+from chatkit.adapters.ably.config import SHORT, AblyConfig
 from chatkit.adapters.ably.envelopes import entry_of
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.places import EPOCH, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
+from chatkit.adapters.ably.wire import Frame, as_text
 from chatkit.core.fact import Fact
 from chatkit.core.fold import Voucher
 from chatkit.core.raw_page import CREATE, fold_page
@@ -27,6 +29,7 @@ from chatkit.errors import CapabilityError, InvalidMessage
 from chatkit.model.entry import Entry, Folded
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.ports.context import Observer
 from chatkit.ports.log import Entries, Found, LogState, Messages
 from chatkit.ports.raw import RawLog
 
@@ -38,6 +41,9 @@ PAGES: Final = 20
 """Answers of the service that one call of ours reads at most: what lies beyond is not reached."""
 BEFORE: Final = 30_000
 """Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
+MARGIN: Final = 10_000
+"""Milliseconds by which clocks may differ, and history end a little earlier than it should."""
+_MESSAGE: Final = re.compile(r"[^:]+:[0-9]+").fullmatch
 
 
 class Read(NamedTuple):
@@ -66,6 +72,7 @@ class AblyHistory(RawLog):
         memory: Which places were told.
         config: Namespace, and how far back it reaches.
         realm: Names the log.
+        observer: Told where the account keeps less than `history=` says.
         now: The service's clock, in seconds since 1970.
     """
 
@@ -77,6 +84,7 @@ class AblyHistory(RawLog):
         config: AblyConfig,
         *,
         realm: str,
+        observer: Observer,
         now: Callable[[], float],
     ) -> None:
         self._rest = rest
@@ -85,6 +93,7 @@ class AblyHistory(RawLog):
         self._namespace = config.namespace
         self._window = config.history
         self._log_id = realm
+        self._observer = observer
         self._now = now
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
@@ -108,7 +117,7 @@ class AblyHistory(RawLog):
         late: list[Entry] = []
         found: list[Entry] = []
         more = False
-        async for item in self._forwards(channel, after if place is None else self._before(place)):
+        async for item in self._forwards(channel, after, late=place is not None):
             if place is not None and item.stamp.key <= place:
                 if item.stamp.key < place:
                     late.append(item)
@@ -189,11 +198,6 @@ class AblyHistory(RawLog):
         """Return since when messages are kept, in milliseconds since 1970."""
         return int((self._now() - self._window) * 1_000)
 
-    def _before(self, place: OrderKey) -> datetime | None:
-        """Return the time from which on what may have been numbered below a place is read."""
-        told = time_of(place.serial)
-        return None if told is None else moment(max(0, told - BEFORE))
-
     async def _older(self, channel: str, before: Place | None, limit: int) -> tuple[list[Read], bool]:
         """Return what lies before a place down to a number of messages, ascending; and whether more does."""
         found: list[Read] = []
@@ -245,17 +249,39 @@ class AblyHistory(RawLog):
         facts = ((_fact(read, voucher), read.entry.stamp) for read in found if read.key >= keys[0])
         return fold_page(facts, chosen, voucher)
 
-    async def _forwards(self, channel: str, after: Place | None, *, at: bool = False) -> AsyncIterator[Entry]:
-        """Read entries after a place, oldest first."""
+    async def _forwards(
+        self, channel: str, after: Place | None, *, at: bool = False, late: bool = False
+    ) -> AsyncIterator[Entry]:
+        """Read entries after a place, oldest first; with `late` also what may be numbered below it."""
         start = self._floor()
         if isinstance(after, datetime):
             start = max(start, int(after.timestamp() * 1_000))
         elif after is not None and (told := time_of(after.serial)) is not None:
             start = max(start, told - BEFORE)
+        missing = self._promised(after)
         params = {"direction": "forwards", "start": str(max(0, start)), "limit": str(PAGE)}
         async for item in self._items(channel, params):
-            if after is None or _follows(item, after, at=at):
-                yield item
+            if missing is not None and (serial := as_text(item.get("serial")) or "") >= missing:
+                self._check(found=serial == missing)
+                missing = None
+            entry = entry_of(item)
+            if entry is not None and (after is None or late or _follows(entry, after, at=at)):
+                yield entry
+        self._check(found=missing is None)
+
+    def _promised(self, after: Place | None) -> str | None:
+        """Return the serial of a message that is there if the account keeps as much as is said."""
+        if not isinstance(after, OrderKey) or _MESSAGE(after.serial) is None:
+            return None
+        told, now = time_of(after.serial) or 0, self._now() * 1_000
+        long_ago = told < now - SHORT * 1_000 - MARGIN
+        return after.serial if long_ago and told > self._floor() + MARGIN else None
+
+    def _check(self, *, found: bool) -> None:
+        """Believe no more that the account keeps as much as was said, where a message is gone."""
+        if not found:
+            self._window = SHORT
+            self._observer.point("ably.history_shorter_than_said")
 
     async def _backwards(
         self, channel: str, before: Place | None, *, size: int = PAGE
@@ -269,16 +295,15 @@ class AblyHistory(RawLog):
         if int(params.get("end", params["start"])) < int(params["start"]):
             return
         async for item in self._items(channel, params):
-            if before is None or not _follows(item, before, at=True):
-                yield item
+            entry = entry_of(item)
+            if entry is not None and (before is None or not _follows(entry, before, at=True)):
+                yield entry
 
-    async def _items(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[Entry]:
+    async def _items(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[Frame]:
         page = await self._rest.history(name_of(channel, self._namespace), self._access, **params)
         for _ in range(PAGES):
             for item in page.items:
-                entry = entry_of(item)
-                if entry is not None:
-                    yield entry
+                yield item
             if page.next is None:
                 return
             page = await self._rest.page(page.next, self._access)

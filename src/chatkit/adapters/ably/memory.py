@@ -16,14 +16,15 @@ class Memory:
     """Of one adapter."""
 
     def __init__(self) -> None:
-        self._resume: Resume | None = None
+        self._resumes: list[Resume] = []
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._given: OrderedDict[str, str] = OrderedDict()
         self._broken: OrderedDict[str, None] = OrderedDict()
 
     def keep(self, resume: Resume | None, trails: dict[str, Trail]) -> None:
         """Take what a connection leaves."""
-        self._resume = resume or self._resume
+        if resume is not None:
+            self._resumes = [*self._resumes[-1:], resume]
         for channel, trail in trails.items():
             self._trails[channel] = trail
             self._trails.move_to_end(channel)
@@ -31,15 +32,17 @@ class Memory:
             _ = self._trails.popitem(last=False)
 
     def take_resume(self) -> Resume | None:
-        """Return what the last connection is gone on with, once."""
-        found, self._resume = self._resume, None
-        return found
+        """Return what the connection that ended is gone on with, once.
 
-    def take_trails(self) -> dict[str, Trail]:
-        """Return from where channels can be gone on with, once."""
-        found = dict(self._trails)
-        self._trails.clear()
-        return found
+        Where several ended nobody can say which had whose channels: a member that was entered on another one
+        than it leaves on would stay. So each of them begins anew, and channels go on all the same.
+        """
+        ended, self._resumes = self._resumes, []
+        return ended[0] if len(ended) == 1 else None
+
+    def take_trail(self, channel: str) -> Trail | None:
+        """Return from where a channel can be gone on with, once."""
+        return self._trails.pop(channel, None)
 
     def note(self, channel: str, serial: str) -> None:
         """Take note of a place that was told by an acknowledgement or a read."""
