@@ -228,6 +228,23 @@ def test_an_acknowledgement_without_a_serial_is_sent_without_a_place() -> None:
     run(story)
 
 
+def test_a_member_speaks_for_itself_alone() -> None:
+    """What is another's is refused before it goes out, with its name (D2)."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        del kit
+        eve = await on.join("eve")
+        theirs = eve.says("as ada", user="ada")
+
+        acks = await eve.publish(eve.batch(theirs, eve.says("as myself")))
+
+        assert [ack.outcome for ack in acks] == ["refused", "new"]
+        assert isinstance(acks[0].error, NotAllowed)
+        assert acks[0].error.message_id == theirs.ident.id
+
+    run(story)
+
+
 def test_signals_have_one_reader() -> None:
     """A second one is misuse."""
 
