@@ -437,6 +437,33 @@ def test_an_account_that_keeps_less_than_is_said_is_found_out(kept: bool) -> Non
     run(story, trusted=True, history=72 * 3_600.0, namespace="persisted" if kept else "")
 
 
+def test_what_came_live_is_not_missed_when_history_has_passed() -> None:
+    """A read of a channel that was silent for long announces no gap while Ably vouches for it (D17, D18)."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        adapter, bob = on.adapter("ada"), await on.join("bob")
+        ada = await on.open("ada", adapter)
+        start = (await ada.attach()).start
+        assert start is not None
+        kit.emulator.clock.advance(600)
+        _ = await adapter.server_time()
+
+        async def missed() -> bool:
+            found = await ada.log.entries(on.channel, after=start, limit=10)
+            assert found.state.floor is not None
+            return found.state.floor > start.serial
+
+        assert not await missed()
+        await bob.say("something")
+        assert not await missed()
+        await ada.session.detach(on.channel)
+        assert await missed()
+        assert not (await ada.attach(start)).resumed
+        assert await missed()
+
+    run(story)
+
+
 def test_what_was_sent_is_found_again() -> None:
     """As far back as is kept (D10)."""
 

@@ -122,7 +122,7 @@ def signal_of(channel: str, item: Frame, *, logged: bool = False) -> Received | 
     """Return what a message that came live is; `logged`: a log beside Ably numbers."""
     said = read(item)
     if said is None:
-        return Foreign(channel, as_text(item.get("name")), item.get("data"), "no message of chatkit")
+        return Foreign(channel, as_text(item.get("name")), item.get("data"), "other_message")
     attested: Attested = "none" if said.user is None else "provider"
     stamp = said.logged if logged else said.stamp
     return Received(channel, said.data, said.user, attested, stamp, unforgeable=stamp is not None)

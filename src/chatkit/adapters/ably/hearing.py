@@ -76,6 +76,7 @@ class Hearing:
         _ = self._channels.pop(name, None)
         _ = self.trails.pop(channel, None)
         _ = self._memory.take_trail(channel)
+        self._memory.ended(channel)
         kept = [one for one in self.ready if getattr(one, "channel", None) != channel]
         self.ready.clear()
         self.ready.extend(kept)
@@ -137,6 +138,7 @@ class Hearing:
             trail = self.trails[channel] = Trail(found.serial)
             self._memory.broke(channel)
             self._memory.note(channel, trail.start.serial)  # no log may stand below where live begins
+        self._memory.unbroken(channel, self.trails[channel].start.serial)
         if found.asked:
             resolve(self.waiting.get(found.name), found)
         elif not found.resumed:  # continuity was lost: the log is read
@@ -148,6 +150,7 @@ class Hearing:
         if channel is None:
             return
         _ = self.trails.pop(channel, None)
+        self._memory.ended(channel)
         again: Again = "now" if type(error) is TransportError else "later" if error.retryable else "never"
         if isinstance(error, AuthenticationError):
             again = "reauthenticate"

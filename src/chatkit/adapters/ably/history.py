@@ -128,7 +128,10 @@ class AblyHistory(RawLog):
                 found.append(item)
         self._memory.mended(channel)
         seen = found[-1].stamp.key if found else after if isinstance(after, OrderKey) else None
-        return Entries(self._state(channel, seen), (*late, *found), more)
+        state = self._state(channel, seen)
+        if isinstance(after, OrderKey) and self._memory.came_since(channel, after):
+            state = state._replace(floor=min(state.floor or "", after.serial))  # nothing after it was missed
+        return Entries(state, (*late, *found), more)
 
     async def messages(
         self,

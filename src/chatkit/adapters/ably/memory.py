@@ -7,6 +7,7 @@ from typing import Final
 
 from chatkit.adapters.ably.places import Trail
 from chatkit.adapters.ably.protocol import Resume
+from chatkit.model.order import OrderKey
 
 CHANNELS: Final = 10_000
 """Channels that are remembered at most (I10)."""
@@ -20,11 +21,13 @@ class Memory:
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._given: OrderedDict[str, str] = OrderedDict()
         self._broken: OrderedDict[str, None] = OrderedDict()
+        self._unbroken: dict[str, str] = {}
 
     def keep(self, resume: Resume | None, trails: dict[str, Trail]) -> None:
         """Take what a connection leaves."""
         if resume is not None:
             self._resumes = [*self._resumes[-1:], resume]
+        self.ended(*trails)
         for channel, trail in trails.items():
             self._trails[channel] = trail
             self._trails.move_to_end(channel)
@@ -64,6 +67,20 @@ class Memory:
     def mended(self, channel: str) -> None:
         """Take note of such a read."""
         _ = self._broken.pop(channel, None)
+
+    def unbroken(self, channel: str, serial: str) -> None:
+        """Take note that all since a place came, or comes, live."""
+        self._unbroken[channel] = serial
+
+    def ended(self, *channels: str) -> None:
+        """Take note that these are not heard any more."""
+        for channel in channels:
+            _ = self._unbroken.pop(channel, None)
+
+    def came_since(self, channel: str, place: OrderKey) -> bool:
+        """Say whether all after a place came live, whatever history still holds."""
+        begin = self._unbroken.get(channel)
+        return begin is not None and begin <= place.serial
 
     def given(self, channel: str) -> str:
         """Return the greatest of them; "" where there is none."""
