@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -128,6 +129,53 @@ async def test_a_refused_resume_is_filled_from_history(how: str) -> None:
             _ = await delivery.wait("sent", timeout=PATIENCE)
 
         assert await _told(events, 12) == said
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_bad_day_loses_and_doubles_nothing(seed: int) -> None:
+    """Whatever breaks while both speak: each message is told once, each sender's in order (I1, I2, I4)."""
+    chance = Random(seed)
+    async with App() as app, app.member("ada") as ada, app.member("bob") as bob:
+        deeds, everywhere = app.emulator.deeds, Aim()
+
+        def lose_answers() -> None:
+            app.emulator.add_fault(Fault(does="abort", way="out", action="ACK"))
+
+        def refuse_resumes() -> None:
+            app.emulator.add_fault(Fault(does="refuse", action="CONNECT", times=2))
+            app.cut()
+
+        mishaps = [
+            lambda: deeds.abort(everywhere),
+            lambda: deeds.move(everywhere),
+            lambda: deeds.forget(everywhere) and deeds.abort(everywhere),
+            lambda: deeds.lose_continuity(everywhere) and deeds.abort(everywhere),
+            lambda: deeds.detach(everywhere),
+            lambda: deeds.attached(everywhere),
+            lambda: deeds.reauth(everywhere),
+            lambda: deeds.expire(everywhere),
+            lose_answers,
+            refuse_resumes,
+        ]
+        mine, theirs = ada.channel("support"), bob.channel("support")
+        streams = [channel.events(MessageCreated) for channel in (mine, theirs)]
+        for channel in (mine, theirs):
+            await channel.attach(timeout=PATIENCE)
+
+        for number in range(20):
+            _ = await mine.send(f"ada {number}")
+            _ = await theirs.send(f"bob {number}")
+            if number % 2:
+                _ = chance.choice(mishaps)()
+            await asyncio.sleep(chance.random() * 0.2)
+
+        for stream in streams:
+            told = await _told(stream, 40)
+            for user in ("ada", "bob"):
+                said = [f"{user} {number}" for number in range(20)]
+                assert [text for text in told if text.startswith(user)] == said
+        await until(lambda: texts(mine) == texts(theirs), "both show one order")
+        assert len(texts(mine)) == 40
 
 
 async def test_what_history_no_longer_holds_is_told() -> None:

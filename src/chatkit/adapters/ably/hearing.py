@@ -116,7 +116,7 @@ class Hearing:
             case Detached(name=name):
                 resolve(self.waiting.get(name), meaning)
             case Refused(name=name, error=error):
-                self._fail(name, refusal(error, self._channels.get(name)))
+                self._fail(name, refusal(error, self._channels.pop(name, None)))
             case Ended(name=name, error=error):
                 self._lose(name, refusal(error, self._channels.get(name)))
             case Present(name=name, members=members):
