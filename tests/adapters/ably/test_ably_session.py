@@ -547,6 +547,82 @@ def test_a_failing_host_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     run(story)
 
 
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b"", b"hello\r\n\r\n"]
+)
+def test_what_is_not_ably_is_tried_later(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status, silence, another protocol: the error names the host, and what resuming needs is kept."""
+    monkeypatch.setattr("chatkit.adapters.ably.adapter.OPEN", 0.2)
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _ = await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        _ = await reader.read()
+        writer.close()
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        adapter = kit.adapter("ada")
+        on.adapters.append(adapter)
+        ada = await on.open("ada", adapter, on.channel)
+        before = kit.connections("ada")
+        kit.cut("ada")
+        await ada.end()
+        async with await asyncio.start_server(answering, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(adapter._hosts, "for_sockets", lambda: [f"127.0.0.1:{port}"])
+                with pytest.raises(SessionClosed, match=str(port)) as refused:
+                    _ = await adapter.open()
+        assert refused.value.again == "later"
+        kit.heal("ada")
+        _ = await on.open("ada", adapter)
+        assert kit.connections("ada") == before
+
+    run(story)
+
+
+def test_an_attach_that_is_given_up_is_taken_back() -> None:
+    """Nobody waits for it any more, so nothing of the channel is sent for nothing; attaching again works."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        bob, ada = await on.join("bob"), await on.join("ada")
+        kit.emulator.add_fault(Fault(does="drop", way="out", action="ATTACHED", client="bob"))
+        attaching = asyncio.create_task(bob.session.attach(on.channel, None, presence=False))
+        await kit.settle()
+        attaching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            _ = await attaching
+
+        channel = kit.emulator.app.channel(on.channel)
+        await kit.until(lambda: not channel.attachments, "it is detached")
+        await ada.say("unheard")
+        await bob.hears()
+
+    run(story)
+
+
+def test_an_app_that_gives_no_token_ends_nothing() -> None:
+    """The connection lives as long as its token does (D32)."""
+
+    class Failing(Tokens):
+        async def get(self, *, refresh: bool = False, **_: Any) -> Any:
+            self.fetched += 1
+            if refresh:
+                raise RuntimeError("the app's server is down")
+            return {"token": jwt(self.user)}
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        kit.tokens["ada"] = failing = Failing("ada")
+        ada = await on.join("ada", on.channel)
+        _ = kit.emulator.deeds.reauth(Aim())
+
+        await kit.until(lambda: failing.fetched == 2, "it is asked")
+        await ada.say("still here")
+        await ada.hears("still here")
+
+    run(story)
+
+
 def test_frames_of_a_channel_stop_with_its_detach() -> None:
     """Also those that were read and not handed on yet."""
 
