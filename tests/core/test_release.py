@@ -64,13 +64,13 @@ def test_a_fact_that_must_go_takes_along_what_stands_below_it() -> None:
     assert taken(release, 3, PATIENCE) == [(5, False), (9, False)]
 
 
-def test_what_waits_above_a_place_can_be_revised() -> None:
+def test_what_waits_can_be_revised() -> None:
     """Its order and patience stay."""
     release = Release[int]()
     for number in (3, 1, 2):
         release.add(key(number), number, 0.0)
 
-    release.revise(key(1), lambda number: number * 10)
+    release.revise(lambda place, number: number * 10 if place > key(1) else number)
 
     assert taken(release, 3, 0.0) == [(1, False), (20, False), (30, False)]
 

@@ -16,6 +16,7 @@ from tests.engine.kit import (
     NUMBERED,
     PROFILES,
     C,
+    Down,
     Stage,
     counters,
     engine,
@@ -75,6 +76,34 @@ async def test_no_change_is_told_with_an_older_version_than_the_one_before_it(st
         assert [type(event) for event in events] == [chatkit.MessageDeleted, chatkit.MessageUpdated]
         assert [event.message.version for event in events] == [3, 3]
         assert events[-1].message.deleted
+
+
+async def test_no_change_is_told_with_an_older_version_than_the_log_showed(stage: Stage) -> None:
+    """A change of a message that is not loaded is told with it as it is in the log, ahead of others (D22, I7)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+
+    def without_entries(name: str, answer: Any) -> Any:
+        if name == "entries":
+            raise Down("no entries now")
+        return answer
+
+    async with chat as ada:
+        stream = ada.channel(C).events(chatkit.MessageUpdated)
+        await ready(ada)
+        log.edit = without_entries
+        peer = stage.peer("cleo")
+        with stage.captured() as frames:
+            (target,) = peer.say("one")
+            for text in ("two", "three", "four"):
+                peer.edit(target, text)
+        create, *edits = frames
+        stage.deliver(edits[0])
+        assert [event.message.version for event in await later(stream, 5)] == [4]
+
+        stage.deliver(create, edits[1])
+
+        assert [event.message.version for event in await later(stream, 5)] == [4]
 
 
 async def test_it_waits_300_ms_at_most_and_the_other_one_is_late(stage: Stage) -> None:

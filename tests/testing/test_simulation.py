@@ -40,6 +40,8 @@ FAILED = (
     ("lagging-replica", 8962),
     ("batch-refused", 10787),
     ("supabase", 11009),
+    ("pusher-log", 11921),
+    ("pusher-log", 13226),
 )
 
 

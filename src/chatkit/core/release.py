@@ -35,12 +35,9 @@ class Release(Generic[T]):
         self._count += 1
         heapq.heappush(self._heap, (key, self._count, now + PATIENCE, item))
 
-    def revise(self, above: OrderKey, change: Callable[[T], T]) -> None:
-        """Change what waits above a place."""
-        self._heap = [
-            (key, number, until, change(item) if key > above else item)
-            for key, number, until, item in self._heap
-        ]
+    def revise(self, change: Callable[[OrderKey, T], T]) -> None:
+        """Change what waits, given place and item; places stay."""
+        self._heap = [(key, number, until, change(key, item)) for key, number, until, item in self._heap]
 
     def due(self, complete: OrderKey | None, now: float) -> list[Released[T]]:
         """Take out, in order, what lies at or below `complete` or an item that has waited long enough.

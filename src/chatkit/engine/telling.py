@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from chatkit.model.order import Ident, OrderKey
 
 
+FETCHED: Final = 100
+"""Most messages remembered as the log had them."""
 _CHANGED: Final = frozenset({"updated", "deleted", "restored"})
 
 
@@ -57,6 +60,8 @@ class Teller:
         self._dispatcher = parts.dispatcher
         self._presenter = parts.presenter
         self._release: Release[_Pending] = Release()
+        self._fetched: OrderedDict[Ident, Message] = OrderedDict()
+        """Messages that were told as the log had them, ahead of changes that are still to be told."""
         self.told: OrderKey | None = None
         """The highest place handed to readers."""
         self._sure: OrderKey | None = None
@@ -108,10 +113,16 @@ class Teller:
         self.event_from = start if self._first_own is None else own
         if self._cut_short is not None and (self.event_from is None or self._cut_short < self.event_from):
             self.gap("reconnected", self._cut_short, self.event_from)
+        self._release.revise(self._if_news)
         # The first of my own is to be told itself: nobody has it yet, and no place below it is known.
         self._sure = None if self._first_own is not None else start
         self._dispatcher.begin(self._channel, self._sure, self._progress.cursor(self._sure))
         return self.event_from
+
+    def _if_news(self, key: OrderKey, pending: _Pending) -> _Pending:
+        """Return what came before live began: it is no news where live begins beyond it."""
+        news = self.event_from is None or key > self.event_from or self.expects(key)
+        return pending if news else pending._replace(wanted=False)
 
     @property
     def filtered(self) -> bool:
@@ -157,7 +168,7 @@ class Teller:
             wanted = False
         if applied.message is not None and applied.outcome in _CHANGED:
             # It came after some that follow it, which were to be told as if it had not been (I7).
-            self._release.revise(key, partial(_as_now, applied.target, applied.message))
+            self._release.revise(partial(_as_now, key, applied.message))
         frozen = self.freeze(applied, before)
         if wanted or frozen:
             pending = packed(_Pending, (news, wanted, self._masks.turn(news.target)))
@@ -193,6 +204,7 @@ class Teller:
     def restart(self, head: OrderKey) -> None:
         """Begin anew behind the head of the log that numbers the channel now (D18)."""
         self._release = Release()
+        self._fetched.clear()
         self.told = self._first_own = None
         self.event_from = self._sure = head
         self._dispatcher.forget(self._channel, head, self._progress.cursor(head))
@@ -205,6 +217,8 @@ class Teller:
             news = pending.news
             if pending.wanted and news.message is None:
                 news = await self._with_message(news)
+            elif (ahead := self._fetched.get(news.target)) is not None:
+                news = _not_older(news, ahead)
             # Below what was told, others may be still to be told: no place beyond this one has all (D17).
             behind = self.told if late and number >= last else None
             at = self._place(news.fact.key if behind is None else behind)
@@ -245,11 +259,16 @@ class Teller:
         if not news.needs_message or not self._dispatcher.hears(self._channel, news.kind):
             return news
         try:
-            return await fetched(self._context, news, self._context.user)
+            news = await fetched(self._context, news, self._context.user)
         except ChatkitError as error:
             self._context.observer.point("channel.fetch_failed", error=type(error).__name__)
             self.gap("unread", self._sure, news.fact.key)
             return news
+        if news.message is not None:
+            self._fetched[news.target] = news.message
+            if len(self._fetched) > FETCHED:
+                _ = self._fetched.popitem(last=False)
+        return news
 
     # -- gaps and what is no fact -----------------------------------------------------------------------
 
@@ -318,9 +337,14 @@ class Teller:
         return new_message_id(self._context.server_time.now_ms(), self._context.random)
 
 
-def _as_now(target: Ident, message: Message, pending: _Pending) -> _Pending:
-    """Return what is to be told of a change with its message as it is by now, if that is another version."""
-    news = pending.news
-    if news.target != target or news.message is None or news.message.version >= message.version:
+def _as_now(changed: OrderKey, message: Message, key: OrderKey, pending: _Pending) -> _Pending:
+    """Return what is to be told above a change with its message as it is by now."""
+    if key <= changed or pending.news.target != message.ident:
         return pending
-    return pending._replace(news=news._replace(message=message))
+    return pending._replace(news=_not_older(pending.news, message))
+
+
+def _not_older(news: News, told: Message) -> News:
+    """Return news with a message that is no older than one that was told."""
+    older = news.message is not None and news.message.version < told.version
+    return news._replace(message=told) if older else news

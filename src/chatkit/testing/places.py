@@ -48,3 +48,5 @@ class Place:
         self.chat: Chat | None = None
         self.follower: Follower | None = None
         self.cut_since: float | None = None
+        self.heals = 0
+        """How often its network had been whole again when it was cut."""

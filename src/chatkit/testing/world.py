@@ -260,7 +260,9 @@ class World:
             half_open: Nobody is told: what is open looks open, and stays silent.
         """
         for place in self._named(user):
-            place.cut_since = self.clock.monotonic() if place.cut_since is None else place.cut_since
+            if self._away(place) == 0.0:
+                place.cut_since = self.clock.monotonic()
+                place.heals = self.hub.network.link(place.user, place.device).heals
         self._disturb()
         self.hub.network.cut(user, half_open=half_open)
 
@@ -346,8 +348,9 @@ class World:
     def _away(self, place: Place) -> float:
         """Return for how many seconds the network of a device has been cut; chance may have healed it."""
         now = self.clock.monotonic()
-        if self.hub.network.link(place.user, place.device).state(now) == "up":
-            place.cut_since = None
+        link = self.hub.network.link(place.user, place.device)
+        if link.state(now) == "up" or link.heals != place.heals:
+            place.cut_since = None  # whole by now, or it was meanwhile
         return 0.0 if place.cut_since is None else now - place.cut_since
 
     def _named(self, user: str) -> list[Place]:

@@ -63,6 +63,8 @@ class Link:
         self.timeout = TIMEOUT
         self._random = random
         self._lock = lock
+        self.heals = 0
+        """How often it was whole again."""
         self._down: LinkState = "up"
         self._until = inf
         self._acks_to_lose = 0
@@ -97,6 +99,7 @@ class Link:
 
     def heal(self) -> None:
         """Let new connections through; what was broken stays broken."""
+        self.heals += self._down != "up"
         self._down = "up"
         self._until = inf
 
