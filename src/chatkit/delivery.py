@@ -92,22 +92,22 @@ class Delivery:
     @property
     def status(self) -> Status:
         """Where it is: `queued`, `sending`, or final: `sent`, `failed`, `expired`, `discarded`."""
-        return self._entry.state.status
+        return self._entry.shown.status
 
     @property
     def done(self) -> bool:
         """Whether the status is final; an uncertain one may still turn into `sent` (I1)."""
-        return self._entry.state.done
+        return self._entry.shown.done
 
     @property
     def in_doubt(self) -> bool:
         """An attempt was written and has no answer."""
-        return self._entry.state.value == "in_doubt"
+        return self._entry.shown.value == "in_doubt"
 
     @property
     def certain(self) -> bool:
         """Whether a final status is known rather than assumed."""
-        return self._entry.row.certain
+        return self._entry.row.certain or not self.done
 
     @property
     def error(self) -> ChatkitError | None:

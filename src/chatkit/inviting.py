@@ -84,4 +84,4 @@ class Inviter:
 
 def _failed(entry: OutboxEntry) -> bool:
     """Whether it has ended, and nobody was invited."""
-    return entry.state.done and entry.state.value != "sent"
+    return entry.shown.done and entry.shown.value != "sent"

@@ -293,7 +293,7 @@ class Shared:
         self.places.show(entry)
         self.outbox.changed()
         if entry.row.kind == INVITE:  # nobody wished for it
-            self.setup.context.counters["failed_invitation"] += entry.state.status == "failed"
+            self.setup.context.counters["failed_invitation"] += entry.shown.status == "failed"
             return
         delivery = self.delivery(entry)
         delivery.changed()

@@ -131,7 +131,7 @@ class Timeline:
     def show(self, entry: OutboxEntry) -> None:
         """Bring the overlay up to date with an entry of the outbox (D23)."""
         overlay, row = self._channel.overlay, entry.row
-        status = entry.state.status
+        status = entry.shown.status
         if row.entry_id in overlay:
             if status != "sent":  # the acknowledged fact drops it, in one step with the fold
                 overlay.status(row.entry_id, status, entry.error)
@@ -193,7 +193,7 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
     ident = target_of(row)
     channel = engine.channels.get(row.channel)
     shown = None if channel is None else channel.view.get(ident)
-    if shown is not None and (shown.key is not None or entry.state.status != "sent"):
+    if shown is not None and (shown.key is not None or entry.shown.status != "sent"):
         return as_own(shown, row.ident.user)
     if row.kind != "create":
         raise MessageNotFound(
@@ -202,7 +202,7 @@ def message_of(engine: Engine, entry: OutboxEntry) -> Message:
             channel=row.channel,
             message_id=ident.id,
         )
-    wish = Wish(row.entry_id, ident.id, ident, row.data, True, 0, entry.state.status, entry.error)
+    wish = Wish(row.entry_id, ident.id, ident, row.data, True, 0, entry.shown.status, entry.error)
     alone = build_pending((wish,), channel=row.channel, viewer=row.ident.user)
     return entry.placed(alone, engine.context.origin)
 

@@ -181,7 +181,7 @@ def _dependency(wish: Wish, engine: Engine) -> str | None:
         entry = engine.outbox.for_ident(wish.channel, ident)
         if entry is None:
             continue
-        if entry.unfinished:
+        if not entry.shown.done:
             return entry.row.entry_id
         if entry.row.status != "sent" and entry.row.certain:
             raise DependencyFailed(

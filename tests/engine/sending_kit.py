@@ -322,7 +322,7 @@ class Client:
             text = text_of(Envelope.parse(entry.row.data))
         except InvalidMessage:
             text = "unreadable"
-        self.changes.append((text, entry.state.status, late, reason))
+        self.changes.append((text, entry.shown.status, late, reason))
 
     async def _reauthenticate(self) -> None:
         self.refreshes += 1

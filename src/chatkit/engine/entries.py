@@ -58,6 +58,8 @@ class Entries:
         self._unsettled: dict[OutboxEntry, None] = {}
         self._settling_soon = False
         self._settling_again = False
+        self.unrecorded: ChatkitError | None = None
+        """Why the store could not record what entries became, when it last could not."""
         self._changed = asyncio.Event()
         self.size = 0
         """Bytes of the envelopes that still have a fate to meet."""
@@ -66,13 +68,13 @@ class Entries:
         self.failed = 0
         """How many wishes are kept as dead letters."""
         self.totals: Counter[str] = Counter()
-        """How many wishes have ended in this process, by their first final status."""
+        """How many wishes were told to have ended in this process, by their first final status."""
 
     # -- looking ----------------------------------------------------------------------------------------
 
     @property
     def depth(self) -> int:
-        """How many entries still have a fate to meet."""
+        """How many entries still have a fate to meet, or one to be recorded."""
         return len(self._unfinished)
 
     @property
@@ -152,31 +154,32 @@ class Entries:
         self.move(entry, given)
 
     def move(self, entry: OutboxEntry, given: Input, error: ChatkitError | None = None) -> None:
-        """Put an entry into its next state, and tell; a final failure takes its dependants along (D7)."""
-        before = entry.state
+        """Put an entry into its next state, and tell; a final failure takes its dependants along (D7).
+
+        What ends without being sent is told when that is recorded: till then a restart would send it (I1).
+        """
+        before, shown = entry.state, entry.shown
         state, effects = step(TABLE, before, given)
-        done, late = state.done, Effect.LATE in effects
+        done = state.done
         listed = self.get(entry.row.entry_id) is entry
         if listed:
             self._count(entry, -1)
         entry.state = state
-        reason = None if error is None else f"{type(error).__name__}: {error}"
+        entry.held = shown if done and state is not State.SENT else None
         if given is not Input.ATTEMPT:  # while one is made, what the last one met is still what is known
             entry.error = error
         entry.row = entry.row._replace(
             status=entry.state.status,
             certain=Effect.UNCERTAIN not in effects,
-            reason=reason if done else None,
+            reason=_words(error) if done else None,
         )
         if listed:
             self._count(entry, 1)
         if given not in (Input.ATTEMPT, Input.SILENCE):  # these two the store knows
             self.unsettled(entry)
         if done and state is not before:
-            self.totals[state.status] += not before.done and entry.row.kind != INVITE
             self._end(entry)
-        if state.status != before.status:
-            self._tell(entry, late=late, reason=reason)
+        self._show(entry, shown, late=Effect.LATE in effects and shown.done)
         if done:
             for other in self.dependants(entry):
                 if not self.fail_orphan(other):
@@ -218,7 +221,7 @@ class Entries:
     def forget(self, before: datetime) -> None:
         """Forget what ended before then (D14)."""
         for entry in tuple(self._entries.values()):
-            if entry.ended_at is not None and entry.ended_at < before:
+            if entry.ended_at is not None and entry.ended_at < before and entry.held is None:
                 self._unlist(entry)
 
     # -- recording --------------------------------------------------------------------------------------
@@ -237,7 +240,7 @@ class Entries:
         """Record what entries became, in one transaction; what an earlier call could not record too.
 
         It is tried again until the store takes note. What stays unrecorded is sent again after a crash, under
-        the same id.
+        the same id; so an end without being sent is told here.
 
         Raises:
             StoreError: The store could not, and the caller said that it is `required`.
@@ -252,12 +255,16 @@ class Entries:
             self._unsettled = {**pending, **self._unsettled}
             if not isinstance(error, ChatkitError):
                 raise
+            self.unrecorded = error
             self.store_failed(error)
             self._settle_again()
             if required:
                 raise
         else:
+            self.unrecorded = None
             self.context.observer.point("outbox.settled", entries=len(pending))
+            for entry in pending:
+                self._recorded(entry)
 
     def store_failed(self, error: ChatkitError) -> None:
         """Count and tell that the store could not do something."""
@@ -286,11 +293,32 @@ class Entries:
         if entry.state is State.SENT:
             self._unlist(entry)
 
+    def _recorded(self, entry: OutboxEntry) -> None:
+        """Tell how an entry ended, now that it is on disk; not of one that has changed again meanwhile."""
+        if entry.held is None or entry in self._unsettled:
+            return
+        listed, shown = self.get(entry.row.entry_id) is entry, entry.held
+        if listed:
+            self._count(entry, -1)
+        entry.held = None
+        if listed:
+            self._count(entry, 1)
+        self._show(entry, shown, late=False)
+        self._changed.set()
+
+    def _show(self, entry: OutboxEntry, before: State, *, late: bool) -> None:
+        """Tell what users are shown from now on, if it is another status; `before` is what they were."""
+        now = entry.shown
+        if now.done and not before.done:
+            self.totals[now.status] += entry.row.kind != INVITE
+        if now.status != before.status:
+            self._tell(entry, late=late, reason=_words(entry.error))
+
     def _count(self, entry: OutboxEntry, times: Literal[1, -1]) -> None:
-        invites = entry.row.kind == INVITE
-        self.failed += times * (entry.state in KEPT and not invites)
-        self.invitations += times * (entry.unfinished and invites)
-        if entry.unfinished:
+        invites, open_ = entry.row.kind == INVITE, not entry.shown.done
+        self.failed += times * (entry.shown in KEPT and not invites)
+        self.invitations += times * (open_ and invites)
+        if open_:
             self.size += times * len(entry.row.data)
             self._unfinished.setdefault(entry)  # one that is counted anew keeps its place
         else:
@@ -321,3 +349,7 @@ class Entries:
         siblings.pop(entry, None)
         if not siblings:
             self._dependants.pop(entry.row.depends_on or "", None)
+
+
+def _words(error: ChatkitError | None) -> str | None:
+    return None if error is None else f"{type(error).__name__}: {error}"

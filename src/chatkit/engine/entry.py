@@ -24,6 +24,8 @@ class OutboxEntry:
 
     row: Row
     state: State
+    held: State | None = None
+    """What it was shown as when it ended, until that end is on disk: a restart would still send it (I1)."""
     error: ChatkitError | None = None
     """Why it ended, or what the last attempt met."""
     maybe_duplicate: bool = False
@@ -55,6 +57,11 @@ class OutboxEntry:
     """The `Delivery` that stands for it, made once."""
     made_here: bool = False
     """Its bytes were made in this life, so that they can be read."""
+
+    @property
+    def shown(self) -> State:
+        """Where it is, as users are told: an end that is no `sent` once no restart can undo it."""
+        return self.held or self.state
 
     @property
     def unfinished(self) -> bool:

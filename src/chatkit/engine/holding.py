@@ -33,6 +33,8 @@ def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
     subject, root = "it", entry
     while (target := outbox.blocker(root)) is not None:
         subject, root = f"message {target.row.ident.id}, which it depends on,", target
+    if root.held is not None:
+        return Hold(f"{subject} ended, which the store could not record yet", outbox.unrecorded)
     if root.row.due_at is not None and outbox.scheduled(root):
         return Hold(f"{subject} is due at {root.row.due_at.isoformat(timespec='seconds')}")
     paused = outbox.publishing.paused
@@ -76,7 +78,11 @@ def _first(outbox: Outbox, entry: OutboxEntry) -> OutboxEntry:
         return entry
     lane = outbox.lanes.lane_of(entry)
     before = takewhile(lambda other: other is not entry, outbox.unfinished)
-    in_lanes = (other for other in before if not (outbox.blocker(other) or outbox.scheduled(other)))
+    in_lanes = (
+        other
+        for other in before
+        if other.unfinished and not (outbox.blocker(other) or outbox.scheduled(other))
+    )
     return next((other for other in in_lanes if outbox.lanes.lane_of(other) == lane), entry)
 
 

@@ -202,6 +202,8 @@ class Outbox(Entries):
         Raises:
             ChatkitError: It must be looked up first, and the log gave no answer; nothing has changed.
         """
+        if entry.held is not None:
+            return  # nobody was told that it ended
         doubt = not entry.row.certain
         bound = entry.bound
         if entry.state in KEPT and doubt and not bound and not self.context.fenced:
