@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
+from chatkit.engine.holding import unanswered
 from chatkit.errors import StateError
 from chatkit.stream import within
 
@@ -55,10 +56,17 @@ class Change:
         Raises:
             NotAllowed: The log refused it; what it had changed here is as before.
             StateError: It was discarded, since a newer change counts; or the client was closed.
-            WaitTimeout: Not yet; it stays queued.
+            WaitTimeout: Not yet; it stays queued. Says what it waits for; `__cause__` is the error behind
+                that, if there is one.
         """
         self._owner.check_loop()
-        await within(timeout, self._ended, "the log does not have it", channel=self._channel)
+        await within(
+            timeout,
+            self._ended,
+            "the log did not have it",
+            channel=self._channel,
+            why=lambda: unanswered(self._owner.engine.link, self._wish.met, "the log"),
+        )
         if self._wish.error is not None:
             raise self._wish.error
         if self.status == "discarded":

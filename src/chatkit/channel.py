@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from chatkit.conversation import Conversation
 from chatkit.delivery import Delivery
-from chatkit.engine.holding import Hold, unattached
+from chatkit.engine.holding import Hold, unanswered
 from chatkit.errors import MessageNotFound
 from chatkit.governing import Governed
 from chatkit.model.message import Message
@@ -140,7 +140,7 @@ class Channel(Governed, Conversation):
             broken.cancel()
 
     def _why_not_attached(self) -> Hold:
-        return unattached(self._chat.engine.link, self.error)
+        return unanswered(self._chat.engine.link, self.error)
 
     async def detach(self) -> None:
         """Stop receiving."""

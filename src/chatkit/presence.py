@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chatkit.core.attachment import State
 from chatkit.core.said import Said, packed_data
+from chatkit.engine.holding import unanswered
 from chatkit.errors import ChatkitError, InvalidMessage, StateError
 from chatkit.given import is_mapping
 from chatkit.model.views import Member, PresenceView
@@ -97,7 +98,8 @@ class Presence:
         Raises:
             ChatkitError: It cannot be known: the channel's, the connection's or the provider's reason.
             StateError: The client was closed.
-            WaitTimeout: Not within `timeout` seconds.
+            WaitTimeout: Not within `timeout` seconds. Says what it waits for; `__cause__` is the error behind
+                that, if there is one.
         """
         stream = self.watch()
 
@@ -111,7 +113,13 @@ class Presence:
             raise StateError("the client was closed", channel=self._channel.name)
 
         try:
-            return await within(timeout, wait, "who is present is not known", channel=self._channel.name)
+            return await within(
+                timeout,
+                wait,
+                "who is present was not known",
+                channel=self._channel.name,
+                why=lambda: unanswered(self._owner.engine.link, self._channel.error),
+            )
         finally:
             await stream.aclose()
 

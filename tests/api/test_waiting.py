@@ -195,3 +195,37 @@ async def test_a_channel_without_an_answer_says_so(stage: Stage) -> None:
 
         with pytest.raises(chatkit.WaitTimeout, match="the provider has not answered yet"):
             await ada.channel("support").attach(timeout=1)
+
+
+# -- who is there, and changes of a channel
+
+
+async def test_who_waits_for_who_is_there_is_told_why_it_is_not_known(stage: Stage) -> None:
+    """D32: the connection is not there."""
+    stage.hub.network.cut("ada")
+    async with stage.chat("ada", drain=0) as ada:
+        with pytest.raises(chatkit.WaitTimeout) as caught:
+            await ada.channel("support").presence.wait_synced(timeout=5)
+
+        words = f"who is present was not known within 5 s: the connection is {ada.connection.state}: TransportError: "
+        assert str(caught.value).startswith(words)
+        assert isinstance(caught.value.__cause__, chatkit.ChatkitError)
+
+
+async def test_a_change_that_the_log_does_not_take_says_why(stage: Stage) -> None:
+    """D25: it stays queued, and is tried again."""
+    async with stage.chat("ada", drain=0) as ada:
+        await ada.connection.wait(timeout=10)
+        busy = chatkit.RateLimited("the log is busy", retry_after=60, hint="Wait a minute.")
+        await (await ada.channel("support").grant("ada", "owner")).wait(timeout=5)
+        stage.hub.network.refuse("ada", busy, calls={"write"})
+        change = await ada.channel("support").grant("bob", "moderator")
+
+        with pytest.raises(chatkit.WaitTimeout) as caught:
+            await change.wait(timeout=5)
+
+        assert (
+            "the log did not have it within 5 s: the last attempt met RateLimited: the log is busy ("
+            in str(caught.value)
+        )
+        assert (caught.value.hint, change.status) == ("Wait a minute.", "queued")

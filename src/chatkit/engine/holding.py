@@ -57,13 +57,19 @@ def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
             return Hold(f"{subject} waits for its turn")
 
 
-def unattached(link: Link, error: ChatkitError | None) -> Hold:
-    """Return why a channel is not attached yet; `error` is what the last attempt met."""
+def unanswered(link: Link, error: ChatkitError | None, whom: str = "the provider") -> Hold:
+    """Return why something that is asked for again and again is not so yet.
+
+    Args:
+        link: That it is asked over.
+        error: What the last attempt met.
+        whom: Who is asked.
+    """
     if link.live is None:
         return as_it_is(link)
     if error is not None:
         return Hold(f"the last attempt met {_words(error)}", error)
-    return Hold("the provider has not answered yet")
+    return Hold(f"{whom} has not answered yet")
 
 
 def as_it_is(link: Link, subject: str = "the connection") -> Hold:

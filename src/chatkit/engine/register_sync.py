@@ -184,6 +184,8 @@ class RegisterSync:
             except Exception as raised:  # noqa: BLE001  # whatever a log raises, wishes go on
                 error = foreign(raised)
                 self._context.observer.point("registers.failed", error=type(error).__name__)
+                for wish in self.book.wishes.values():
+                    wish.met = error
                 pause = backoff.delay(self._failures, self._context.random.random())
                 self._not_before = self._now() + max(EVERY, pause)
                 self._failures += 1

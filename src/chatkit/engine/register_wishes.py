@@ -36,6 +36,8 @@ class Wish:
         """Where it lies in the store."""
         self.status: WishStatus = "queued"
         self.error: ChatkitError | None = None
+        self.met: ChatkitError | None = None
+        """What the last attempt to have the log take it met."""
         self.ended = asyncio.Event()
         self.tries = 0
         """Places that it was put in and that others took."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -66,7 +67,7 @@ class Worker(Protocol):
         ...
 
 
-class _Owned:
+class _Owned(ABC):
     """Looks after the end of an owner."""
 
     _finalizer: weakref.finalize[Any, Any] | None = None
@@ -75,8 +76,8 @@ class _Owned:
         """Retire when an owner is dropped that never ended this worker."""
         self._finalizer = weakref.finalize(owner, self.retire, last, wait=False)
 
-    def retire(self, last: Callable[[], object], /, *, wait: bool) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def retire(self, last: Callable[[], object], /, *, wait: bool) -> None: ...
 
     def _disown(self) -> None:
         """Let go of what was to be done last: it may hold the owner, by what observes it."""
