@@ -25,6 +25,7 @@ from chatkit.errors import (
     Rejected,
     TransportError,
 )
+from chatkit.ports.adapter import SessionClosed
 from chatkit.ports.context import Unobserved
 from chatkit.ports.outgoing import Batch
 from chatkit.testing.clock import VirtualClock
@@ -171,13 +172,14 @@ async def test_a_refused_client_event_is_not_sent(
         (NotAllowed("not a member"), "unsent", "entry", "reauthenticate"),
         (CapabilityError("full"), "unsent", "lane", "later"),
         (ConfigError("no auth="), "unsent", "connection", "later"),
+        (TransportError("no answer"), "unsent", "lane", "later"),
         (Rejected("no such channel"), "refused", "entry", "never"),
     ],
 )
 async def test_who_is_not_let_in_sends_nothing(
     clock: VirtualClock, error: ChatkitError, outcome: str, scope: str, again: str
 ) -> None:
-    """Each refusal reaches as far as its cause (D12)."""
+    """Each refusal reaches as far as its cause; that nothing was written is certain (D11, D12)."""
     speaking, session = made(clock)
     session.error = error
 
@@ -187,12 +189,12 @@ async def test_who_is_not_let_in_sends_nothing(
     assert session.written == []
 
 
-async def test_no_answer_to_joining_is_no_refusal(clock: VirtualClock) -> None:
-    """It raises, and goes out again (D10)."""
+async def test_a_connection_that_ends_while_joining_is_gone(clock: VirtualClock) -> None:
+    """It raises, for the next connection to go on (D10)."""
     speaking, session = made(clock)
-    session.error = TransportError("no answer")
+    session.error = SessionClosed("gone", again="later")
 
-    with pytest.raises(TransportError):
+    with pytest.raises(SessionClosed):
         _ = await speaking.publish(session, batch("text"))
 
 

@@ -152,7 +152,7 @@ class ByClientEvents:
     async def _send(self, session: PusherSession, channel: str, entries: list[Outgoing]) -> list[Ack]:
         try:
             name = await self._ready(session, channel)
-        except (TransportError, SessionClosed):
+        except SessionClosed:
             raise
         except ChatkitError as error:
             return [_not_in(entry, error) for entry in entries]
@@ -213,6 +213,8 @@ def _not_in(entry: Outgoing, error: ChatkitError) -> Ack:
             return Ack(entry.ident, "unsent", error=error, again="reauthenticate")
         case CapabilityError():  # the channel is full
             return Ack(entry.ident, "unsent", error=error, scope="lane", again="later", after=OFF_FOR)
+        case TransportError():  # no way to the endpoint that signs, or no answer to the subscription
+            return Ack(entry.ident, "unsent", error=error, scope="lane", again="later")
         case ConfigError():
             return Ack(entry.ident, "unsent", error=error, scope="connection", again="later", after=OFF_FOR)
         case _:
