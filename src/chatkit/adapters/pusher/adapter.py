@@ -11,11 +11,10 @@ from math import inf
 from typing import Final
 from urllib.parse import urlencode
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from chatkit.adapters.pusher.calls import BATCH, CONNECTIONS, Calls
+from chatkit.adapters.pusher.calls import ANSWER, BATCH, Calls
 from chatkit.adapters.pusher.closing import ELSEWHERE, closed
 from chatkit.adapters.pusher.config import PusherConfig
 from chatkit.adapters.pusher.hearing import Heard, Hearing
@@ -34,6 +33,7 @@ from chatkit.errors import ConfigError
 from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
+from chatkit.transport.calling import http_client
 
 OPEN: Final = 10.0
 """Seconds for a connection to be made and greeted."""
@@ -75,10 +75,8 @@ class PusherAdapter:
         self._time = DateClock(parts.clock)
         self._heard = Heard()
         self._sessions: dict[PusherSession, None] = {}
-        self._http = httpx.AsyncClient(
-            verify=config.tls or config.auth is not None,
-            trust_env=not config.local,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+        self._http = http_client(
+            verify=config.tls or config.auth is not None, local=config.local, most=ANSWER
         )
         self._calls: Calls | None = None
         self._permits: Permits

@@ -26,7 +26,8 @@ from chatkit.ports.outgoing import Scope
 
 TIMEOUT: Final = 8.0
 """Seconds for one call: less than the engine waits, so that its answer is told as what it was."""
-CONNECTIONS: Final = 20
+ANSWER: Final = 1 << 20
+"""Bytes of an answer, many times what any takes."""
 BATCH: Final = 10
 """Events in one call."""
 PAUSE: Final = 60.0

@@ -1,0 +1,1 @@
+"""What several providers share to reach their servers."""

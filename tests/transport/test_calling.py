@@ -1,0 +1,66 @@
+"""Calls by HTTP: whatever a server answers, it takes no more memory than it may (I10)."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import respx
+
+from chatkit.transport.calling import http_client
+
+if TYPE_CHECKING:
+    from chatkit.testing.clock import VirtualClock
+
+URL = "https://api.example/events"
+MOST = 1_000
+
+
+class Endless(httpx.AsyncByteStream):
+    """Bytes for ever; counts those that were taken."""
+
+    taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += 100
+            yield b"x" * 100
+
+
+async def asked(**answer: object) -> httpx.Response:
+    with respx.mock:
+        respx.get(URL).mock(httpx.Response(200, **answer))  # type: ignore[arg-type]
+        async with http_client(verify=True, local=True, most=MOST) as client:
+            return await client.get(URL)
+
+
+async def test_an_answer_up_to_the_bound_is_read(clock: VirtualClock) -> None:
+    """All of it."""
+    assert (await asked(content=b"x" * MOST)).content == b"x" * MOST
+
+
+async def test_a_longer_answer_is_not_read(clock: VirtualClock) -> None:
+    """Not beyond what shows that it is too long, however long it is."""
+    stream = Endless()
+    with pytest.raises(httpx.ReadError, match="too long"):
+        _ = await asked(stream=stream)
+    assert stream.taken == MOST + 100
+
+
+@pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {"content-encoding": "br, gzip"}])
+async def test_a_compressed_answer_is_not_unpacked(clock: VirtualClock, headers: Mapping[str, str]) -> None:
+    """Nobody asked for one, and what is small here may be anything there."""
+    with pytest.raises(httpx.ReadError, match="compressed"):
+        _ = await asked(headers=headers, content=gzip.compress(b"x" * 10_000_000))
+
+
+async def test_answers_are_asked_for_as_they_are(clock: VirtualClock) -> None:
+    """With one encoding alone."""
+    with respx.mock:
+        route = respx.get(URL).mock(httpx.Response(200))
+        async with http_client(verify=True, local=True, most=MOST) as client:
+            _ = await client.get(URL)
+    assert route.calls.last.request.headers["Accept-Encoding"] == "identity"
