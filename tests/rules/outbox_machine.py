@@ -347,12 +347,13 @@ class OutboxMachine(Machine):
         """Depth, size and dead letters are those of the entries there are (I10)."""
         outbox = self.client.outbox
         entries = list(outbox._entries.values())
-        unfinished = [entry for entry in entries if not entry.state.done]
+        unfinished = [entry for entry in entries if not entry.shown.done]
         assert outbox.depth == len(unfinished) <= LIMITS.entries
         assert outbox.size == sum(len(entry.row.data) for entry in unfinished)
-        assert outbox.failed == sum(entry.state in {State.FAILED, State.EXPIRED} for entry in entries)
+        assert outbox.failed == sum(entry.shown in {State.FAILED, State.EXPIRED} for entry in entries)
         for entry in entries:
             assert entry.row.status == entry.state.status
+            assert entry.shown is entry.state or (entry.state.done and not entry.shown.done)
 
     def teardown(self) -> None:
         """In the end every wish has its fate, and the channel is what they say (I1, I2, I4)."""
