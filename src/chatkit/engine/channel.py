@@ -307,7 +307,7 @@ class ChannelEngine:
     def began(self, key: OrderKey) -> None:
         """Somebody who listens sent something before live began: what follows it is wanted (D15)."""
         if not self.ever_attached:
-            self.teller.expect(key)
+            self.teller.beginning.sent(key)
 
     # -- the task ---------------------------------------------------------------------------------------
 

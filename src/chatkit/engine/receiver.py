@@ -216,7 +216,7 @@ class Receiver:
             self._folder.show(fact)  # told in its turn, when what was missed is read
         else:
             # What moved the mark past it had it, and told it; unless live began with it.
-            self._folder.fold(fact, quiet=quiet or (passed and not self._teller.expects(fact.key)))
+            self._folder.fold(fact, quiet=quiet or (passed and not self._teller.beginning.expects(fact.key)))
         self._overlay.confirm(item.entry_id)
 
     async def _take(self, item: Foreign | Shed | Proven | Dropped | Left) -> None:

@@ -111,7 +111,7 @@ class Replay:
             if got.more and got.items:
                 continue
             await self._reader.room(half=True)  # so that live facts find room behind what was read
-            await self._teller.begun.wait()
+            await self._teller.beginning.settled.wait()
             if not self._goes_on or self._joins(place):
                 return
             if not got.items:
@@ -174,7 +174,7 @@ class Replay:
     def _joins(self, place: OrderKey) -> bool:
         """Let live facts through, and those that passed by meanwhile, if the log was read far enough."""
         track = self._track
-        for least in (track.unkept, self._teller.event_from):
+        for least in (track.unkept, self._teller.beginning.after):
             if least is not None and place < least:
                 return False
         if self._contiguous:

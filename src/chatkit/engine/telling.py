@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from chatkit.core.release import Release
+from chatkit.engine.beginning import Beginning
 from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
 from chatkit.engine.presenting import message_in
 from chatkit.engine.track import Told
@@ -66,63 +66,35 @@ class Teller:
         """The highest place handed to readers."""
         self._sure: OrderKey | None = None
         """All that readers are told up to here was handed to them."""
-        self.event_from: OrderKey | None = None
-        """Facts at or below this place were there before anybody listened in this life."""
-        self._first_own: OrderKey | None = None
-        self._cut_short: OrderKey | None = None
-        """What was told last when a first attach had to be asked for again: its answer was lost."""
-        self._early: OrderKey | None = None
-        """The first of my own messages that was accepted before live began."""
+        self.beginning = Beginning()
         self.holding = False
         """What was missed comes first: nothing beyond the mark is told meanwhile (D19)."""
-        self.begun = asyncio.Event()
-        """Set once it is settled from where on facts are told."""
-
-    def expect(self, key: OrderKey) -> None:
-        """Take note of what I sent, while somebody listened, before live began (D15)."""
-        self._early = key if self._early is None else min(key, self._early)
 
     @property
     def has_begun(self) -> bool:
         """Whether readers were told anything, or that there is nothing to tell yet."""
-        return self.begun.is_set() or self.told is not None
+        return self.beginning.settled.is_set() or self.told is not None
 
     def resume_after(self) -> OrderKey | None:
-        """Return up to where everything is applied; called when the provider is asked for the channel.
-
-        What came live before a first attach that has to be asked for again may not be all there was (I6).
-        """
-        if not self.begun.is_set() and self._cut_short is None:
-            self._cut_short = self.told
+        """Return up to where everything is applied; called when the provider is asked for the channel."""
+        self.beginning.ask(self.told)
         return self._progress.complete
 
     def begin(self, start: OrderKey | None) -> OrderKey | None:
-        """Say from where on facts are news to those who listen; returns the place.
-
-        The first of my own messages that was accepted while somebody listened, and all that follows it, is
-        told, although live may begin later (D15); unless it was accepted in an earlier life.
-
-        Args:
-            start: Where the provider says that live begins.
-        """
-        own, complete = self._early, self._progress.complete
-        lived = own is not None and complete is not None and own <= complete
-        if own is not None and not lived and (start is None or own <= start):
-            self._first_own = own
-        self.begun.set()
-        self.event_from = start if self._first_own is None else own
-        if self._cut_short is not None and (self.event_from is None or self._cut_short < self.event_from):
-            self.gap("reconnected", self._cut_short, self.event_from)
+        """Take note of where the provider says that live begins; returns from where on facts are news."""
+        beginning = self.beginning
+        missing = beginning.settle(start, self._progress.complete)
+        if missing is not None:
+            self.gap("reconnected", *missing)
         self._release.revise(self._if_news)
         # The first of my own is to be told itself: nobody has it yet, and no place below it is known.
-        self._sure = None if self._first_own is not None else start
+        self._sure = None if beginning.with_own else start
         self._dispatcher.begin(self._channel, self._sure, self._progress.cursor(self._sure))
-        return self.event_from
+        return beginning.after
 
     def _if_news(self, key: OrderKey, pending: _Pending) -> _Pending:
         """Return what came before live began: it is no news where live begins beyond it."""
-        news = self.event_from is None or key > self.event_from or self.expects(key)
-        return pending if news else pending._replace(wanted=False)
+        return pending if self.beginning.is_news(key) else pending._replace(wanted=False)
 
     @property
     def filtered(self) -> bool:
@@ -132,10 +104,6 @@ class Teller:
     def register(self, reader: Subscription) -> None:
         """Take note of a reader that hears what is told from now on."""
         reader.track(self._channel).begin(self._sure, self._progress.cursor(self._sure))
-
-    def expects(self, key: OrderKey) -> bool:
-        """Whether a fact is to be told although the mark has passed it: live began with it."""
-        return key == self._first_own
 
     # -- facts ------------------------------------------------------------------------------------------
 
@@ -164,8 +132,7 @@ class Teller:
             # Told before, without its message: the view shows it now, and middleware must have seen that.
             news, wanted = News(applied.fact, applied.message, applied.previous, applied.target), False
         key = news.fact.key
-        if self.event_from is not None and key <= self.event_from and not self.expects(key):
-            wanted = False
+        wanted &= self.beginning.is_news(key)
         if applied.message is not None and applied.outcome in _CHANGED:
             # It came after some that follow it, which were to be told as if it had not been (I7).
             self._release.revise(partial(_as_now, key, applied.message))
@@ -205,8 +172,8 @@ class Teller:
         """Begin anew behind the head of the log that numbers the channel now (D18)."""
         self._release = Release()
         self._fetched.clear()
-        self.told = self._first_own = None
-        self.event_from = self._sure = head
+        self.told, self._sure = None, head
+        self.beginning.restart(head)
         self._dispatcher.forget(self._channel, head, self._progress.cursor(head))
 
     async def _tell_to(self, complete: OrderKey | None, now: float) -> None:
