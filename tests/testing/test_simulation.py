@@ -43,6 +43,8 @@ FAILED = (
     ("pusher-log", 11921),
     ("pusher-log", 13226),
     ("restored-log", 15508),
+    ("late-finish", 18128),
+    ("restored-log", 19123),
 )
 
 
