@@ -169,3 +169,40 @@ async def test_what_another_log_takes_while_nothing_is_read_is_bounded(
 
         assert shown(ada) == ["old", "0", "1", "2", "3", "4"]
         assert orphans(ada) == ["old"]
+
+
+async def test_a_log_that_was_replaced_before_it_was_read_is_noticed_by_who_had_sent_to_it(
+    stage: Stage,
+) -> None:
+    """An acknowledgement says which log it is of: what is read later is of another (D18)."""
+    async with stage.chat("ada") as ada:
+        channel = ada.channel(C)
+        stream = channel.events(*GAPS)
+        _ = await (await channel.send("mine")).wait(timeout=1)
+        replace(stage)
+        stage.peer("dora").say("new 1", "new 2", "new 3")
+        await ready(ada)
+
+        assert texts(await later(stream, 1)) == ["mine", "Discontinuity"]
+        assert shown(ada) == ["mine", "new 1", "new 2", "new 3"]
+        assert orphans(ada) == ["mine"]
+
+
+async def test_a_log_that_was_replaced_before_it_was_read_is_noticed_by_who_came_from_it(
+    stage: Stage,
+) -> None:
+    """Who was read the old log from a place of its own hears that what follows is of another (I6, D18)."""
+    stage.peer("cleo").say("old 1", "old 2")
+    stage.hub.network.refuse("ada", Down("no way"), calls=["attach"])
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS, since=chatkit.START)
+        told = await later(stream, 1)
+        replace(stage)
+        stage.peer("dora").say("new 1", "new 2")
+        stage.hub.network.refuse("ada", None)
+        await asyncio.sleep(60)
+        assert ada.channel(C).timeline.view.state == "live"
+
+        assert texts(told) == ["old 1", "old 2"]
+        assert texts(await later(stream, 1)) == ["Discontinuity"]
+        assert shown(ada) == ["new 1", "new 2"]

@@ -42,6 +42,7 @@ FAILED = (
     ("supabase", 11009),
     ("pusher-log", 11921),
     ("pusher-log", 13226),
+    ("restored-log", 5085),
     ("restored-log", 15508),
     ("late-finish", 18128),
     ("restored-log", 19123),

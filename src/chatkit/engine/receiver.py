@@ -217,6 +217,8 @@ class Receiver:
     def prove(self, item: Proven, *, quiet: bool = False) -> None:
         """Fold our own envelope and drop the wish that stood for it, in one step (D23)."""
         fact, complete = item.fact, self._progress.complete
+        if fact.stamped and fact.origin != self._context.origin:
+            self._progress.answered = self._progress.answered or fact.origin
         if fact.stamped and self.continuity.contiguous:
             # While it is only shown, the mark may not pass it: it is told when it is read.
             prev = None if self._teller.holding else fact.prev
