@@ -329,6 +329,38 @@ def test_an_orphan_that_turns_up_after_all_is_none_any_more() -> None:
     assert (message.flags, message.text, loaded.messages) == (frozenset(), "text 1", 0)
 
 
+def test_what_a_log_took_before_the_present_one_stands_before_all_and_is_flagged() -> None:
+    """Its number says nothing beside those of the present one, which may tell it after all (D18)."""
+    mine, theirs = create(2), create(1)
+    room = timeline(theirs)
+
+    assert room.orphan(mine)
+    assert not room.orphan(mine)
+    assert not room.orphan(theirs)
+    assert not room.orphan(change(3, "update", theirs))
+
+    assert [(message.text, message.flags) for message in room] == [
+        ("text 2", {"orphaned"}),
+        ("text 1", frozenset()),
+    ]
+    (told,) = room.apply(mine)
+    assert told.outcome == "duplicate"
+    assert [(message.text, message.flags) for message in room] == [
+        ("text 1", frozenset()),
+        ("text 2", frozenset()),
+    ]
+
+
+def test_what_the_present_log_may_hold_beside_the_window_is_no_orphan() -> None:
+    """Nor is there room for one where the window is full of what is in the log (D18, I10)."""
+    mine = create(2, number=1)
+    below, above, full = (timeline(create(3, number=2), create(4, number=3), keep=2) for _ in range(3))
+    below.window.bound = above.window.bound = 10
+    below.window.has_older = above.window.has_newer = True
+
+    assert not any(room.orphan(mine) for room in (below, above, full))
+
+
 def test_changes_wait_while_their_message_is_not_told_by_the_log_that_numbered_them() -> None:
     """Numbers of two logs are never compared (D18)."""
     hello = create(1)

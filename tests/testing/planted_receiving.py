@@ -89,7 +89,7 @@ def replay_begins_below_since(patch: Patch) -> None:
     wrap(patch, Replay, "run", run)
 
 
-@bug("D18", "I6", seed=2, steps=40, profile="restored-log")
+@bug("D18", "I6", seed=23, steps=200, profile="restored-log")
 def restored_log_unnoticed(patch: Patch) -> None:
     """A log that was put back to an older state is taken for the one it was."""
     wrap(patch, CatchUp, "_judge", lambda _real, _catching, _state: "fits")

@@ -170,6 +170,8 @@ P1, P2 = promised(1), promised(2)
 SENT1 = settled(1, "sent")
 EDIT = accepted(4, kind="message.update", ref=name(1), body={"text": "new"})
 DELETE = accepted(5, kind="message.delete", ref=name(1), body=None)
+THEIRS = accepted(1, user="bob")
+LIKED = accepted(2, at=4, seq=3, kind="reaction.add", ref=name(1, "bob"), body={"emoji": "+"})
 REACT = accepted(6, user="bob", kind="reaction.add", ref=name(1), body={"emoji": "+"})
 COPIED = FINAL._replace(copied=True)
 UNDER_WAY = Terms()
@@ -233,6 +235,18 @@ CASES: dict[str, tuple[str, Terms, tuple[Record, ...], tuple[Record, ...]]] = {
         FINAL,
         (P1, P2, accepted(2, at=1, seq=1), accepted(1, at=2, seq=2), SENT1, settled(2, "sent")),
         (P1, P2, accepted(1, seq=1), accepted(2, seq=2), SENT1, settled(2, "sent")),
+    ),
+    "a change wished before what it follows": (
+        "I4",
+        UNDER_WAY,
+        (P2, promised(3), THEIRS, accepted(3, seq=2), LIKED),
+        (P2, promised(3), accepted(3, at=0, seq=2), THEIRS, LIKED),
+    ),
+    "a change before its target": (
+        "I4",
+        UNDER_WAY._replace(fenced=False),
+        (P2, promised(3), accepted(3, at=0, seq=2), THEIRS, LIKED),
+        (P2, promised(3), THEIRS, accepted(3, at=5, seq=4), LIKED),
     ),
     "retried, and moved to the end": (
         "I4",
@@ -542,6 +556,18 @@ def test_copies_of_a_store_carry_out_the_same_wish() -> None:
     twice = (P1, accepted(1, seq=1), SENT1, settled(1, "failed", life=BOB, ident=name(1)))
     assert breaches(*twice, terms=COPIED) == ()
     assert breaches(*twice, terms=FINAL) != ()
+
+
+def test_pages_are_held_against_the_log_that_they_were_read_from() -> None:
+    """What a log that was put in its place was sent anew stands elsewhere there (I14, D18)."""
+    anew = (Forgotten(65.0, (("red", 1),)), accepted(66, id=3, at=2), accepted(67, id=2, at=3))
+    back = (A1, A2, A3, Forgotten(55.0, (("red", 1),)), accepted(56, id=3, at=2), accepted(57, id=2, at=3))
+    assert breaches(A1, A2, A3, *anew, paged(1, 2, 3)) == ()
+    assert [breach.invariant for breach in breaches(A1, A2, A3, *anew, paged(1, 3, 2))] == ["I14"]
+    assert [breach.invariant for breach in breaches(*back, paged(1, 2, 3, began=55.5))] == ["I14"]
+    assert breaches(*back, paged(1, 3, 2, began=55.5)) == ()
+    assert breaches(*back, paged(1, 2, 3)) == breaches(*back, paged(1, 3, 2)) == ()
+    assert [breach.invariant for breach in breaches(*back, paged(2, 1, 3))] == ["I14"]
 
 
 def test_threads_bytes_and_strangers_are_no_messages_of_the_channel() -> None:

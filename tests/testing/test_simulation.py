@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import chatkit
+from chatkit.errors import CursorInvalid
 from chatkit.testing.simulation import PROFILES, simulate
+from chatkit.testing.simulation.dangers import Dangers
+from chatkit.testing.simulation.player import Player
 from chatkit.testing.simulation.program import main
 from chatkit.testing.simulation.stage import Stage
 
@@ -43,6 +47,10 @@ FAILED = (
     ("pusher-log", 11921),
     ("pusher-log", 13226),
     ("forged", 14331),
+    ("restored-log", 5085),
+    ("restored-log", 15508),
+    ("late-finish", 18128),
+    ("restored-log", 19123),
 )
 
 
@@ -66,6 +74,42 @@ def test_a_story_that_is_over_leaves_nothing() -> None:
 
 def _alive() -> list[Any]:
     return [one for one in gc.get_objects() if isinstance(one, chatkit.Chat | Stage)]
+
+
+def test_pages_that_cannot_be_read_when_all_is_whole_are_a_breach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is refused is no excuse at the end (I14)."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise CursorInvalid("planned")
+
+    monkeypatch.setattr(Player, "page", refused)
+    outcome = simulate(7, steps=1, profile="memory")
+
+    assert {breach.invariant for breach in outcome.breaches} == {"I14"}
+
+
+def test_a_token_expires_where_all_that_it_strikes_are_connected() -> None:
+    """A fresh one that is refused too ends a client for good; a user's name strikes all of its devices."""
+    stage = Stage(1, PROFILES["memory"])
+    dangers = Dangers(stage, Random(1))
+
+    async def story() -> list[bool]:
+        await stage.join("ada", "")
+        await stage.join("ada", "phone")
+        ada, phone = stage.players
+        await stage.advance(5.0)
+        await stage.end(phone, drain=None)
+        struck = []
+        for again in (False, True):
+            if again:
+                await stage.start(phone)
+                await stage.advance(5.0)
+            dangers._expire_token(ada)
+            links = (stage.hub.network.link("ada", device) for device in ("", "phone"))
+            struck += [link._refusal is not None for link in links]
+        return struck
+
+    assert stage.run(story()) == [False, False, True, True]
 
 
 @pytest.mark.long

@@ -125,6 +125,23 @@ class Timeline(Kept):
         self._forgotten = None
         self.dirty.add_all()
 
+    def orphan(self, fact: Fact) -> bool:
+        """Put in a message, flagged, that a log took before the present one was in its place (D18).
+
+        Returns whether it was put in. What changes a message is not; nor is what the log may hold beside the
+        window, or what there is no room for, below all others.
+        """
+        window = self.window
+        shows = not window.has_newer and window.covers(fact.key) and len(window) < window.bound
+        if fact.envelope.kind != "message.create" or fact.ident in self or not shows:
+            return False
+        fold = MessageFold.created(fact, self._voucher(fact.attested, fact.origin, stamped=fact.stamped))
+        fold.epoch -= _EARLIER
+        fold.flag("orphaned", on=True)
+        self._former.add(fact.ident)
+        self._put_in(fold)
+        return True
+
     def unload(self) -> None:
         """Empty the window, before a jump."""
         for fold in self.window.clear():

@@ -159,12 +159,12 @@ class CatchUp:
             page = await self._ask(partial(log.messages, self._channel, limit=FIRST), hold=True)
             if self._progress.behind(page.state) and self._wait_for_replica():
                 return False
-            if self._progress.log_id is None:
+            if self._progress.is_of(page.state.log_id):  # else what is shown stays and is read anew (D18)
                 self._progress.log_id = page.state.log_id
-            _ = await self._loader.put(page, replace=True)
-            self._folder.skipped()
-            if self._progress.complete is None and not self._progress.whole:
-                self._progress.continuity.read(head_of(page.state))
+                _ = await self._loader.put(page, replace=True)
+                self._folder.skipped()
+                if self._progress.complete is None and not self._progress.whole:
+                    self._progress.continuity.read(head_of(page.state))
         self._opened = True
         return True
 
@@ -191,7 +191,7 @@ class CatchUp:
         """Say whether the log still is what the mark is of (D18)."""
         progress = self._progress
         complete = progress.complete
-        if progress.log_id not in (None, state.log_id):
+        if not progress.is_of(state.log_id):
             return "another"
         progress.log_id = state.log_id
         if complete is not None and head_of(state) < complete:

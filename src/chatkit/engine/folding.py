@@ -92,6 +92,11 @@ class Folder:
             self._teller.freeze(applied, before)
         self._threads.fold(fact)
 
+    def orphan(self, fact: Fact) -> None:
+        """Show a message that a log took before this one, which lacks it; readers were told so (D18)."""
+        if self._parts.timeline.orphan(fact):
+            self._keeper.touch(fact.ident)
+
     def settle_own(self, fact: Fact) -> None:
         """Take note that an own envelope came back: it is there, whatever we thought (D6, D23)."""
         if fact.user in self._parts.context.users:

@@ -41,6 +41,9 @@ class Progress:
         contiguous = context.adapter.capabilities.contiguous and context.log is not None
         self.continuity = Continuity(contiguous=contiguous)
         self.log_id: str | None = None
+        """The log that the mark is of."""
+        self.answered: str | None = None
+        """The log that answered first: to an append, or to a reader's own reads, before the channel's."""
         self.holes: tuple[Hole, ...] = ()
         self.floor: OrderKey | None = None
         """The newest entry that the log is known to have trimmed away."""
@@ -55,6 +58,10 @@ class Progress:
     def complete(self) -> OrderKey | None:
         """Up to where everything is applied, but for recorded holes."""
         return self.continuity.complete
+
+    def is_of(self, log_id: str) -> bool:
+        """Whether a log is the one that what is known here comes from, as far as that is known (D18)."""
+        return (self.log_id or self.answered) in (None, log_id)
 
     @property
     def proven(self) -> OrderKey | None:
@@ -73,7 +80,7 @@ class Progress:
     def behind(self, state: LogState) -> bool:
         """Whether a log says less of itself than it has shown: a replica lags, or it was restored (D18)."""
         seen = self.continuity.seen
-        return self.log_id in (None, state.log_id) and seen is not None and head_of(state) < seen
+        return self.is_of(state.log_id) and seen is not None and head_of(state) < seen
 
     def cursor(self, key: OrderKey | None) -> Cursor | None:
         """Return the cursor of a place in this channel, where there is a log to come back to."""

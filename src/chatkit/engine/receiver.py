@@ -104,6 +104,9 @@ class Receiver:
         self.unsure = False
         """An attach had no answer: what comes now may not follow what came before (I6)."""
         self._inbox: deque[Item] = deque()
+        # What another log took than the one that is read here; of how many the read under way says more.
+        self._elsewhere: list[Proven] = []
+        self._asked = 0
         self._hints = Hints()
         self._read_due: float | None = None
         self._range_due: float | None = None
@@ -161,6 +164,17 @@ class Receiver:
     def reading(self) -> None:
         """Take note that the log is being read now."""
         self._read_due = self._range_due = None
+        self._asked = len(self._elsewhere)
+
+    def has_read(self) -> None:
+        """Take note that the log was read: what it lacks of what another took was in one before it (D18)."""
+        asked, self._elsewhere = self._elsewhere[: self._asked], self._elsewhere[self._asked :]
+        for item in asked:
+            if self._of_another(item.fact):
+                self._folder.orphan(item.fact)
+                self._overlay.confirm(item.entry_id)
+            else:
+                self.prove(item)
 
     def wait(self) -> float | None:
         """Return the seconds until `turn` has something to do, or `None`."""
@@ -203,6 +217,8 @@ class Receiver:
     def prove(self, item: Proven, *, quiet: bool = False) -> None:
         """Fold our own envelope and drop the wish that stood for it, in one step (D23)."""
         fact, complete = item.fact, self._progress.complete
+        if fact.stamped and fact.origin != self._context.origin:
+            self._progress.answered = self._progress.answered or fact.origin
         if fact.stamped and self.continuity.contiguous:
             # While it is only shown, the mark may not pass it: it is told when it is read.
             prev = None if self._teller.holding else fact.prev
@@ -248,6 +264,14 @@ class Receiver:
         self.unsure = False
 
     async def _prove(self, item: Proven) -> None:
+        if self._of_another(item.fact):  # which of the two was there first the next read says
+            if len(self._elsewhere) == INBOX:  # nobody reads: what the log has of it shows when somebody does
+                self._context.counters["inbox_overflow"] += 1
+                self._overlay.confirm(self._elsewhere.pop(0).entry_id)
+                self._asked = max(0, self._asked - 1)
+            self._elsewhere.append(item)
+            self.prompt_read(0.0)
+            return
         # Its echo may have been told in an earlier life already (D20).
         self.prove(item, quiet=bool(await self._folder.seen_before([item.fact])))
         await self._teller.release()
@@ -303,9 +327,9 @@ class Receiver:
 
     def _admit(self, fact: Fact, now: float) -> bool:
         """Take note of where a fact stands; `False`: it is a duplicate for certain."""
-        continuity, log_id = self._progress.continuity, self._progress.log_id
+        continuity = self._progress.continuity
         if fact.stamped:
-            if log_id and fact.origin not in (log_id, self._context.origin):
+            if self._of_another(fact):
                 self._context.counters["other_log"] += 1
                 self.prompt_read(0.0)  # whose numbers mean nothing here: what it holds is read (D18)
                 return False
@@ -328,6 +352,11 @@ class Receiver:
         if not continuity.contiguous:
             self._note_predecessor(fact, now)
         return True
+
+    def _of_another(self, fact: Fact) -> bool:
+        """Say whether another log numbered a fact than the one that the mark is of (D18)."""
+        known = {self.log_id, self._context.origin}
+        return fact.stamped and self.log_id is not None and fact.origin not in known
 
     def _note_predecessor(self, fact: Fact, now: float) -> None:
         """Look for what the sender says that it sent before (D5)."""

@@ -95,6 +95,7 @@ class Replay:
             if loss == "lagging":
                 await asyncio.sleep(PAUSE)
                 continue
+            self._progress.answered = self._progress.answered or got.state.log_id
             if loss is not None and asked:
                 self._reader.close(_invalid(loss, self._name))
                 return

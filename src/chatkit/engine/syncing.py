@@ -135,6 +135,7 @@ class Sync:
             self._progress.unproven = False
             self._failures, self.error = 0, None
             self._teller.holding = self._progress.gap = self._gap_told = False
+            self._receiver.has_read()
             self.caught_up = True
         elif self._attached():
             self._failures += 1

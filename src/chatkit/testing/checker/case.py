@@ -105,6 +105,8 @@ class Case:
         self.told: dict[str, list[Told]] = defaultdict(list)
         self.lost: set[tuple[str, Ident]] = set()
         """Accepted, and forgotten by a log that was put back."""
+        self._former: list[tuple[float, dict[str, dict[Ident, Truth]]]] = []
+        """The messages of each log that was put back, and until when it was there."""
         self.shown: dict[tuple[Life, str], list[Shown]] = defaultdict(list)
         self.stood: dict[Life, list[Stood]] = defaultdict(list)
         self.rest: list[Record] = []
@@ -158,6 +160,7 @@ class Case:
 
     def _forget(self, record: Forgotten) -> None:
         kept = dict(record.kept)
+        self._former.append((record.at, {channel: fold(entries) for channel, entries in self.told.items()}))
         for channel, entries in self.told.items():
             entries.sort(key=lambda one: one.key)
             gone = entries[kept.get(channel, 0) :]
@@ -186,6 +189,15 @@ class Case:
     def truth(self) -> dict[str, dict[Ident, Truth]]:
         """The messages of each channel, in order."""
         return {channel: fold(entries) for channel, entries in self.told.items()}
+
+    def truths(self, channel: str, began: float, ended: float) -> list[dict[Ident, Truth]]:
+        """Return the messages of a channel in each log that was there in that time, in order.
+
+        Of a log that was put back: all that it held in the end.
+        """
+        found = [channels.get(channel, {}) for at, channels in self._former if began <= at]
+        later = sum(ended <= at for at, _ in self._former)  # put in its place when all was read
+        return [*found, self.truth.get(channel, {})][: len(found) + 1 - later]
 
     @cached_property
     def places(self) -> dict[tuple[str, Ident], Told]:

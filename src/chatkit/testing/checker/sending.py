@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, OrderKey
 from chatkit.testing.checker.case import Breach, Case, Wish
+from chatkit.testing.checker.truth import Told
 from chatkit.testing.history import Promised, Retried, Settled
 
 KEPT: Final = "kept"
@@ -108,7 +109,7 @@ def check_lanes(case: Case) -> Iterator[Breach]:
     turns = {(wish.promised.channel, wish.promised.ident): wish for wish in case.wishes.values()}
     for channel, entries in case.told.items():
         numbers: dict[tuple[str, str], int] = {}
-        newest: dict[str, int] = {}
+        before: dict[str, list[tuple[OrderKey, int]]] = {}
         seen: set[Ident] = set()
         for told in sorted(entries, key=lambda one: one.key):
             if told.seq is None or told.ident in seen:
@@ -126,10 +127,22 @@ def check_lanes(case: Case) -> Iterator[Breach]:
                 continue
             life = wish.promised.life
             mine = case.opened[life].store or str(life)  # it may go on under another name (D27)
-            if wish.turn < newest.get(mine, -1):
+            target = _least(case, channel, told)
+            wished = before.setdefault(mine, [])
+            if any(turn > wish.turn and (target is None or key > target) for key, turn in wished):
                 where = case.name(life, channel)
                 yield Breach("I4", where, f"{told.ident.id} was wished before one it follows")
-            newest[mine] = max(newest.get(mine, -1), wish.turn)
+            wished.append((told.key, wish.turn))
+
+
+def _least(case: Case, channel: str, told: Told) -> OrderKey | None:
+    """Return what an envelope cannot stand below: a log with a fence takes no change of what it lacks (D9).
+
+    It refused it then; where that answer was lost, the next was `superseded`, and it was made anew.
+    """
+    if told.target is None or told.kind == "message.create" or not case.terms.fenced:
+        return None
+    return case.key_of(channel, told.target)
 
 
 def _moved(wish: Wish) -> bool:

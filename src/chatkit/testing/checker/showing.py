@@ -155,13 +155,23 @@ def check_pages(case: Case) -> Iterator[Breach]:
         if not isinstance(record, Paged) or record.provisional:
             continue
         where = case.name(record.life, record.channel)
-        truth = case.truth.get(record.channel, {})
         if len(set(record.idents)) != len(record.idents):
             yield Breach("I14", where, f"pages {record.direction} gave a message twice")
-        places = [truth[ident].key for ident in record.idents if ident in truth]
-        if places != sorted(places, reverse=record.direction == "backward"):
-            yield Breach("I14", where, f"pages {record.direction} came in another order than the log's")
-        given = set(record.idents)
-        for ident, here in truth.items():
-            if here.told.at < record.began and ident not in given:
-                yield Breach("I14", where, f"pages {record.direction} left out {ident.id}")
+        # Where the log was put back meanwhile nobody can say which of the two was read (D18).
+        logs = case.truths(record.channel, record.began, record.at)
+        wrong = [_amiss(record, truth) for truth in logs]
+        if all(wrong):
+            yield from (Breach("I14", where, what) for what in wrong[-1])
+
+
+def _amiss(record: Paged, truth: dict[Ident, Truth]) -> list[str]:
+    """Say in what pages differ from what a log holds."""
+    found: list[str] = []
+    places = [truth[ident].key for ident in record.idents if ident in truth]
+    if places != sorted(places, reverse=record.direction == "backward"):
+        found.append(f"pages {record.direction} came in another order than the log's")
+    given = set(record.idents)
+    for ident, here in truth.items():
+        if here.told.at < record.began and ident not in given:
+            found.append(f"pages {record.direction} left out {ident.id}")
+    return found

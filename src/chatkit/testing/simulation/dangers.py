@@ -100,7 +100,9 @@ class Dangers:
     def _expire_token(self, player: Player) -> None:
         error = AuthenticationError("the token has expired", code="40142")
         calls = self.chance.choice(UNAUTHORISED)
-        if player.chat is None or player.chat.connection.state != "connected":
+        # The name of a user's first device is the user's, which strikes all of them.
+        struck = (one for one in self.stage.players if player.name in (one.name, one.place.user))
+        if any(one.chat is None or one.chat.connection.state != "connected" for one in struck):
             return  # a fresh token that is refused too ends a client for good, as it should
         self.stage.hub.network.refuse(player.name, error, calls=calls, count=1)
 
