@@ -45,7 +45,7 @@ class Connection:
 
     @property
     def transport(self) -> str | None:
-        """By what it is carried: `websocket`, `sse` or `poll`, else the provider's scheme; `None`: by nothing."""
+        """By what it is carried: `websocket`, `sse`, `poll`, else the provider's scheme; `None`: nothing."""
         return self._link().view.transport
 
     async def wait(self, state: str = "connected", *, timeout: float | None = None) -> None:

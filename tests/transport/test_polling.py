@@ -18,7 +18,7 @@ from chatkit.ports.adapter import SessionClosed
 from chatkit.testing.clock import VirtualClock, settle
 from chatkit.testing.wishes import wish
 from chatkit.transport import Item, Poller
-from chatkit.transport.polling import AT_ONCE, FAILURES, KNOWN, PATIENCE, RATE
+from chatkit.transport.polling import AT_ONCE, FAILURES, KNOWN, PATIENCE, RATE, RETRY
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,12 +41,13 @@ class Kept:
         self.told: list[tuple[str, str]] = []
         self.refused: list[tuple[str, ChatkitError]] = []
         self.answers = 0
+        self.takes = 0.01
 
     async def read(self, channel: str, after: Place, /) -> Sequence[Item[str]]:
         self.reads.append((channel, self.clock.monotonic()))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.takes)
         self.at_once -= 1
         if self.failing is not None:
             raise self.failing
@@ -178,6 +179,19 @@ async def test_a_prompt_ends_the_wait(kept: Kept) -> None:
         assert kept.told == [("support", "item 1001")]
 
 
+async def test_a_look_can_be_waited_for(kept: Kept) -> None:
+    """It returns when all is told; without an answer it says so."""
+    poller = kept.poller(every=30)
+    await kept.follow(poller)
+    kept.put(item(1_001))
+    kept.failing = TransportError("no answer")
+    assert not await poller.look("support")
+    kept.failing = None
+    assert await poller.look("support")
+    assert kept.told == [("support", "item 1001")]
+    assert await poller.look("elsewhere")
+
+
 async def test_who_leaves_hears_nothing(kept: Kept) -> None:
     """Not even of a look that is under way."""
     poller = kept.poller()
@@ -210,6 +224,20 @@ async def test_looks_are_paced(kept: Kept) -> None:
     assert {name for name, _ in kept.reads[before:]} == set(names)
 
 
+async def test_slow_answers_starve_nobody(kept: Kept) -> None:
+    """Whoever waits longest comes first, though all are due all the time."""
+    poller = kept.poller(every=0.1)
+    names = [f"room-{number}" for number in range(20)]
+    async with running(poller):
+        for name in names:
+            await kept.follow(poller, name)
+        kept.takes, before = 1.0, len(kept.reads)
+        await asyncio.sleep(20)
+
+    looks = [name for name, _ in kept.reads[before:]]
+    assert {looks.count(name) for name in names} <= {3, 4, 5}
+
+
 async def test_a_look_without_an_answer_is_made_again(kept: Kept) -> None:
     """Nothing is missed by it; several in a row are the end of the connection (I11)."""
     poller = kept.poller()
@@ -217,15 +245,28 @@ async def test_a_look_without_an_answer_is_made_again(kept: Kept) -> None:
         await kept.follow(poller)
         kept.put(item(1_001))
         kept.failing = TransportError("no answer")
-        await asyncio.sleep(2.0 * (FAILURES - 1) + 1)
+        await asyncio.sleep(2.0 + RETRY * (FAILURES - 2) + 0.5)
         assert not task.done()
         kept.failing = None
         await asyncio.sleep(3)
         assert kept.told == [("support", "item 1001")]
 
         kept.failing = TransportError("no answer")
-        await asyncio.sleep(2.0 * FAILURES + 1)
+        await asyncio.sleep(2.0 + RETRY * FAILURES)
         assert isinstance(task.exception(), TransportError)
+
+
+@pytest.mark.parametrize("slept", [True, False])
+async def test_it_says_how_long_ago_a_channel_was_read(kept: Kept, *, slept: bool) -> None:
+    """By the clock that counted more: one of them stands still while the machine sleeps (D32)."""
+    poller = kept.poller()
+    await kept.follow(poller)
+    if slept:
+        kept.clock.jump(50)
+    else:
+        await asyncio.sleep(50)
+    assert poller.silent_for("support") == pytest.approx(50, abs=0.1)
+    assert poller.silent_for("elsewhere") is None
 
 
 async def test_a_refusal_ends_the_looks_into_a_channel(kept: Kept) -> None:

@@ -19,7 +19,7 @@ V = TypeVar("V")
 class ConnectionView(Value):
     """The link to the provider. `retry_in`: seconds until the next attempt, as of this view.
 
-    `transport`: `websocket`, `sse` or `poll`, else the provider's scheme; `None` while there is no connection.
+    `transport`: `websocket`, `sse` or `poll`, else the provider's scheme; `None` without a connection.
     """
 
     state: str

@@ -25,6 +25,8 @@ RATE: Final = 20.0
 """Looks a second at most, in all channels together: with more channels each waits longer for its turn."""
 FAILURES: Final = 3
 """Looks in a row without an answer after which there is no connection."""
+RETRY: Final = 1.0
+"""Seconds at most until a look is made again that had no answer."""
 PATIENCE: Final = 90.0
 """Seconds between two answers after which nobody vouches any more for what came between them."""
 KNOWN: Final = 10_000
@@ -101,7 +103,7 @@ class Poller(Generic[T]):
         Raises:
             ChatkitError: It cannot be read.
         """
-        one = _Followed(head, now - self._margin, self._answered())
+        one = _Followed(head, now - self._margin, self._now())
         if self._margin:
             for item in await self._read(channel, one.since):
                 one.note(item, self._margin)
@@ -114,12 +116,28 @@ class Poller(Generic[T]):
         """Look into a channel no longer."""
         _ = self._followed.pop(channel, None)
 
+    def silent_for(self, channel: str) -> float | None:
+        """Return the seconds since a channel was read, by the clock that counted more; `None`: it is not."""
+        one = self._followed.get(channel)
+        if one is None:
+            return None
+        return max(now - then for then, now in zip(one.answered, self._now(), strict=True))
+
     def prompt(self, channel: str) -> None:
         """Look into a channel at once: there may be something."""
         one = self._followed.get(channel)
         if one is not None:
             one.due = 0.0
             self._changed.set()
+
+    async def look(self, channel: str) -> bool:
+        """Look into a channel now; returns, when all is told, whether there was an answer.
+
+        Raises:
+            TransportError, SessionClosed: As `run`.
+        """
+        one = self._followed.get(channel)
+        return one is None or await self._look(channel, one)
 
     def is_news(self, channel: str, item: Item[T]) -> bool:
         """Say whether something that came by another way was not told before; from now on it is known."""
@@ -135,9 +153,9 @@ class Poller(Generic[T]):
         """
         while True:
             now = self._clock.monotonic()
-            due = [channel for channel, one in self._followed.items() if one.due <= now]
-            if due:
-                looks = [self._look(channel, self._followed[channel]) for channel in due[:AT_ONCE]]
+            due = [(one.due, channel) for channel, one in self._followed.items() if one.due <= now]
+            if due:  # whoever waits longest comes first, or slow answers would starve some
+                looks = [self._look(channel, self._followed[channel]) for _, channel in sorted(due)[:AT_ONCE]]
                 for found in await asyncio.gather(*looks, return_exceptions=True):
                     if isinstance(found, BaseException):
                         raise found
@@ -152,7 +170,8 @@ class Poller(Generic[T]):
 
     # -- inside
 
-    async def _look(self, channel: str, one: _Followed) -> None:
+    async def _look(self, channel: str, one: _Followed) -> bool:
+        """Look into a channel; returns whether there was an answer."""
         one.due = self._clock.monotonic() + max(self._every, len(self._followed) / RATE)
         try:
             items = await self._read(channel, one.since if self._margin else one.last)
@@ -160,22 +179,24 @@ class Poller(Generic[T]):
             self._failures += 1
             if self._failures >= FAILURES:
                 raise
-            return
+            one.due = min(one.due, self._clock.monotonic() + RETRY)
+            return False
         except ChatkitError as error:
             if self._followed.get(channel) is one:
                 self.leave(channel)
                 self._refused(channel, error)
-            return
+            return True
         self._failures = 0
-        before, one.answered = one.answered, self._answered()
+        before, one.answered = one.answered, self._now()
         if any(then + PATIENCE < now for then, now in zip(before, one.answered, strict=True)):
             raise SessionClosed("nothing could be read for too long", again="now")
         self._alive()
         for item in items:
             if self._followed.get(channel) is one and one.note(item, self._margin):
                 await self._tell(channel, item)
+        return True
 
-    def _answered(self) -> tuple[float, float]:
+    def _now(self) -> tuple[float, float]:
         """Return now by both clocks: one of them stands still while the machine sleeps."""
         return self._clock.monotonic(), self._clock.wall().timestamp()
 
