@@ -190,8 +190,10 @@ def _end_of_jwt(token: str) -> datetime | None:
         claims = as_frame(json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))))
     except (ValueError, RecursionError):
         return None
-    ends = None if claims is None else as_int(claims.get("exp"))
-    return None if ends is None else _instant(ends * 1_000)
+    ends = None if claims is None else claims.get("exp")
+    if not isinstance(ends, int | float) or not 0 <= ends <= LATEST:  # a fraction of a second is allowed
+        return None
+    return _instant(int(ends * 1_000))
 
 
 def _instant(milliseconds: int) -> datetime | None:

@@ -26,6 +26,7 @@ from chatkit.adapters.ably.http_session import HttpSession
 from chatkit.adapters.ably.listening import Shared
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.own_client import key_or_tokens
 from chatkit.adapters.ably.pace import BATCH, RATE
 from chatkit.adapters.ably.places import moment
 from chatkit.adapters.ably.protocol import Closing, Connected, Protocol, Resume
@@ -59,16 +60,15 @@ class AblyAdapter:
     """
 
     def __init__(self, config: AblyConfig, parts: Parts) -> None:
-        if config.secret is None and parts.log is not None:
+        credentials, secret = parts.credentials, config.secret
+        if parts.client is not None:
+            own = key_or_tokens(config, parts.client, parts.user)
+            credentials, secret = (credentials, own) if isinstance(own, str) else (own, None)
+        if secret is None and parts.log is not None:
             raise ConfigError(
                 "ably: log= needs the key's secret: others believe announcements of a backend alone",
                 hint="Set CHATKIT_SECRET in a backend, or leave log= out.",
             )
-        if parts.client is not None:
-            raise ConfigError(
-                "ably: client= is not taken in this version", hint="Give the key's secret, or auth=."
-            )
-        secret = config.secret
         self.trusted = secret is not None
         self.realm = config.realm
         self.publisher: Publisher | None = None
@@ -91,7 +91,7 @@ class AblyAdapter:
         self._rest = Rest("https" if config.tls else "http", self._hosts, self._http)
         self._access: Access
         if secret is None:
-            self._access = TokenAccess(parts.credentials, parts.user, self._rest.request_token)
+            self._access = TokenAccess(credentials, parts.user, self._rest.request_token)
         else:
             self._access = KeyAccess(config.credential or "", secret)
         self.log: Log | None = parts.log or AblyHistory(
