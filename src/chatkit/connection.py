@@ -43,6 +43,11 @@ class Connection:
         """Why it is not connected; `None` while it is."""
         return reason_of(self._link())
 
+    @property
+    def transport(self) -> str | None:
+        """By what it is carried: `websocket`, `sse`, `poll`, else the provider's scheme; `None`: nothing."""
+        return self._link().view.transport
+
     async def wait(self, state: str = "connected", *, timeout: float | None = None) -> None:
         """Wait for a state.
 

@@ -226,6 +226,18 @@ async def test_a_call_may_fail_before_or_after_its_effect() -> None:
         assert [(await wire.hear())["data"] for _ in range(2)] == ["1", "2"]
 
 
+def test_a_call_is_known_by_what_it_shows() -> None:
+    """Its method, its path, and the credentials that it comes with, which no fault repeats (I16)."""
+    faults = Faults()
+    fault = faults.add(CallFault(does="reset", method="GET", path="/time", authorization="Bearer abc"))
+
+    assert faults.call("GET", "/time", "") == []
+    assert faults.call("GET", "/channels", "Bearer abc") == []
+    assert faults.call("POST", "/time", "Bearer abc") == []
+    assert "abc" not in repr(fault)
+    assert faults.call("GET", "/time", "Bearer abcd") == [fault]
+
+
 async def test_a_call_may_be_cut_or_late() -> None:
     """Without an answer, or after a while of the emulator's time."""
     async with serving() as wires:

@@ -66,6 +66,16 @@ async def test_a_link_connects(clock: VirtualClock) -> None:
         assert ada.link.live is ada.link.session is not None
 
 
+async def test_a_session_may_say_by_what_it_is_carried(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is called after the scheme."""
+    monkeypatch.setattr(FakeSession, "transport", "poll", raising=False)
+    async with client(clock, FakeAdapter()) as ada:
+        await ada.connected()
+        assert ada.link.view.transport == "poll"
+
+
 async def test_each_failure_doubles_the_wait(clock: VirtualClock) -> None:
     """Full jitter under a cap: here chance is at its highest."""
     adapter = refusing(8)

@@ -22,7 +22,7 @@ from chatkit.errors import (
     TransportError,
 )
 from chatkit.model.views import ConnectionView
-from chatkit.ports import SessionClosed
+from chatkit.ports import Carried, SessionClosed
 
 if TYPE_CHECKING:
     from chatkit.ports import Again, Session, Signal
@@ -82,8 +82,17 @@ class Link:
             since=self._since,
             attempt=self._failures,
             retry_in=None if self._retry_at is None else max(0.0, self._retry_at - now),
-            transport=self._context.adapter.realm.partition(":")[0] if self.session else None,
+            transport=self._transport,
         )
+
+    @property
+    def _transport(self) -> str | None:
+        session: object = self.session
+        if session is None:
+            return None
+        if isinstance(session, Carried):
+            return session.transport
+        return self._context.adapter.realm.partition(":")[0]
 
     @property
     def live(self) -> Session | None:

@@ -17,7 +17,10 @@ V = TypeVar("V")
 
 @value
 class ConnectionView(Value):
-    """The link to the provider. `retry_in`: seconds until the next attempt, as of this view."""
+    """The link to the provider. `retry_in`: seconds until the next attempt, as of this view.
+
+    `transport`: `websocket`, `sse` or `poll`, else the provider's scheme; `None` without a connection.
+    """
 
     state: str
     reason: ChatkitError | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from chatkit.errors import ChatkitError
 from chatkit.model.capabilities import Capabilities
@@ -188,6 +188,16 @@ class Session(Publisher, Protocol):
 
     async def aclose(self) -> None:
         """End it cleanly; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Carried(Protocol):
+    """A session that says by what it is carried; others are called after the scheme of their URL."""
+
+    @property
+    def transport(self) -> str:
+        """`websocket`, `sse`, `poll`, or a word of the adapter's own."""
         ...
 
 

@@ -41,6 +41,8 @@ def parts(
     random: RandomSource | None = None,
     log: Log | None = None,
     credentials: Credentials | None = None,
+    client: object | None = None,
 ) -> Parts:
     """Return what `connect` would give an adapter; nothing that is not given is to be had."""
-    return Parts(user, credentials or NoCredentials(), log, None, clock, random or Random(1), Unobserved())  # noqa: S311  # for tests
+    chance = random or Random(1)  # noqa: S311  # for tests
+    return Parts(user, credentials or NoCredentials(), log, client, clock, chance, Unobserved())

@@ -1,1 +1,8 @@
 """What several providers share to reach their servers."""
+
+from __future__ import annotations
+
+from chatkit.transport.calling import http_client
+from chatkit.transport.polling import Item, Poller, Read
+
+__all__ = ["Item", "Poller", "Read", "http_client"]

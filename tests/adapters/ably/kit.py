@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from chatkit.adapters.ably import AblyConfig, factory, name_of
 from chatkit.adapters.ably.adapter import AblyAdapter
+from chatkit.adapters.ably.session import AblySession
 from chatkit.engine.system import SystemClock
 from chatkit.errors import AuthenticationError, MessageTooLarge, NotAllowed, RateLimited, Rejected
 from chatkit.logs.memory import MemoryLog
@@ -162,7 +163,7 @@ class AblyKit(AdapterKit):
             session.connection_id
             for adapter in self._adapters[user]
             for session in adapter._sessions
-            if session.ended is None
+            if session.ended is None and isinstance(session, AblySession)
         ]
 
     def _relay(self, user: str) -> Relay:

@@ -333,6 +333,13 @@ async def test_what_ablys_own_clients_take_is_taken() -> None:
     assert not access.expires_at
 
 
+async def test_a_token_may_end_within_a_second() -> None:
+    """RFC 7519 allows a fraction; an end that is none is passed over."""
+    access = TokenAccess(Given(Token(value="a.eyJleHAiOjE3OTU4MjAwMDAuNX0.c")), "ada", no_exchange)
+    _ = await access.query()
+    assert access.expires_at == moment(1_795_820_000_500)
+
+
 @pytest.mark.parametrize(
     "token", ["a.b.c", "..", "a.W10.c", "a.eyJleHAiOiAieCJ9.c", "a.eyJleHAiOiAxZTk5OX0.c"]
 )

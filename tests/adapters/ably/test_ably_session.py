@@ -353,6 +353,21 @@ def test_history_is_read_with_a_fresh_token_where_one_is_refused() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("status", [200, 302])
+def test_what_a_proxy_answers_is_no_history(status: int) -> None:
+    """A page to log in at is not an empty channel: that would be a silent loss (I6)."""
+
+    async def story(kit: AblyKit, on: Stage) -> None:
+        ada = await on.join("ada")
+        await ada.say("kept")
+        kit.emulator.faults.add(CallFault(does="fail", status=status, body="<html>Log in</html>"))
+
+        with pytest.raises(TransportError, match="none of Ably's"):
+            _ = await ada.log.entries(on.channel, after=None, limit=10)
+
+    run(story)
+
+
 def test_history_is_read_across_pages_and_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ascending, without a hole or a double, from any place (D24)."""
     monkeypatch.setattr("chatkit.adapters.ably.history.PAGE", 3)

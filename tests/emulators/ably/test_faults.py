@@ -14,7 +14,7 @@ import pytest
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
 from chatkit.testing.emulators.ably.faults import Faults, Who
 from chatkit.testing.emulators.ably.wire import Action, Flag, Format
-from tests.emulators.ably.raw import Raw, emulated, gone, struck
+from tests.emulators.ably.raw import KEY, Raw, emulated, gone, struck
 
 pytestmark = pytest.mark.realtime
 
@@ -169,6 +169,40 @@ async def test_deeds_are_done_at_once() -> None:
         assert deeds.fail(Aim(client="bob")) == 1
         assert (await bob.until(Action.ERROR))["error"]["code"] == 50000
         assert deeds.abort(Aim(client="bob")) == 0
+
+
+async def test_event_streams_end_on_demand() -> None:
+    """Those of a client id or channel, with an error event or without."""
+    async with emulated() as ably, aiohttp.ClientSession() as session:
+        key = ably.app.authority.by_key(KEY)
+        ends = [
+            (Aim(client="ann", error=ErrorInfo(code=40160)), "event: error"),
+            (Aim(channel="a"), ""),
+            (Aim(client="bob", channel="b"), None),
+        ]
+        for aim, said in ends:
+            token = ably.app.authority.issue("app.key", {"clientId": "ann"}, key)["token"]
+            query = {"v": "1.2", "channels": "a", "accessToken": token}
+            async with session.get(f"{ably.url}/sse", params=query) as answer:
+                assert ably.deeds.named["end-streams"](aim) == (said is not None)
+                if said is not None:
+                    assert (await answer.text()).startswith(said)
+                    assert ably.app.streams == set()
+
+
+async def test_websockets_may_be_blocked() -> None:
+    """As by a proxy: it answers 403 in place of the upgrade; calls are answered as ever."""
+    async with emulated(websockets=False) as ably, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(ably.url, params={"v": "6", "key": KEY})
+        assert refused.value.status == 403
+        async with session.get(f"{ably.url}/time") as answer:
+            assert answer.status == 200
+
+        ably.change(websockets=True)
+
+        async with Raw(ably) as client:
+            assert client.greeting["action"] == Action.CONNECTED
 
 
 async def test_a_node_goes_and_a_state_is_forgotten() -> None:

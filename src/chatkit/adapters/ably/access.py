@@ -17,6 +17,7 @@ from chatkit.adapters.ably.wire import as_frame, as_int, as_text
 from chatkit.errors import ConfigError
 from chatkit.model.options import Token
 from chatkit.ports.adapter import Credentials
+from chatkit.ports.context import Observer
 
 LATEST: Final = 253_402_300_799
 """Seconds since 1970 that a date reaches."""
@@ -154,6 +155,32 @@ class TokenAccess:
         return Token(value=value, expires_at=_end_of_jwt(value) if expires is None else _instant(expires))
 
 
+async def keep_fresh(
+    access: Access, now: Callable[[], float], lead: float, renew: Callable[[], Awaitable[None]]
+) -> None:
+    """Renew tokens before they end.
+
+    Args:
+        access: Whose.
+        now: The service's clock, in seconds since 1970.
+        lead: Seconds before the end, or half of what is left where that is less.
+        renew: Does it; raises nothing.
+    """
+    while (ends := access.expires_at) is not None:
+        left = ends.timestamp() - now()
+        await asyncio.sleep(max(1.0, left - min(lead, left / 2)))
+        if access.expires_at == ends:
+            await renew()
+
+
+async def renewed(reauthenticate: Callable[[], Awaitable[None]], observer: Observer) -> None:
+    """Present a fresh token; where that fails the service ends the connection when the old one does."""
+    try:
+        await reauthenticate()
+    except Exception as error:  # noqa: BLE001  # an app's token provider may raise anything
+        observer.point("ably.not_renewed", error=type(error).__name__)
+
+
 def _end_of_jwt(token: str) -> datetime | None:
     """Return when a token ends that says so itself."""
     parts = token.split(".")
@@ -163,8 +190,10 @@ def _end_of_jwt(token: str) -> datetime | None:
         claims = as_frame(json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))))
     except (ValueError, RecursionError):
         return None
-    ends = None if claims is None else as_int(claims.get("exp"))
-    return None if ends is None else _instant(ends * 1_000)
+    ends = None if claims is None else claims.get("exp")
+    if not isinstance(ends, int | float) or not 0 <= ends <= LATEST:  # a fraction of a second is allowed
+        return None
+    return _instant(int(ends * 1_000))
 
 
 def _instant(milliseconds: int) -> datetime | None:

@@ -12,9 +12,8 @@ from math import inf
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.access import Access, KeyAccess, TokenAccess
@@ -22,18 +21,23 @@ from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.hosts import Hosts
+from chatkit.adapters.ably.http_session import HttpSession
+from chatkit.adapters.ably.listening import Shared
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.own_client import key_or_tokens
 from chatkit.adapters.ably.pace import BATCH, RATE
 from chatkit.adapters.ably.places import moment
 from chatkit.adapters.ably.protocol import Closing, Connected, Protocol, Resume
-from chatkit.adapters.ably.rest import CONNECTIONS, Rest
+from chatkit.adapters.ably.rest import ANSWER, Rest
 from chatkit.adapters.ably.session import AblySession
+from chatkit.adapters.ably.ways import NoSocket, Ways, upgrade_waits
 from chatkit.adapters.ably.wire import VERSION
-from chatkit.errors import ConfigError, ProviderError
+from chatkit.errors import ChatkitError, ConfigError, ProviderError
 from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
+from chatkit.transport import http_client
 
 OPEN: Final = 4.5
 """Seconds for a connection to one host to be made and greeted; the engine waits for three of them."""
@@ -56,33 +60,30 @@ class AblyAdapter:
     """
 
     def __init__(self, config: AblyConfig, parts: Parts) -> None:
-        if config.secret is None and parts.log is not None:
+        credentials, secret = parts.credentials, config.secret
+        if parts.client is not None:
+            own = key_or_tokens(config, parts.client, parts.user)
+            credentials, secret = (credentials, own) if isinstance(own, str) else (own, None)
+        if secret is None and parts.log is not None:
             raise ConfigError(
                 "ably: log= needs the key's secret: others believe announcements of a backend alone",
                 hint="Set CHATKIT_SECRET in a backend, or leave log= out.",
             )
-        if parts.client is not None:
-            raise ConfigError(
-                "ably: client= is not taken in this version", hint="Give the key's secret, or auth=."
-            )
-        secret = config.secret
         self.trusted = secret is not None
         self.realm = config.realm
         self.publisher: Publisher | None = None
         self.capabilities = capabilities(config, trusted=self.trusted, log=parts.log is not None)
         self._config = config
         self._parts = parts
-        self._memory = Memory()
+        self._memory = Memory(self._now)
         self._hosts = Hosts(config, parts.clock, parts.random)
-        self._http = httpx.AsyncClient(
-            verify=config.tls,
-            trust_env=not config.local,
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        )
+        self._http = http_client(verify=config.tls, local=config.local, most=ANSWER)
+        # Streams stay open, so that they would leave no room for calls.
+        self._streams = http_client(verify=config.tls, local=config.local, most=None, connections=None)
         self._rest = Rest("https" if config.tls else "http", self._hosts, self._http)
         self._access: Access
         if secret is None:
-            self._access = TokenAccess(parts.credentials, parts.user, self._rest.request_token)
+            self._access = TokenAccess(credentials, parts.user, self._rest.request_token)
         else:
             self._access = KeyAccess(config.credential or "", secret)
         self.log: Log | None = parts.log or AblyHistory(
@@ -96,9 +97,25 @@ class AblyAdapter:
         )
         self._ahead = 0.0
         """Seconds that the service's clock is ahead of this machine's."""
-        self._sessions: dict[AblySession, None] = {}
+        self._sessions: dict[AblySession | HttpSession, None] = {}
+        self._ways = Ways(config.transport, parts.clock)
+        self._shared = Shared(
+            config,
+            parts,
+            where=self.realm,
+            trusted=self.trusted,
+            access=self._access,
+            rest=self._rest,
+            hosts=self._hosts,
+            http=self._streams,
+            memory=self._memory,
+            ways=self._ways,
+            now=self._now,
+        )
+        self._better: list[AblySession] = []
+        """Sockets that stand where calls did meanwhile, and wait to be asked for."""
 
-    async def open(self) -> AblySession:
+    async def open(self) -> AblySession | HttpSession:
         """Return a connected session, which goes on with the last connection where that can be.
 
         Raises:
@@ -106,22 +123,71 @@ class AblyAdapter:
             ChatkitError: There was no token to be had.
         """
         self._sessions = {old: None for old in self._sessions if not self._gone(old)}
+        if self._better:
+            return self._better.pop()
+        if self._ways.choose() != "websocket":
+            return await self._open_without_socket()
+        try:
+            return await self._open_socket()
+        except SessionClosed as error:
+            if self._ways.choose() == "websocket":
+                raise
+            try:
+                return await self._open_without_socket()
+            except ChatkitError:
+                raise error from error.__cause__
+
+    async def _open_without_socket(self) -> HttpSession:
+        """Return a session that speaks by calls, if those are answered."""
+        try:
+            _ = await self.server_time()
+        except ChatkitError as error:
+            self._ways.socket()  # nothing is answered: that says nothing about sockets
+            closed = SessionClosed(f"{self.realm} does not answer", again="later")
+            raise closed from error
+        _ = await self._access.header()
+        session = HttpSession(self._ways.choose(), self._shared)
+        session.keep_fresh(LEAD)
+        if self._ways.open:
+            session.watch(self._socket_again)
+        self._sessions[session] = None
+        return session
+
+    async def _socket_again(self) -> None:
+        """Return once a socket stands again; it is what is opened next."""
+        for wait in upgrade_waits(self._parts.random):
+            await asyncio.sleep(wait)
+            try:
+                self._better.append(await self._open_socket())
+            except ChatkitError as error:
+                self._parts.observer.point("ably.no_upgrade", error=type(error).__name__)
+            else:
+                return
+
+    async def _open_socket(self) -> AblySession:
+        """Return a session over a socket. Raises as `open`."""
         query = await self._access.query()
         resume = self._memory.take_resume()
         failed: SessionClosed | None = None
+        answered = False
         for host in self._hosts.for_sockets():
             try:
                 socket, protocol = await self._connect(host, query, resume)
             except SessionClosed as error:
                 if not _elsewhere(error):
+                    self._ways.socket()  # the service itself said so
                     raise
+                answered |= isinstance(error, NoSocket) and error.answered
                 failed = error
                 continue
             except BaseException:
                 self._memory.keep(resume, {})
                 raise
+            self._ways.socket()
             return self._session(socket, protocol)
         self._memory.keep(resume, {})
+        if isinstance(failed, NoSocket):
+            self._ways.no_socket(answered=answered)
         raise failed or SessionClosed(f"{self.realm} has no host", again="later")
 
     def measure(self, channel: str, data: bytes) -> int:
@@ -141,6 +207,7 @@ class AblyAdapter:
             await session.aclose()
         self._sessions = {}
         await self._http.aclose()
+        await self._streams.aclose()
 
     # -- inside -----------------------------------------------------------------------------------------
 
@@ -161,20 +228,14 @@ class AblyAdapter:
             async with asyncio.timeout(OPEN):
                 return await self._greeted(host, access, resume)
         except TimeoutError:
-            raise SessionClosed(
-                f"no connection to {host} within {OPEN:g} s", again="later", hint=hint
-            ) from None
+            raise NoSocket(f"no connection to {host} within {OPEN:g} s", hint=hint) from None
         except InvalidStatus as error:
-            found = SessionClosed(
-                f"{host} answered {error.response.status_code} in place of a connection",
-                again="later",
-                hint=hint,
-            )
-            raise found from None
+            text = f"{host} answered {error.response.status_code} in place of a connection"
+            raise NoSocket(text, hint=hint, answered=True) from None
         except (OSError, InvalidHandshake) as error:  # a text of theirs may name the address with the key
-            raise SessionClosed(
-                f"no connection to {host} ({type(error).__name__})", again="later", hint=hint
-            ) from None
+            text = f"no connection to {host} ({type(error).__name__})"
+            answered = not isinstance(error, OSError | InvalidMessage)  # the latter is no answer at all
+            raise NoSocket(text, hint=hint, answered=answered) from None
 
     async def _greeted(
         self, host: str, access: Mapping[str, str], resume: Resume | None
@@ -222,7 +283,7 @@ class AblyAdapter:
                         self._refresh_after(end)
                         raise end
         except ConnectionClosed:
-            raise SessionClosed(f"{self.realm} ended the connection before it stood", again="later") from None
+            raise NoSocket(f"{self.realm} ended the connection before it stood") from None
 
     def _session(self, socket: ClientConnection, protocol: Protocol[asyncio.Future[Any]]) -> AblySession:
         parts = self._parts
@@ -242,7 +303,7 @@ class AblyAdapter:
         self._sessions[session] = None
         return session
 
-    def _gone(self, session: AblySession) -> bool:
+    def _gone(self, session: AblySession | HttpSession) -> bool:
         """Say whether a session has ended; where its end asked for a fresh credential, one is fetched."""
         end = session.ended
         if end is not None:
@@ -269,12 +330,13 @@ def capabilities(config: AblyConfig, *, trusted: bool, log: bool) -> Capabilitie
     """Return what a client can do with the key or without, with a log of the app or without."""
     own: Support = "emulated" if log else "native"  # what a log of the app supplies is not the provider's
     lacking: Support = "emulated" if log else "none"
+    socket = config.transport in ("auto", "websocket")
     features: dict[Feature, Support] = {
         "durable": "none",
         "history": own,
         "order": own,
-        "resume": own,
-        "presence": "native",
+        "resume": own if socket else "emulated",  # without a socket what was missed is read from history
+        "presence": "native" if socket else "none",
         "edit": "emulated",
         "react": "emulated",
         "receipts": "emulated",
@@ -289,13 +351,13 @@ def capabilities(config: AblyConfig, *, trusted: bool, log: bool) -> Capabilitie
         announce="after" if log else "stream",
         order="log" if log else "provider",
         erase="erased" if log else "tombstone",  # what is in Ably's history cannot be erased (D26)
-        resume_window=0.0 if log else WINDOW,
+        resume_window=WINDOW if socket and not log else 0.0,
         history=None if log else config.history,
         frame_bytes=envelopes.BYTES,
         batch=BATCH,
         publish_rate=RATE,
         channels_per_connection=CHANNELS,
-        presence_members=MEMBERS,
+        presence_members=MEMBERS if socket else None,
         duplicate_window=inf if log else WINDOW,
         contiguous=log,
         features=features,

@@ -13,9 +13,14 @@ from chatkit.model.values import value
 
 Form: TypeAlias = Literal["msgpack", "json"]
 """How frames are written."""
+Transport: TypeAlias = Literal["auto", "websocket", "sse", "poll"]
+"""By what is heard: `auto` begins with WebSockets and does with the others while those do not pass."""
 SHORT: Final = 120.0
 """Seconds of history that every account keeps."""
 LONG: Final = 365 * 86_400.0
+OFTEN: Final = 0.05
+"""Least seconds between two looks into a channel that is polled."""
+SELDOM: Final = 60.0
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,40}(?:\.[A-Za-z0-9_-]{1,40})?").fullmatch
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]").fullmatch
@@ -23,7 +28,8 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,60}").fullmatch
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])").fullmatch
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _FORM: Final = (
-    "Write ably://APP.KEY@?history=72h&namespace=NAME&format=msgpack|json, for a server of your own with "
+    "Write ably://APP.KEY@?history=72h&namespace=NAME&format=msgpack|json&transport=auto|websocket|sse|poll"
+    "&poll=SECONDS, for a server of your own with "
     "host=HOST&port=PORT&tls=0; the secret goes into CHATKIT_SECRET, or `auth=` gives tokens."
 )
 
@@ -48,6 +54,10 @@ class AblyConfig(Config):
     """What stands before a colon in the names of channels at Ably: rules are set by it."""
     history: float = SHORT
     """Seconds that the account keeps messages of this namespace."""
+    transport: Transport = "auto"
+    """By what is heard; what is said then goes by the socket, or by calls."""
+    poll: float = 2.0
+    """Seconds between two looks into a channel that is polled."""
 
     @property
     def app(self) -> str:
@@ -85,6 +95,8 @@ def complete(config: Config) -> AblyConfig:
         (found.format in get_args(Form), "format is msgpack or json"),
         (not found.namespace or _NAMESPACE(found.namespace), "namespace is letters, digits, - and _"),
         (SHORT <= found.history <= LONG, "history is 2m to 365d"),
+        (found.transport in get_args(Transport), "transport is auto, websocket, sse or poll"),
+        (OFTEN <= found.poll <= SELDOM, "poll is 0.05 to 60 seconds"),
     )
     for sound, problem in rules:
         if not sound:
@@ -118,4 +130,6 @@ _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "format": str,
     "namespace": str,
     "history": _span,
+    "transport": str,
+    "poll": float,
 }

@@ -24,7 +24,7 @@ from chatkit.adapters.ably.protocol import (
     Protocol,
     Refused,
 )
-from chatkit.adapters.ably.speaking import Waiter
+from chatkit.adapters.ably.saying import Waiter
 from chatkit.adapters.ably.wire import as_frame, as_text, text_of
 from chatkit.errors import AuthenticationError, ChatkitError, TransportError
 from chatkit.model.order import OrderKey
@@ -121,10 +121,10 @@ class Hearing:
                 self._lose(name, refusal(error, self._channels.get(name)))
             case Present(name=name, members=members):
                 if (channel := self._channels.get(name)) is not None:
-                    self.ready.append(Roster(channel, tuple(map(_present, members))))
+                    self.ready.append(Roster(channel, tuple(map(present_of, members))))
             case Moved(name=name, moves=moves):
                 if (channel := self._channels.get(name)) is not None:
-                    self.ready.extend(port.Moved(channel, change, _present(one)) for change, one in moves)
+                    self.ready.extend(port.Moved(channel, change, present_of(one)) for change, one in moves)
             case _:
                 pass
 
@@ -168,7 +168,7 @@ def resolve(waiter: Waiter | None, found: object = None) -> None:
         waiter.set_result(found)
 
 
-def _present(member: Member) -> port.Present:
+def present_of(member: Member) -> port.Present:
     """Return a member; what it says is nothing where that is no object."""
     text = text_of(member.item)
     try:

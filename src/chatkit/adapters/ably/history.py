@@ -303,7 +303,7 @@ class AblyHistory(RawLog):
                 yield entry
 
     async def _items(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[Frame]:
-        page = await self._rest.history(name_of(channel, self._namespace), self._access, **params)
+        page = await self._rest.history(name_of(channel, self._namespace), self._access, params)
         for _ in range(PAGES):
             for item in page.items:
                 yield item

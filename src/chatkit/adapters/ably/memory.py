@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.places import Trail
 from chatkit.adapters.ably.protocol import Resume
@@ -11,12 +12,29 @@ from chatkit.model.order import OrderKey
 
 CHANNELS: Final = 10_000
 """Channels that are remembered at most (I10)."""
+SHORTLY: Final = 80.0
+"""Seconds after which what came since a channel was heard is kept by every account, with room for a read."""
+
+
+class Parted(NamedTuple):
+    """A channel that was heard without a gap until a while ago."""
+
+    serial: str
+    """Since where."""
+    at: float
+    """Until when, in seconds since 1970."""
 
 
 class Memory:
-    """Of one adapter."""
+    """Of one adapter.
 
-    def __init__(self) -> None:
+    Args:
+        now: The service's clock, in seconds since 1970.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._parted: OrderedDict[str, Parted] = OrderedDict()
         self._resumes: list[Resume] = []
         self._trails: OrderedDict[str, Trail] = OrderedDict()
         self._given: OrderedDict[str, str] = OrderedDict()
@@ -69,8 +87,19 @@ class Memory:
         _ = self._broken.pop(channel, None)
 
     def unbroken(self, channel: str, serial: str) -> None:
-        """Take note that all since a place came, or comes, live."""
+        """Take note that all since a place came, or comes, live; what came shortly before is read."""
+        before = self._parted.pop(channel, None)
+        if before is not None and abs(self._now() - before.at) < SHORTLY:
+            serial = min(serial, before.serial)
         self._unbroken[channel] = serial
+
+    def parted(self, channel: str, age: float | None) -> None:
+        """Take note that a channel is not heard any more; `age`: since how many seconds not all of it was."""
+        serial = self._unbroken.pop(channel, None)
+        if serial is not None and age is not None:
+            self._parted[channel] = Parted(serial, self._now() - age)
+            if len(self._parted) > CHANNELS:
+                _ = self._parted.popitem(last=False)
 
     def ended(self, *channels: str) -> None:
         """Take note that these are not heard any more."""

@@ -1,4 +1,4 @@
-"""`Rest`: calls by HTTP: the time, pages of history, tokens for token requests.
+"""`Rest`: calls by HTTP: the time, pages of history, publishes, members, tokens for token requests.
 
 Source: the Ably sheet, section 10.
 """
@@ -14,12 +14,13 @@ import httpx
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.codes import is_token_error, refusal
 from chatkit.adapters.ably.hosts import Hosts
-from chatkit.adapters.ably.wire import VERSION, ErrorInfo, Frame, as_frame, as_list, error_of
+from chatkit.adapters.ably.wire import VERSION, ErrorInfo, Frame, as_frame, as_list, as_text, error_of
 from chatkit.errors import ChatkitError, TransportError
 
 TIMEOUT: Final = httpx.Timeout(8.0, connect=4.0)
 """Seconds of one call: less than the engine waits, so that its answer is told as what it was."""
-CONNECTIONS: Final = 20
+ANSWER: Final = 96 << 20
+"""Bytes of an answer: a page of the largest messages, in JSON, is two thirds of that."""
 PAGE: Final = 1_000
 """Most messages in one answer."""
 
@@ -29,6 +30,15 @@ class Page(NamedTuple):
 
     items: list[Frame]
     next: str | None
+
+
+class Posted(NamedTuple):
+    """What became of a publish."""
+
+    serials: list[str | None]
+    """Of its messages."""
+    error: ErrorInfo | None
+    """It was refused."""
 
 
 class Rest:
@@ -51,7 +61,7 @@ class Rest:
         Raises:
             ChatkitError: No answer, or a refusal.
         """
-        told = _body(await self._send("GET", "/time"))
+        told = _body(await self._call("GET", "/time"))
         match told:
             case [int(at)]:
                 return at
@@ -65,25 +75,57 @@ class Rest:
             ChatkitError: No answer, or a refusal.
         """
         path = f"/keys/{quote(str(request.get('keyName')), safe='')}/requestToken"
-        return as_frame(_body(await self._send("POST", path, json=dict(request)))) or {}
+        return as_frame(_body(await self._call("POST", path, json=dict(request)))) or {}
 
-    async def history(self, name: str, access: Access, **params: str) -> Page:
-        """Return the first page of a channel's history. Raises as `time`."""
-        path = f"/channels/{quote(name, safe='')}/messages"
-        return await self.page(f"{path}?{httpx.QueryParams(params)}", access)
+    async def history(
+        self, name: str, access: Access, params: Mapping[str, str], *, renew: bool = True
+    ) -> Page:
+        """Return the first page of a channel's history. As `page`."""
+        path = f"{_channel(name)}/messages?{httpx.QueryParams(params)}"
+        return await self.page(path, access, renew=renew)
 
-    async def page(self, path: str, access: Access) -> Page:
-        """Return a page; with a fresh token if the present one is refused. Raises as `time`."""
+    async def members(self, name: str, access: Access) -> Page:
+        """Return the first page of who is present in a channel. Raises as `time`."""
+        return await self.page(f"{_channel(name)}/presence?limit={PAGE}", access)
+
+    async def page(self, path: str, access: Access, *, renew: bool = True) -> Page:
+        """Return a page; raises as `time`. `renew`: with a fresh token if the present one is refused."""
         try:
             answer = await self._send("GET", path, authorization=await access.header())
-        except _StaleToken:
+        except _Refused as refused:
+            if not renew or not is_token_error(refused.told):
+                raise refusal(refused.told) from None
             access.refused()
-            try:
-                answer = await self._send("GET", path, authorization=await access.header())
-            except _StaleToken as stale:
-                raise stale.error from None
-        items = [item for each in as_list(_body(answer)) if (item := as_frame(each)) is not None]
+            answer = await self._call("GET", path, authorization=await access.header())
+        told = _body(answer)
+        if not isinstance(told, list):  # a proxy that answers for Ably must not pass for an empty channel
+            raise TransportError("there was an answer by HTTP, but none of Ably's")
+        items = [item for each in as_list(told) if (item := as_frame(each)) is not None]
         return Page(items, _next(path, answer))
+
+    async def publish(self, name: str, messages: list[Frame], access: Access) -> Posted:
+        """Publish messages, all or none.
+
+        Raises:
+            TransportError: The outcome is unknown.
+            ChatkitError: There was no token to be had.
+        """
+        path = f"{_channel(name)}/messages"
+        try:
+            answer = await self._send("POST", path, authorization=await access.header(), json=messages)
+        except _Refused as refused:
+            return Posted([], refused.told)
+        told = as_frame(_body(answer)) or {}
+        if "messageId" not in told:
+            raise TransportError("there was an answer by HTTP, but none of Ably's")
+        return Posted([as_text(each) for each in as_list(told.get("serials"))], None)
+
+    async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Call, and say of a refusal what it means."""
+        try:
+            return await self._send(method, path, **options)
+        except _Refused as refused:
+            raise refusal(refused.told) from None
 
     async def _send(
         self, method: str, path: str, *, authorization: str | None = None, json: object = None
@@ -105,18 +147,21 @@ class Rest:
                 return answer
             told = error_of(as_frame(_body(answer)) or {}) or ErrorInfo(0, answer.status_code)
             if answer.status_code < 500:
-                refused = refusal(told)
-                raise _StaleToken(refused) if is_token_error(told) else refused
+                raise _Refused(told)
             failure = TransportError(f"Ably failed ({told.code or answer.status_code})")
         raise failure
 
 
-class _StaleToken(Exception):  # passed on within this module alone
-    """A token was refused."""
+class _Refused(Exception):  # passed on within this module alone
+    """A call was refused."""
 
-    def __init__(self, error: ChatkitError) -> None:
+    def __init__(self, told: ErrorInfo) -> None:
         super().__init__()
-        self.error = error
+        self.told = told
+
+
+def _channel(name: str) -> str:
+    return f"/channels/{quote(name, safe='')}"
 
 
 def _body(answer: httpx.Response) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from chatkit.adapters.ably.access import Access
+from chatkit.adapters.ably.access import Access, keep_fresh, renewed
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.hearing import Hearing, resolve
 from chatkit.adapters.ably.memory import Memory
@@ -27,7 +27,8 @@ from chatkit.adapters.ably.protocol import (
     Settled,
     Write,
 )
-from chatkit.adapters.ably.speaking import Speaking, Waiter
+from chatkit.adapters.ably.saying import Waiter
+from chatkit.adapters.ably.speaking import Speaking
 from chatkit.errors import StateError, TransportError
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
@@ -71,6 +72,7 @@ class AblySession(AsyncIterator[Signal]):
         observer: Observer,
     ) -> None:
         self.user: Final = user
+        self.transport: Final = "websocket"
         self._socket = socket
         self._protocol = protocol
         self._where = where
@@ -226,7 +228,7 @@ class AblySession(AsyncIterator[Signal]):
             lead: Seconds before the end, or half of what is left where that is less.
         """
         if self._access.renewable:
-            self._spawn(self._keep_fresh(now, lead), "ably-tokens")
+            self._spawn(keep_fresh(self._access, now, lead, self._renew), "ably-tokens")
 
     # ------------------------------------------------------------------ reading
 
@@ -281,22 +283,8 @@ class AblySession(AsyncIterator[Signal]):
 
     # ------------------------------------------------------------------ tokens
 
-    async def _keep_fresh(self, now: Callable[[], float], lead: float) -> None:
-        while True:
-            ends = self._access.expires_at
-            if ends is None:
-                return
-            left = ends.timestamp() - now()
-            await asyncio.sleep(max(1.0, left - min(lead, left / 2)))
-            if self._access.expires_at == ends:
-                await self._renew()
-
     async def _renew(self) -> None:
-        """Present a fresh token; where that fails the service ends the connection when the old one does."""
-        try:
-            await self.reauthenticate()
-        except Exception as error:  # noqa: BLE001  # an app's token provider may raise anything
-            self._observer.point("ably.not_renewed", error=type(error).__name__)
+        await renewed(self.reauthenticate, self._observer)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, Generic, TypeVar
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.codes import refusal, verdict
@@ -14,7 +14,8 @@ from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.pace import BATCH, Emits
 from chatkit.adapters.ably.places import moment, time_of
-from chatkit.adapters.ably.protocol import Protocol, Settled
+from chatkit.adapters.ably.protocol import Settled
+from chatkit.adapters.ably.saying import Sayer, Waiter
 from chatkit.adapters.ably.wire import Frame
 from chatkit.errors import ChatkitError, MessageTooLarge, NotAllowed, Rejected, TransportError
 from chatkit.model.entry import Stamp
@@ -22,17 +23,17 @@ from chatkit.ports.adapter import Present
 from chatkit.ports.context import Clock, Observer
 from chatkit.ports.outgoing import Ack, Batch, Outgoing
 
-Waiter: TypeAlias = "asyncio.Future[Any]"
+F = TypeVar("F")
 
 _ENTER: Final = 2
 
 
-class Speaking:
+class Speaking(Generic[F]):
     """Of one connection.
 
     Args:
         protocol: Numbers what is said.
-        write: Writes a frame; raises `SessionClosed`.
+        write: Writes a frame, or makes a call; raises `SessionClosed`.
         namespace: Of the channels.
         user: As whom.
         logged: A log beside Ably numbers.
@@ -43,8 +44,8 @@ class Speaking:
 
     def __init__(
         self,
-        protocol: Protocol[Waiter],
-        write: Callable[[str | bytes], Awaitable[None]],
+        protocol: Sayer[F],
+        write: Callable[[F], Awaitable[None]],
         *,
         namespace: str,
         user: str,
@@ -164,7 +165,7 @@ class Speaking:
         if settled.error is not None:
             raise refusal(settled.error, channel)
 
-    async def _answer(self, channel: str, frame: Callable[[str, Waiter], str | bytes]) -> Settled[Waiter]:
+    async def _answer(self, channel: str, frame: Callable[[str, Waiter], F]) -> Settled[Waiter]:
         """Say something that is numbered, and return what became of it."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         await self._write(frame(name_of(channel, self._namespace), waiter))

@@ -33,7 +33,7 @@ from chatkit.errors import ConfigError
 from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
-from chatkit.transport.calling import http_client
+from chatkit.transport import http_client
 
 OPEN: Final = 10.0
 """Seconds for a connection to be made and greeted."""

@@ -62,6 +62,7 @@ class PusherSession(AsyncIterator[Signal]):
         user: str | None,
     ) -> None:
         self.user: Final = user
+        self.transport: Final = "websocket"
         self._socket = socket
         self._protocol = protocol
         self._where = where

@@ -77,6 +77,7 @@ class CallFault:
         moment: `before`: the call has no effect; `after`: it has, and its caller does not learn it.
         method: Calls of this method alone; `None` is any.
         path: Calls whose path contains this; empty is any.
+        authorization: Calls whose header of that name contains this; empty is any.
         skip: Calls that match and pass before the fault begins.
         times: Calls that it strikes, then it is over.
         status: With which `fail` answers.
@@ -89,6 +90,7 @@ class CallFault:
     moment: Literal["before", "after"] = "before"
     method: str | None = None
     path: str = ""
+    authorization: str = field(default="", repr=False)
     skip: Skip = 0
     times: Times = 1
     status: int = 500
@@ -96,9 +98,14 @@ class CallFault:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     seconds: Seconds = 0.0
 
-    def strikes(self, method: str, path: str) -> bool:
+    def strikes(self, method: str, path: str, authorization: str) -> bool:
         """Whether it concerns this call; each time it says so it is used up by one."""
-        return self.method in {None, method} and self.path in path and _use_up(self)
+        return (
+            self.method in {None, method}
+            and self.path in path
+            and self.authorization in authorization
+            and _use_up(self)
+        )
 
 
 Fault = FrameFault | CallFault
@@ -152,10 +159,10 @@ class Faults(Waiting[Fault]):
         waiting = [fault for fault in self if isinstance(fault, FrameFault)]
         return self._spent([fault for fault in waiting if fault.strikes(way, label, socket, frame)])
 
-    def call(self, method: str, path: str) -> list[CallFault]:
+    def call(self, method: str, path: str, authorization: str) -> list[CallFault]:
         """What strikes this call now."""
         waiting = [fault for fault in self if isinstance(fault, CallFault)]
-        return self._spent([fault for fault in waiting if fault.strikes(method, path)])
+        return self._spent([fault for fault in waiting if fault.strikes(method, path, authorization)])
 
     def _spent(self, struck: list[G]) -> list[G]:
         if struck:

@@ -198,7 +198,8 @@ class Emulator(ABC, Generic[S]):
     async def _strike(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.startswith(control.PATH) or "Upgrade" in request.headers:
             return await handler(request)
-        struck = self.faults.call(request.method, request.path)
+        authorization = request.headers.get("Authorization", "")
+        struck = self.faults.call(request.method, request.path, authorization)
         for fault in struck:
             if fault.moment == "before" and (answer := await self._instead(fault, request)) is not None:
                 return answer

@@ -123,7 +123,7 @@ class FaultsContract(AdapterPart):
                 if closing.again == "never":
                     continue
                 adapter = on.adapter("ada")
-                ada, before = await on.open("ada", adapter), kit.refreshed("ada")
+                ada, before = await on.open("ada", adapter, on.channel), kit.refreshed("ada")
                 kit.close("ada", closing)
                 await ada.end()
 

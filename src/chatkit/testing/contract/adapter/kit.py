@@ -54,6 +54,8 @@ class AdapterKit(Kit):
     """Whoever publishes hears it too, if attached."""
     shows_all: bool = False
     """Whoever is attached is present, whether they ask who is there or not."""
+    hears_passing: bool = True
+    """What is emitted is heard; else it goes out, and reaches nobody who hears as these adapters do."""
     patience: float = 5.0
     """Seconds of the loop's time within which what must come has come."""
     quiet: float = 0.1

@@ -55,6 +55,7 @@ class Deeds:
         deeds = (
             *(self.abort, self.stall, self.disconnect, self.fail, self.reauth, self.expire, self.move),
             *(self.forget, self.detach, self.fail_channel, self.attached, self.lose_continuity),
+            self.end_streams,
         )
         return {deed.__name__.replace("_", "-"): deed for deed in deeds}
 
@@ -143,6 +144,20 @@ class Deeds:
         struck = [channel for name, channel in self._app.channels.items() if aim.channel in {None, name}]
         for channel in struck:
             channel.lose()
+        return len(struck)
+
+    def end_streams(self, aim: Aim) -> int:
+        """End event streams, with the error or without."""
+        struck = [
+            stream
+            for stream in self._app.streams
+            if aim.client in {None, stream.access.client_id} and {aim.channel} <= {None, *stream.channels}
+        ]
+        for stream in struck:
+            if aim.refusal is None:
+                stream.close()
+            else:
+                stream.fail(aim.refusal)
         return len(struck)
 
     def _expel(self, aim: Aim, *, failed: bool) -> int:

@@ -146,6 +146,8 @@ class AblyEmulator(Emulator[Settings]):
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if "Upgrade" not in request.headers:
             return await served(lambda: self.app, _unknown)(request)
+        if not self.settings.websockets:
+            return web.Response(status=403, text="no WebSockets here")
 
         async def serve(socket: Socket) -> None:
             session = self._sessions[socket.name] = Session(self.app, socket, request.query)

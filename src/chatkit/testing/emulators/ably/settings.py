@@ -70,6 +70,8 @@ class Settings(serving.Settings):
     """How the emulated application behaves. Durations are seconds of the emulator's clock.
 
     Attributes:
+        websockets: Whether there is a way through for them; else what answers in the emulator's place is a
+            proxy, with 403.
         keys: Each as `Key.parse` reads it; at least one, all of one application.
         rules: By namespace, `persisted` and `mutableMessages`; as in Ably's own test application.
         revocable: Whether the keys' tokens can be revoked.
@@ -96,6 +98,7 @@ class Settings(serving.Settings):
 
     largest_body: int = 524_288
     largest_frame: int = 524_288
+    websockets: bool = True
     keys: tuple[str, ...] = field(default=("app.key:secret",), repr=False)
     rules: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {"persisted": ("persisted",), "mutable": ("mutableMessages",)}

@@ -65,8 +65,7 @@ class Stream:
         for base, channel in self._channels.items():
             missed = channel.since(marks[base]) if base in marks else []
             if missed is None:
-                error = json.dumps(AblyError(90003).wire())
-                self._put(f"event: error\ndata: {error}\n\n")
+                self._put(f"event: error\ndata: {json.dumps(AblyError(90003).wire())}\n\n")
             elif rewind is not None:
                 missed = channel.rewound(rewind)[1]
             for entry in missed or ():
@@ -78,6 +77,16 @@ class Stream:
             left = (self.access.expires - self._app.now()) / 1000
             self._timers["expiry"] = self._app.clock.call_later(left, self.close)
         self._keep_alive()
+
+    def fail(self, error: AblyError) -> None:
+        """Say an error, and end."""
+        self._put(f"event: error\ndata: {json.dumps(error.wire())}\n\n")
+        self.close()
+
+    @property
+    def channels(self) -> list[str]:
+        """What it reads."""
+        return list(self._channels)
 
     def close(self) -> None:
         """Hear no more, and give no more than what was heard; harmless when that is done."""
