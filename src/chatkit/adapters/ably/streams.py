@@ -9,7 +9,7 @@ Source: the Ably sheet, last section; ably/docs api/sse.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -32,7 +32,7 @@ VERSION: Final = "1.2"
 @asynccontextmanager
 async def opened(
     client: httpx.AsyncClient, url: str, name: str, authorization: str, heard: Callable[[], None]
-) -> AsyncIterator[AsyncGenerator[Frame]]:
+) -> AsyncGenerator[AsyncGenerator[Frame]]:
     """Open a stream; gives the messages that come, until it ends.
 
     Args:

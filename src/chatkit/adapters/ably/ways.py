@@ -50,7 +50,7 @@ class Ways:
     """
 
     def __init__(self, wanted: Transport, clock: Clock) -> None:
-        self._wanted = wanted
+        self._wanted: Final = wanted
         self._clock = clock
         self._sockets = 0
         self._streams_at = float("-inf")
