@@ -161,7 +161,9 @@ def test_a_long_trail_becomes_coarser() -> None:
         (40111, 403, True, "later", 1.0, RateLimited),
         (42910, 429, True, "later", 1.0, RateLimited),
         (42921, 429, False, "later", 5.0, RateLimited),
-        (80020, 400, True, "never", None, ProviderError),
+        (80000, 400, True, "later", None, ProviderError),
+        (80020, 400, True, "later", None, ProviderError),
+        (40000, 400, True, "never", None, ProviderError),
         (99999, 429, True, "later", 1.0, RateLimited),
     ],
 )
