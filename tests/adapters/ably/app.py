@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
 import chatkit
 from chatkit.model.options import AuthRequest
+from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, Fault, Settings
+from chatkit.testing.emulators.clock import EmulatorClock
 from tests.adapters.ably.tokens import KEY, SECRET, jwt
 
 PATIENCE: Final = 10.0
@@ -21,11 +25,15 @@ class App:
 
     Args:
         config: Of all its clients, as options of their URL.
+        clock: Of its clients and of the emulator, where the test runs on virtual time.
         settings: Of the emulator.
     """
 
-    def __init__(self, config: str = "", **settings: Any) -> None:
-        self.emulator = AblyEmulator(Settings(**settings))
+    def __init__(self, config: str = "", *, clock: VirtualClock | None = None, **settings: Any) -> None:
+        served_by = None if clock is None else EmulatorClock(lambda: clock.wall().timestamp())
+        self.emulator = AblyEmulator(Settings(**settings), clock=served_by)
+        self._clock = clock
+        self._seeds = count(1)
         self.asked: list[AuthRequest] = []
         self.lifetime = 3_600.0
         """Seconds that a token lives."""
@@ -42,25 +50,30 @@ class App:
 
     def backend(self, user: str, **options: Any) -> chatkit.Chat:
         """Return a client that holds the key."""
-        return self._chat(f"{KEY}:{SECRET}", user, options)
+        return self._chat(self.trusted_url, user, options)
 
     def member(self, user: str, **options: Any) -> chatkit.Chat:
         """Return a client with tokens of the app."""
-        return self._chat(KEY, user, {"auth": self.auth, **options})
+        return self._chat(self.url, user, {"auth": self.auth, **options})
 
     async def auth(self, request: AuthRequest) -> str:
         """Give a token, as an app's server would."""
         self.asked.append(request)
-        return jwt(request.user, seconds=self.lifetime)
+        return jwt(request.user, seconds=self.lifetime, ahead=self.emulator.clock.unix() - time.time())
 
-    def _chat(self, credential: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
-        url = self.url.replace(KEY, credential)
-        return chatkit.connect(url, user=user, **{"store": ":memory:", **options})
+    def _chat(self, url: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
+        virtual = {} if self._clock is None else {"clock": self._clock, "seed": next(self._seeds)}
+        return chatkit.connect(url, user=user, **{"store": ":memory:", **virtual, **options})
 
     @property
     def url(self) -> str:
         """The address of the app, without the secret."""
         return f"ably://{KEY}@127.0.0.1:{self.emulator.port}?tls=0{self._config}"
+
+    @property
+    def trusted_url(self) -> str:
+        """The same with the secret."""
+        return self.url.replace(KEY, f"{KEY}:{SECRET}")
 
     def cut(self, user: str | None = None) -> None:
         """End transports without a goodbye: of one user's clients with tokens, or all."""
@@ -74,6 +87,12 @@ class App:
         self.cut(user)
         await while_away()
         self.emulator.app.faults._waiting.remove(gate)
+
+
+def published(app: App, name: str = "support") -> list[str]:
+    """Return the ids of the messages that Ably holds of a channel, oldest first."""
+    channel = app.emulator.app.channels.get(name)
+    return [] if channel is None else [str(one["id"]) for one in channel.store.latest()]
 
 
 def texts(channel: chatkit.Channel) -> list[str]:

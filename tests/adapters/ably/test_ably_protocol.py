@@ -275,6 +275,24 @@ def test_only_the_last_answer_counts() -> None:
     assert protocol.hears("support")
 
 
+@pytest.mark.parametrize("first", ["attach", "detach"])
+def test_what_is_never_answered_holds_up_nothing(first: str) -> None:
+    """The answer to what was asked later tells that there is none to what was asked before it (RTL4f)."""
+    protocol = connected()
+    _ = attach(protocol)
+    if first == "detach":
+        _ = hear(protocol, **attached(serial="s1"))
+    _ = protocol.detach("support")
+    _ = attach(protocol)
+    if first == "attach":  # the detach is answered
+        assert hear(protocol, action=13, channel="support") == []
+
+    assert hear(protocol, **attached(serial="s2")) == [
+        Attached("support", "s2", resumed=False, may_publish=True, asked=True)
+    ]
+    assert protocol.hears("support")
+
+
 @pytest.mark.parametrize("action", [9, 13])
 def test_a_channel_is_refused_or_taken_away(action: int) -> None:
     """By ERROR or DETACHED; the connection lives, and attaching begins anew (RTL13, RTL14)."""
@@ -358,7 +376,9 @@ def test_members_move_by_their_newest_word() -> None:
 
 
 def test_a_sync_does_not_bring_back_who_left() -> None:
-    """What moves meanwhile is newer than the page that follows; who is not named is gone (RTP2h, RTP19)."""
+    """What moves meanwhile is told at once, and is newer than the page that follows; who is not named is gone
+    (RTP2h, RTP19).
+    """
     protocol = connected()
     _ = present(protocol)
     page = {"action": 16, "channel": "support"}
@@ -372,7 +392,9 @@ def test_a_sync_does_not_bring_back_who_left() -> None:
 
     _ = hear(protocol, **page, channelSerial="q2:1", presence=[member("ada")])
     leave = member("bob", "c6", number=1, action=3)
-    assert hear(protocol, action=14, channel="support", presence=[leave]) == []
+    (moved,) = hear(protocol, action=14, channel="support", presence=[leave])
+    assert isinstance(moved, Moved)
+    assert [(change, one.client_id) for change, one in moved.moves] == [("leave", "bob")]
     found = hear(protocol, **page, channelSerial="q2:", presence=[member("bob", "c6")])
 
     assert names(found) == ["ada"]

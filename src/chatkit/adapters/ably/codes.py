@@ -33,6 +33,8 @@ _TOKEN: Final = range(40140, 40150)
 _FULL: Final = range(40111, 40116)
 _LIMITED: Final = frozenset({90010, 90021, 40150, 40151})
 _TOO_FAST: Final = frozenset({42920, 42921, 42924})
+_CONNECTION: Final = range(80000, 80030)
+"""What befell a connection or its state: another connection is what helps."""
 _CHANNEL_RATE: Final = 42913
 _TOO_LARGE: Final = 40009
 _MEMBERS: Final = frozenset({91003})
@@ -72,7 +74,7 @@ def closed(error: ErrorInfo | None, where: str, *, fatal: bool) -> SessionClosed
         )
     if _is_limit(error):
         return _ended(RateLimited, where, "has no room for the connection now", error, "later", after=PAUSE)
-    if error.status >= 500:
+    if error.status >= 500 or (fatal and error.code in _CONNECTION):
         return _ended(ProviderError, where, "failed", error, "later" if fatal else "now")
     if not fatal:
         return _ended(TransportError, where, "ended the connection", error, "now")
