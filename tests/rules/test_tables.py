@@ -102,7 +102,7 @@ class Outbox:
         )
         self.entries = Entries(
             context,
-            on_change=lambda entry, late, reason: self.told.append(Told(entry.state.status, late, reason)),
+            on_change=lambda entry, late, reason: self.told.append(Told(entry.shown.status, late, reason)),
             on_sent=lambda entry, fact: None,
         )
         self.listed = listed
@@ -121,8 +121,9 @@ class Outbox:
             self.entries.register(self.entry)
 
     def give(self, heard: delivery.Input, error: ChatkitError | None) -> None:
-        """Move the entry, and see that what follows is right."""
+        """Move the entry, and see that what follows is right: an end that is no `sent` is not told yet (I1)."""
         entry, entries, before = self.entry, self.entries, self.entry.state
+        shown = entry.shown
         was, told, totals = self._all(), len(self.told), Counter(entries.totals)
         try:
             entries.move(entry, heard, error)
@@ -136,17 +137,18 @@ class Outbox:
         assert entry.row.certain == (delivery.Effect.UNCERTAIN not in effects)
         assert entry.row.reason == (f"{type(error).__name__}: {error}" if error and after.done else None)
         news = self.told[told:]
-        assert [one.status for one in news] == ([after.status] if after.status != before.status else [])
-        assert all(one.late == (delivery.Effect.LATE in effects) for one in news)
-        ends = after.done and after is not before
-        assert bool(entry.ended_at) or not ends
+        seen = shown if after.done and after is not delivery.State.SENT else after
+        assert entry.shown is seen
+        assert [one.status for one in news] == ([seen.status] if seen.status != shown.status else [])
+        assert all(one.late == (delivery.Effect.LATE in effects and shown.done) for one in news)
+        assert bool(entry.ended_at) or not after.done or after is before
         invites = entry.row.kind == "direct"
-        counted = ends and not before.done and not invites
-        assert entries.totals - totals == (Counter({after.status: 1}) if counted else Counter())
+        counted = seen.done and not shown.done and not invites
+        assert entries.totals - totals == (Counter({seen.status: 1}) if counted else Counter())
         here = entries.get(entry.row.entry_id) is entry
-        waits = here and not after.done
+        waits = here and not seen.done
         assert (entries.depth, entries.size) == (int(waits), len(entry.row.data) * waits)
-        assert entries.failed == int(here and after.status in {"failed", "expired"} and not invites)
+        assert entries.failed == int(here and seen.status in {"failed", "expired"} and not invites)
         assert entries.invitations == int(waits and invites)
         assert not (here and after is delivery.State.SENT)
 

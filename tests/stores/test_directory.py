@@ -370,6 +370,20 @@ async def test_a_key_is_known_from_any_file(outbox: Path) -> None:
         assert await ids(store) == ["entry-7", "entry-1", "entry-2"]
 
 
+async def test_of_two_that_know_a_key_the_one_that_was_adopted_first_answers(outbox: Path) -> None:
+    """Two processes that died may have used one key: whoever asks gets the same entry each time (D14)."""
+    heir, _ = await started(outbox)
+    for n in (3, 4):
+        async with opened(file_store(outbox / f"{n}.db", inline=True)) as dead:
+            await dead.add([row(n, key="k")])
+        await heir.adopt()
+
+    kept = [await heir.add([row(n, key="k")]) for n in (8, 9)]
+
+    assert [[r.entry_id for r in rows] for rows in kept] == [["entry-3"], ["entry-3"]]
+    await heir.aclose()
+
+
 async def test_writes_go_to_the_file_of_their_device(outbox: Path) -> None:
     """One call may concern rows of several files (D27)."""
     async with two_files(outbox) as (store, mine, theirs):

@@ -236,7 +236,8 @@ class DirectoryStore:
             if store is self._files[0]:
                 continue
             stored = enumerate(await store.stored(rows))
-            kept |= {place: row for place, row in stored if row is not None}
+            # Where several hold it, since processes used one key, it is always the same one that answers.
+            kept = {place: row for place, row in stored if row is not None} | kept
         fresh = [place for place in range(len(rows)) if place not in kept]
         added = await self._files[0].add([rows[place] for place in fresh])
         kept |= zip(fresh, added, strict=True)
