@@ -185,6 +185,18 @@ async def test_a_lost_answer_leaves_the_outcome_unknown(world: World, clock: Vir
     assert texts(await received(session)) == ["text 1"]
 
 
+async def test_acks_that_were_to_be_lost_are_spared(world: World) -> None:
+    """All but so many, and never more than were to be lost."""
+    session = await world.session("ada", "support")
+    world.network.lose_ack("ada", 5)
+    world.network.spare_acks("ada", 1)
+    world.network.spare_acks("ada", 3)
+
+    with pytest.raises(TransportError):
+        _ = await session.publish(batch(wish(1)), [None])
+    assert [ack.outcome for ack in await session.publish(batch(wish(2)), [None])] == ["new"]
+
+
 async def test_acks_are_lost_on_demand(world: World) -> None:
     """So many publishes of one user, no reads, and then no more."""
     session = await world.session("ada", "support")

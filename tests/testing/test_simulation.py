@@ -41,7 +41,7 @@ FAILED = (
     ("pusher", 2395),
     ("clock-2099", 4413),
     ("late-finish", 8363),
-    ("lagging-replica", 8962),
+    ("replication-pause", 9357),
     ("batch-refused", 10787),
     ("supabase", 11009),
     ("pusher-log", 11921),

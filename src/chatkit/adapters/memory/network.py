@@ -107,6 +107,10 @@ class Link:
         """Lose the answers to the next `count` publishes."""
         self._acks_to_lose += count
 
+    def spare_acks(self, most: int) -> None:
+        """Lose at most so many more answers."""
+        self._acks_to_lose = min(most, self._acks_to_lose)
+
     def refuse(self, refusal: Refusal | None) -> None:
         """Answer calls with an error, or no longer."""
         self._refusal = refusal
@@ -237,6 +241,11 @@ class Network:
         """Carry out the next `count` publishes (appends too) and lose the answers."""
         for found in self._named(link):
             found.lose_acks(count)
+
+    def spare_acks(self, link: str, most: int = 0) -> None:
+        """Lose at most `most` of the answers that `lose_ack` was asked to lose."""
+        for found in self._named(link):
+            found.spare_acks(most)
 
     def refuse(
         self,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LIMITS: Final = OutboxLimits(entries=60)
 """Few enough that outboxes fill up now and then."""
+ACKS: Final = 3
+"""Answers of each device that are still lost in the calm: few enough that all ends in it."""
 
 
 class Stage(World):
@@ -129,7 +131,7 @@ class Stage(World):
     # -- the end ------------------------------------------------------------------------------------------
 
     async def calm(self) -> None:
-        """End every fault, and bring everybody back."""
+        """End every fault but for some answers that are lost, and bring everybody back."""
         network = self.hub.network
         network.set_faults(NONE)
         self.hub.release()
@@ -138,6 +140,7 @@ class Stage(World):
         for player in self.players:
             self.heal(player.name)
             network.refuse(player.name, None)
+            network.spare_acks(player.name, ACKS)
             network.set_faults(NONE, player.name)
             player.disk.left = player.raises = player.blocks = 0
             player.fuse.arm("", 0)
