@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,9 +20,6 @@ from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import Aim, Fault, sse, wire
 from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
-
-live = [pytest.mark.realtime, pytest.mark.long]
-
 
 # -- which way
 
@@ -109,6 +107,11 @@ async def carried(*chats: chatkit.Chat, by: str) -> None:
         await until(lambda chat=chat: chat.connection.transport == by, f"{chat.user.id} uses {by}")  # type: ignore[misc]
 
 
+def _attempts(chat: chatkit.Chat) -> int:
+    """Return how often a client has tried in vain to connect."""
+    return chat.connection._view().attempt
+
+
 class Hearing:
     """Whatever a channel tells, in order."""
 
@@ -159,8 +162,9 @@ async def converse(
 class TestStories:
     """The real loop, over the emulator."""
 
-    pytestmark = live
+    pytestmark = pytest.mark.realtime
 
+    @pytest.mark.long
     @pytest.mark.parametrize("way", ["sse", "poll"])
     async def test_without_websockets_all_is_heard(self, soon: None, way: str) -> None:
         """50 messages both ways: none lost, doubled or shuffled; nor on the way back to a socket (I1 to I6)."""
@@ -180,6 +184,7 @@ class TestStories:
             _ = await (await mine.send("by socket")).wait("sent", timeout=PATIENCE)
             await until(lambda: texts(theirs)[-1:] == ["by socket"], "it goes on")
 
+    @pytest.mark.long
     async def test_a_network_that_loses_its_websockets(self, soon: None) -> None:
         """In the middle of everything, and finds them again: nothing is lost, nothing announced (I2, I6)."""
         del soon
@@ -195,6 +200,7 @@ class TestStories:
 
             await carried(ada, bob, by="websocket")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("way", ["sse", "poll"])
     async def test_a_silent_channel_changes_its_way_unnoticed(self, soon: None, way: str) -> None:
         """Though history no longer holds what was said last: it was heard (I6)."""
@@ -222,6 +228,7 @@ class TestStories:
             await until(lambda: heard.texts == ["before", "after"], "it is heard")
             assert heard.gaps == 0
 
+    @pytest.mark.long
     async def test_sockets_that_end_before_the_greeting_are_given_up(self) -> None:
         """After three in a row, while calls are answered."""
         async with App() as app, app.member("ada") as ada:
@@ -237,10 +244,10 @@ class TestStories:
             await carried(ada, by="poll")
             assert ada.capabilities.support("presence") == "none"
         async with Blocked("&transport=websocket") as app, app.member("ada") as ada:
-            await until(lambda: ada.connection.reason is not None, "no socket passes")
-            await asyncio.sleep(0.5)
+            await until(lambda: _attempts(ada) > ATTEMPTS, "it tries")
             assert ada.connection.transport is None
 
+    @pytest.mark.long
     async def test_where_nothing_is_answered_nothing_is_given_up(self, soon: None) -> None:
         """A machine that is offline learns nothing about sockets: it comes back by one."""
         del soon
@@ -254,6 +261,7 @@ class TestStories:
                 app.emulator.faults.clear()
                 await carried(ada, by="websocket")
 
+    @pytest.mark.long
     async def test_a_publish_without_an_answer_happens_once(self) -> None:
         """It goes out again under its ids, and nothing of its lane before it (D8, D10)."""
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
@@ -329,6 +337,7 @@ class TestStories:
 
                 await until(lambda: "bob" in mine.presence.members, "he is there as soon as he can")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("transport", ["sse", "poll"])
     async def test_a_token_is_renewed(self, transport: str) -> None:
         """Before it ends; streams that end with it are opened again, and nothing is missed (D32)."""
@@ -363,6 +372,7 @@ class TestStories:
             assert len(app.asked) - asked in {1, 2}
             assert heard.gaps == 0
 
+    @pytest.mark.long
     async def test_a_stream_that_brings_nothing_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A proxy that holds it back: looks into history bring all; silence ends it, and then it is polled."""
         monkeypatch.setattr(listening, "BESIDE", 0.3)
@@ -381,6 +391,7 @@ class TestStories:
             assert heard.gaps == 0
             await carried(bob, by="poll")
 
+    @pytest.mark.long
     async def test_an_event_without_a_place_prompts_a_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the service sends less than a whole message, history has the rest."""
         whole = wire.render
@@ -396,6 +407,34 @@ class TestStories:
             await converse(mine, theirs, 10, {})
             await carried(ada, bob, by="sse")
 
+    @pytest.mark.long
+    @pytest.mark.parametrize("way", ["sse", "poll"])
+    async def test_beside_a_log(self, tmp_path: Path, way: str) -> None:
+        """It numbers, Ably announces by whatever passes; who has none hears it from Ably (D9, D16)."""
+        log = f"sqlite:///{tmp_path}/log.db"
+        async with (
+            Blocked() as app,
+            app.backend("ada", log=log) as ada,
+            app.backend("bob", log=log) as bob,
+            app.member("eve") as eve,
+        ):
+            if way == "poll":
+                _ = app.no_streams()
+            channels = [chat.channel("support") for chat in (ada, bob, eve)]
+            for channel in channels:
+                _ = channel.timeline
+                await channel.attach(timeout=PATIENCE)
+            await carried(ada, bob, eve, by=way)
+            said = [f"message {number}" for number in range(12)]
+            for number, text in enumerate(said):
+                _ = await channels[number % 2].send(text)
+                await asyncio.sleep(0.03)
+            for channel in channels:
+                await until(lambda channel=channel: len(texts(channel)) >= len(said), "all is shown")  # type: ignore[misc]
+            assert texts(channels[0]) == texts(channels[1])
+            assert [sorted(texts(channel)) for channel in channels] == [sorted(said)] * 3
+
+    @pytest.mark.long
     async def test_what_history_no_longer_holds_is_told(self) -> None:
         """Away for longer than it reaches: a `Discontinuity`, then what follows (I6)."""
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
