@@ -376,8 +376,7 @@ class TestStories:
 
     @pytest.mark.long
     async def test_a_stream_that_brings_nothing_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A proxy that holds it back: looks into history bring all; silence ends it, and then it is polled."""
-        monkeypatch.setattr(listening, "BESIDE", 0.3)
+        """A proxy that holds it back: it is looked into history as often; silence ends it for good."""
         monkeypatch.setattr(streams, "TIMEOUT", httpx.Timeout(8.0, read=0.5))
         monkeypatch.setattr(sse.Stream, "_put", lambda *_: None)
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
@@ -407,6 +406,22 @@ class TestStories:
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
             mine, theirs = ada.channel("support"), bob.channel("support")
             await converse(mine, theirs, 10, {})
+            await carried(ada, bob, by="sse")
+
+    @pytest.mark.long
+    async def test_streams_are_tried_again(self, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that polls does not do so for ever, where streams pass again."""
+        del soon
+        monkeypatch.setattr(ways, "AGAIN", 1.5)
+        async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
+            _ = app.no_streams()
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            for channel in (mine, theirs):
+                await channel.attach(timeout=PATIENCE)
+            await carried(ada, bob, by="poll")
+
+            await converse(mine, theirs, 30, {10: app.emulator.faults.clear})
+
             await carried(ada, bob, by="sse")
 
     @pytest.mark.long
