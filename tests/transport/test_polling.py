@@ -224,6 +224,20 @@ async def test_looks_are_paced(kept: Kept) -> None:
     assert {name for name, _ in kept.reads[before:]} == set(names)
 
 
+async def test_the_pace_can_be_changed(kept: Kept) -> None:
+    """Faster at once, slower from the next look on."""
+    poller = kept.poller(every=30)
+    async with running(poller):
+        await kept.follow(poller)
+        poller.pace(0.5)
+        await asyncio.sleep(5.1)
+        assert len(kept.reads) == 11
+        poller.pace(0.5)
+        poller.pace(30)
+        await asyncio.sleep(29)
+        assert len(kept.reads) == 12
+
+
 async def test_slow_answers_starve_nobody(kept: Kept) -> None:
     """Whoever waits longest comes first, though all are due all the time."""
     poller = kept.poller(every=0.1)

@@ -112,6 +112,15 @@ class Poller(Generic[T]):
         self._changed.set()
         return one.last
 
+    def pace(self, every: float) -> None:
+        """Look into each channel at this pace from now on: seconds between two looks."""
+        if every == self._every:
+            return
+        self._every = every
+        for one in self._followed.values():
+            one.due = min(one.due, self._clock.monotonic() + every)
+        self._changed.set()
+
     def leave(self, channel: str) -> None:
         """Look into a channel no longer."""
         _ = self._followed.pop(channel, None)

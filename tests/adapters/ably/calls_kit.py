@@ -39,7 +39,7 @@ class CallsKit(AblyKit):
         self.hears_passing = transport == "sse"
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
-        with patch.object(polling, "RATE", 200.0):  # else hundreds of channels wait for their turns
+        with patch.object(polling, "RATE", 60.0):  # else hundreds of channels wait for their turns
             super().run(main)
 
     def lose_ack(self, user: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,12 +18,11 @@ from chatkit import CapabilityError, Discontinuity, MessageCreated
 from chatkit.adapters.ably import listening, streams, ways
 from chatkit.adapters.ably.ways import AGAIN, ATTEMPTS, FIRST, LAST, Ways, upgrade_waits
 from chatkit.testing.clock import VirtualClock
+from chatkit.testing.contract.adapter.stage import stage
 from chatkit.testing.emulators.ably import Aim, Fault, sse, wire
 from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
-
-live = [pytest.mark.realtime, pytest.mark.long]
-
+from tests.adapters.ably.calls_kit import CallsKit
 
 # -- which way
 
@@ -109,6 +110,11 @@ async def carried(*chats: chatkit.Chat, by: str) -> None:
         await until(lambda chat=chat: chat.connection.transport == by, f"{chat.user.id} uses {by}")  # type: ignore[misc]
 
 
+def _attempts(chat: chatkit.Chat) -> int:
+    """Return how often a client has tried in vain to connect."""
+    return chat.connection._view().attempt
+
+
 class Hearing:
     """Whatever a channel tells, in order."""
 
@@ -159,14 +165,16 @@ async def converse(
 class TestStories:
     """The real loop, over the emulator."""
 
-    pytestmark = live
+    pytestmark = pytest.mark.realtime
 
+    @pytest.mark.long
     @pytest.mark.parametrize("way", ["sse", "poll"])
     async def test_without_websockets_all_is_heard(self, soon: None, way: str) -> None:
         """50 messages both ways: none lost, doubled or shuffled; nor on the way back to a socket (I1 to I6)."""
         del soon
         async with Blocked() as app, app.backend("ada") as ada, app.member("bob") as bob:
-            fault = app.no_streams() if way == "poll" else None
+            if way == "poll":
+                _ = app.no_streams()
             mine, theirs = ada.channel("support"), bob.channel("support")
             await mine.attach(timeout=PATIENCE)
             await theirs.attach(timeout=PATIENCE)
@@ -176,10 +184,11 @@ class TestStories:
             await converse(mine, theirs, 50, {25: lambda: app.emulator.change(websockets=True)})
 
             await carried(ada, bob, by="websocket")
-            assert app.emulator.app.streams == set() or fault is None
+            await until(lambda: len(app.emulator.sockets) == 2, "each has one socket")
             _ = await (await mine.send("by socket")).wait("sent", timeout=PATIENCE)
             await until(lambda: texts(theirs)[-1:] == ["by socket"], "it goes on")
 
+    @pytest.mark.long
     async def test_a_network_that_loses_its_websockets(self, soon: None) -> None:
         """In the middle of everything, and finds them again: nothing is lost, nothing announced (I2, I6)."""
         del soon
@@ -195,6 +204,7 @@ class TestStories:
 
             await carried(ada, bob, by="websocket")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("way", ["sse", "poll"])
     async def test_a_silent_channel_changes_its_way_unnoticed(self, soon: None, way: str) -> None:
         """Though history no longer holds what was said last: it was heard (I6)."""
@@ -222,6 +232,7 @@ class TestStories:
             await until(lambda: heard.texts == ["before", "after"], "it is heard")
             assert heard.gaps == 0
 
+    @pytest.mark.long
     async def test_sockets_that_end_before_the_greeting_are_given_up(self) -> None:
         """After three in a row, while calls are answered."""
         async with App() as app, app.member("ada") as ada:
@@ -237,13 +248,12 @@ class TestStories:
             await carried(ada, by="poll")
             assert ada.capabilities.support("presence") == "none"
         async with Blocked("&transport=websocket") as app, app.member("ada") as ada:
-            await until(lambda: ada.connection.reason is not None, "no socket passes")
-            await asyncio.sleep(0.5)
+            await until(lambda: _attempts(ada) > ATTEMPTS, "it tries")
             assert ada.connection.transport is None
 
-    async def test_where_nothing_is_answered_nothing_is_given_up(self, soon: None) -> None:
+    @pytest.mark.long
+    async def test_where_nothing_is_answered_nothing_is_given_up(self) -> None:
         """A machine that is offline learns nothing about sockets: it comes back by one."""
-        del soon
         async with Blocked(websockets=True) as app:
             down = app.emulator.faults.add(CallFault(does="reset", times=100_000))
             app.emulator.change(websockets=False)
@@ -254,25 +264,25 @@ class TestStories:
                 app.emulator.faults.clear()
                 await carried(ada, by="websocket")
 
+    @pytest.mark.long
     async def test_a_publish_without_an_answer_happens_once(self) -> None:
         """It goes out again under its ids, and nothing of its lane before it (D8, D10)."""
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
             mine, theirs = ada.channel("support"), bob.channel("support")
             heard = Hearing(theirs)
             await theirs.attach(timeout=PATIENCE)
-            said = [f"message {number}" for number in range(8)]
-            for number, text in enumerate(said):
-                if number % 3 == 0:
-                    for moment in ("before", "after"):
-                        app.emulator.faults.add(CallFault(does="reset", moment=moment, method="POST"))
-                if number % 3 == 1:  # something else answers for the service
-                    app.emulator.faults.add(
-                        CallFault(does="fail", method="POST", status=200, body="<html>Log in</html>")
-                    )
-                _ = await mine.send(text)
+            mishaps = [
+                CallFault(does="reset", method="POST"),
+                CallFault(does="reset", moment="after", method="POST"),
+                CallFault(does="fail", moment="after", method="POST", status=503),
+                CallFault(does="fail", method="POST", status=200, body="<html>Log in</html>"),
+            ]
+            said = [f"message {number}" for number in range(2 * len(mishaps))]
+            for text, mishap in zip(said, mishaps * 2, strict=True):
+                app.emulator.faults.add(replace(mishap))
+                _ = await (await mine.send(text)).wait("sent", timeout=PATIENCE)
 
             await until(lambda: len(heard.texts) >= len(said), "all is heard")
-            await until(lambda: ada.outbox.depth == 0, "all is acknowledged")
             await asyncio.sleep(0.3)
             assert heard.texts == said
             assert len(list(app.emulator.app.channels["support"].store.latest())) == len(said)
@@ -329,6 +339,7 @@ class TestStories:
 
                 await until(lambda: "bob" in mine.presence.members, "he is there as soon as he can")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("transport", ["sse", "poll"])
     async def test_a_token_is_renewed(self, transport: str) -> None:
         """Before it ends; streams that end with it are opened again, and nothing is missed (D32)."""
@@ -363,9 +374,9 @@ class TestStories:
             assert len(app.asked) - asked in {1, 2}
             assert heard.gaps == 0
 
+    @pytest.mark.long
     async def test_a_stream_that_brings_nothing_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A proxy that holds it back: looks into history bring all; silence ends it, and then it is polled."""
-        monkeypatch.setattr(listening, "BESIDE", 0.3)
+        """A proxy that holds it back: it is looked into history as often; silence ends it for good."""
         monkeypatch.setattr(streams, "TIMEOUT", httpx.Timeout(8.0, read=0.5))
         monkeypatch.setattr(sse.Stream, "_put", lambda *_: None)
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
@@ -381,6 +392,7 @@ class TestStories:
             assert heard.gaps == 0
             await carried(bob, by="poll")
 
+    @pytest.mark.long
     async def test_an_event_without_a_place_prompts_a_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the service sends less than a whole message, history has the rest."""
         whole = wire.render
@@ -396,6 +408,50 @@ class TestStories:
             await converse(mine, theirs, 10, {})
             await carried(ada, bob, by="sse")
 
+    @pytest.mark.long
+    async def test_streams_are_tried_again(self, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that polls does not do so for ever, where streams pass again."""
+        del soon
+        monkeypatch.setattr(ways, "AGAIN", 1.5)
+        async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
+            _ = app.no_streams()
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            for channel in (mine, theirs):
+                await channel.attach(timeout=PATIENCE)
+            await carried(ada, bob, by="poll")
+
+            await converse(mine, theirs, 30, {10: app.emulator.faults.clear})
+
+            await carried(ada, bob, by="sse")
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("way", ["sse", "poll"])
+    async def test_beside_a_log(self, tmp_path: Path, way: str) -> None:
+        """It numbers, Ably announces by whatever passes; who has none hears it from Ably (D9, D16)."""
+        log = f"sqlite:///{tmp_path}/log.db"
+        async with (
+            Blocked() as app,
+            app.backend("ada", log=log) as ada,
+            app.backend("bob", log=log) as bob,
+            app.member("eve") as eve,
+        ):
+            if way == "poll":
+                _ = app.no_streams()
+            channels = [chat.channel("support") for chat in (ada, bob, eve)]
+            for channel in channels:
+                _ = channel.timeline
+                await channel.attach(timeout=PATIENCE)
+            await carried(ada, bob, eve, by=way)
+            said = [f"message {number}" for number in range(12)]
+            for number, text in enumerate(said):
+                _ = await channels[number % 2].send(text)
+                await asyncio.sleep(0.03)
+            for channel in channels:
+                await until(lambda channel=channel: len(texts(channel)) >= len(said), "all is shown")  # type: ignore[misc]
+            assert texts(channels[0]) == texts(channels[1])
+            assert [sorted(texts(channel)) for channel in channels] == [sorted(said)] * 3
+
+    @pytest.mark.long
     async def test_what_history_no_longer_holds_is_told(self) -> None:
         """Away for longer than it reaches: a `Discontinuity`, then what follows (I6)."""
         async with Blocked() as app, app.member("ada") as ada, app.member("bob") as bob:
@@ -428,3 +484,19 @@ class TestStories:
             last = await events.next(timeout=PATIENCE)
             assert isinstance(last, MessageCreated)
             assert last.message.text == "after"
+
+    @pytest.mark.long
+    def test_a_look_beside_a_stream_doubles_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whichever of them brings a message first: the session tells it once (I2)."""
+        monkeypatch.setattr(listening, "BESIDE", 0.02)
+        kit = CallsKit("sse")
+
+        async def story() -> None:
+            async with stage(kit) as on:
+                ada, bob = await on.join("ada"), await on.join("bob", on.channel)
+                said = [f"message {number}" for number in range(20)]
+                for text in said:
+                    await ada.say(text)
+                await bob.hears(*said)
+
+        kit.run(story())

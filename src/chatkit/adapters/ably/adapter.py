@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from logging import Logger
 from math import inf
@@ -31,7 +31,7 @@ from chatkit.adapters.ably.places import moment
 from chatkit.adapters.ably.protocol import Closing, Connected, Protocol, Resume
 from chatkit.adapters.ably.rest import ANSWER, Rest
 from chatkit.adapters.ably.session import AblySession
-from chatkit.adapters.ably.ways import NoSocket, Ways, upgrade_waits
+from chatkit.adapters.ably.ways import NoSocket, Way, Ways, upgrade_waits
 from chatkit.adapters.ably.wire import VERSION
 from chatkit.errors import ChatkitError, ConfigError, ProviderError
 from chatkit.model.capabilities import Capabilities, Feature, Support
@@ -146,15 +146,16 @@ class AblyAdapter:
             closed = SessionClosed(f"{self.realm} does not answer", again="later")
             raise closed from error
         _ = await self._access.header()
-        session = HttpSession(self._ways.choose(), self._shared)
+        way = self._ways.choose()
+        session = HttpSession(way, self._shared)
         session.keep_fresh(LEAD)
         if self._ways.open:
-            session.watch(self._socket_again)
+            session.watch(partial(self._better_than, way))
         self._sessions[session] = None
         return session
 
-    async def _socket_again(self) -> None:
-        """Return once a socket stands again; it is what is opened next."""
+    async def _better_than(self, way: Way) -> None:
+        """Return once a socket stands again, which is opened next; or when streams are to be tried again."""
         for wait in upgrade_waits(self._parts.random):
             await asyncio.sleep(wait)
             try:
@@ -162,6 +163,8 @@ class AblyAdapter:
             except ChatkitError as error:
                 self._parts.observer.point("ably.no_upgrade", error=type(error).__name__)
             else:
+                return
+            if self._ways.choose() != way:
                 return
 
     async def _open_socket(self) -> AblySession:

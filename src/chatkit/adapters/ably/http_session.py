@@ -162,11 +162,11 @@ class HttpSession(AsyncIterator[Signal]):
         if self._access.renewable:
             _ = self._spawn(keep_fresh(self._access, self._shared.now, lead, self._renew), "ably-tokens")
 
-    def watch(self, opened: Callable[[], Awaitable[object]]) -> None:
-        """End, to come again, once something else stands, which is waited for from now on."""
+    def watch(self, better: Callable[[], Awaitable[None]]) -> None:
+        """End, to come again, once there is a better way, which is waited for from now on."""
 
         async def wait() -> None:
-            _ = await opened()
+            await better()
             self.end(SessionClosed("there is a better way to the service", again="now"))
 
         _ = self._spawn(wait(), "ably-upgrade")

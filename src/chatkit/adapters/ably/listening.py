@@ -1,7 +1,8 @@
 """`Listening`: channels heard without a socket: by event streams, one a channel, and by looks into history.
 
-History is looked into in either case: often where it is polled, else twice a minute, and whenever a stream
-broke or brought less than a whole message. So what a stream loses is told all the same, and told once.
+History is looked into in either case: often where it is polled and until a stream has brought something,
+then twice a minute, and whenever a stream broke or brought less than a whole message. So what a stream loses
+is told all the same, and told once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from chatkit.transport import Item, Poller
 CHANNELS: Final = 200
 """Channels of one session."""
 BESIDE: Final = 30.0
-"""Seconds between two looks into a channel that has an event stream."""
+"""Seconds between two looks into a channel once an event stream has brought something, be it a comment."""
 MARGIN: Final = 30.0
 """Seconds before the newest message that are read again: a lower place may come after a higher (D30)."""
 UNSURE: Final = 5.0
@@ -120,7 +121,7 @@ class Listening:
             self._found,
             self.alive,
             self._refused,
-            every=BESIDE if self._streams else shared.config.poll,
+            every=shared.config.poll,
             margin=MARGIN,
             clock=parts.clock,
         )
@@ -245,6 +246,7 @@ class Listening:
         def heard() -> None:
             nonlocal failures
             failures = 0
+            self._poller.pace(BESIDE)
             self.alive()
 
         while self.channels.get(channel) is one:
@@ -261,6 +263,7 @@ class Listening:
             failures += 1
             if failures >= ATTEMPTS:
                 return await self._no_stream()
+            self._poller.pace(self._shared.config.poll)  # until one brings something
             self._poller.prompt(channel)
             await asyncio.sleep(PAUSE * 2 ** (failures - 1))
         return None
