@@ -31,7 +31,7 @@ from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports.context import Observer
 from chatkit.ports.log import Entries, Found, LogState, Messages
-from chatkit.ports.raw import RawLog
+from chatkit.ports.raw import RawLog, Shortfall
 
 MOST: Final = 1_000
 """Most items in one answer of ours."""
@@ -43,6 +43,8 @@ BEFORE: Final = 30_000
 """Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
 MARGIN: Final = 10_000
 """Milliseconds by which clocks may differ, and history end a little earlier than it should."""
+SHORTFALLS: Final = 100
+"""Channels of which it is remembered that less is kept than is said."""
 _MESSAGE: Final = re.compile(r"[^:]+:[0-9]+").fullmatch
 
 
@@ -91,10 +93,16 @@ class AblyHistory(RawLog):
         self._access = access
         self._memory = memory
         self._namespace = config.namespace
-        self._window = config.history
+        self._said = self._window = config.history
+        self._shortfalls: dict[str, Shortfall] = {}
         self._log_id = realm
         self._observer = observer
         self._now = now
+
+    @property
+    def shortfalls(self) -> Mapping[str, Shortfall]:
+        """Where a read has shown that the account keeps less than `history=` says; the first 100 channels."""
+        return dict(self._shortfalls)
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
         """Return where each channel stands; a call for each, a few at a time."""
@@ -265,12 +273,12 @@ class AblyHistory(RawLog):
         params = {"direction": "forwards", "start": str(max(0, start)), "limit": str(PAGE)}
         async for item in self._items(channel, params):
             if missing is not None and (serial := as_text(item.get("serial")) or "") >= missing:
-                self._check(found=serial == missing)
+                self._check(channel, found=serial == missing)
                 missing = None
             entry = entry_of(item)
             if entry is not None and (after is None or late or _follows(entry, after, at=at)):
                 yield entry
-        self._check(found=missing is None)
+        self._check(channel, found=missing is None)
 
     def _promised(self, after: Place | None) -> str | None:
         """Return the serial of a message that is there if the account keeps as much as is said."""
@@ -280,10 +288,12 @@ class AblyHistory(RawLog):
         long_ago = told < now - SHORT * 1_000 - MARGIN
         return after.serial if long_ago and told > self._floor() + MARGIN else None
 
-    def _check(self, *, found: bool) -> None:
+    def _check(self, channel: str, *, found: bool) -> None:
         """Believe no more that the account keeps as much as was said, where a message is gone."""
         if not found:
             self._window = SHORT
+            if len(self._shortfalls) < SHORTFALLS:
+                self._shortfalls[channel] = Shortfall(self._said, SHORT)
             self._observer.point("ably.history_shorter_than_said")
 
     async def _backwards(
