@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -86,6 +87,12 @@ class MessageFold:
         fold._take(folded, as_of or folded.changed)
         fold.flag("provisional", on=provisional or as_of is None)
         return fold
+
+    def copy(self) -> MessageFold:
+        """Return one that is as this one is, and changes by itself."""
+        twin = copy(self)
+        twin._more = self._more and self._more.copy()  # noqa: SLF001  # one of its own kind
+        return twin
 
     @property
     def ident(self) -> Ident:
