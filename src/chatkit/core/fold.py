@@ -228,6 +228,8 @@ class MessageFold:
         mine, theirs = (-self.strength, self.key), (-STRENGTH[fact.attested], fact.key)
         if mine != theirs:
             return theirs < mine
+        if fact.revised:
+            return False
         # The same copy with the text that a delete took from ours is no other one.
         if self.data in {fact.data, erased(fact.data)}:
             return False
@@ -253,7 +255,7 @@ class MessageFold:
 
     def conflicts(self, fact: Fact) -> bool:
         """Say whether a copy of its creation has another body (D1)."""
-        if fact.data == self.data:
+        if fact.data == self.data or fact.revised:
             return False
         mine, theirs = reparse(self.data), fact.envelope
         if mine.body is None or theirs.body is None or mine.claim or theirs.claim:

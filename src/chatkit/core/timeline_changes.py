@@ -54,6 +54,7 @@ class Unparsed(NamedTuple):
     origin: str
     prev: str | None
     suspect: bool
+    revised: bool
 
     def __repr__(self) -> str:
         return hide(self, "data")
