@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from chatkit.adapters.ably.access import KeyAccess
-from chatkit.adapters.ably.changing import is_change
+from chatkit.adapters.ably.changing import Change, Changing, is_change
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.memory import Memory
@@ -20,10 +20,19 @@ from chatkit.adapters.ably.recall import CHANGED, PLACES, Recall
 from chatkit.adapters.ably.rest import Page, Rest
 from chatkit.adapters.ably.versions import pack, version_of
 from chatkit.core.raw_page import CREATE
+from chatkit.errors import (
+    ChatkitError,
+    MessageNotFound,
+    MessageTooLarge,
+    NotAllowed,
+    Rejected,
+    TransportError,
+)
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.context import Unobserved
+from chatkit.ports.outgoing import Ack, Outgoing
 
 AT = 1_700_000_000_000
 
@@ -424,3 +433,98 @@ async def test_versions_are_read_as_far_as_is_asked(newest_first: bool) -> None:
     numbers = [item["version"]["serial"] for item in found]
     assert numbers[:3] == [serial(11), serial(10), serial(9)]
     assert account.asked == (2 if newest_first else 5)
+
+
+# -- changes
+
+
+def outgoing(change: Envelope) -> Outgoing:
+    """Return a change on its way out."""
+    return Outgoing(Ident(change.sender.user, change.id), "device01", 1, change.encode(), None)
+
+
+def changing(kept: Kept, *, for_all: bool = False) -> Changing:
+    """Return what prepares changes of what an account keeps."""
+    memory = memory_of()
+    return Changing(history(kept, memory, native_edits=True), memory, for_all=for_all)
+
+
+def account(*items: dict[str, Any]) -> Kept:
+    """Return an account that keeps messages, each in one version."""
+    kept = Kept(list(items))
+    kept.firsts = {item["serial"]: item for item in items}
+    return kept
+
+
+async def test_a_change_is_written_into_what_the_message_is() -> None:
+    """Wherever it is found; who speaks for all says whose it is."""
+    edit = envelope("message.update", text="Hello!")
+
+    change = await changing(account(plain(1)), for_all=True).prepare("support", outgoing(edit))
+
+    assert isinstance(change, Change)
+    assert change.frame == pack(serial(1), edit, Envelope.parse(plain(1)["data"].encode()), user="ada")
+    assert "Hello!" not in repr(change)
+    done = changing(account()).done("support", outgoing(edit), change, None)
+    assert (done.outcome, done.key) == ("new", None)
+
+
+@pytest.mark.parametrize(
+    ("kept", "edit", "error"),
+    [
+        (account(), envelope("message.update"), MessageNotFound),
+        (Kept([plain(1)]), envelope("message.update"), MessageNotFound),
+        (account(plain(1)), envelope("message.update", text="x" * 65_000), MessageTooLarge),
+    ],
+)
+async def test_what_cannot_be_changed_is_refused(
+    kept: Kept, edit: Envelope, error: type[ChatkitError]
+) -> None:
+    """For good, with the channel and the id (D12)."""
+    found = await changing(kept).prepare("support", outgoing(edit))
+
+    assert isinstance(found, Ack)
+    assert (found.outcome, found.again, type(found.error)) == ("refused", "never", error)
+    assert found.error is not None
+    assert (found.error.channel, found.error.message_id) == ("support", edit.id)
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "again", "hint"),
+    [
+        (NotAllowed("no right"), "unsent", "reauthenticate", "message-update-own"),
+        (Rejected("strange", code="40030"), "refused", "never", ""),
+        (TransportError("no answer"), None, None, ""),
+    ],
+)
+async def test_what_a_refused_look_means(
+    raised: ChatkitError, outcome: str | None, again: str | None, hint: str
+) -> None:
+    """A right may be given meanwhile; no answer is no refusal (D12)."""
+
+    class Refusing(Kept):
+        async def versions(self, name: str, number: str, access: object, params: Mapping[str, str]) -> Page:
+            raise raised
+
+    prepare = changing(Refusing([plain(1)])).prepare("support", outgoing(envelope("message.update")))
+
+    if outcome is None:
+        with pytest.raises(TransportError):
+            _ = await prepare
+        return
+    found = await prepare
+    assert isinstance(found, Ack)
+    assert (found.outcome, found.again) == (outcome, again)
+    assert found.error is not None
+    assert hint in found.error.hint
+    assert found.error.channel == "support"
+
+
+@pytest.mark.parametrize("user", ["ada", "eve"])
+async def test_a_change_of_anothers_message_is_a_message_of_its_own(user: str) -> None:
+    """Ably's own would be taken for the author's."""
+    edit = envelope("message.update", user=user)
+
+    found = await changing(account(plain(1))).prepare("support", outgoing(edit))
+
+    assert (found is None) == (user == "eve")

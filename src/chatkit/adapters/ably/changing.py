@@ -81,9 +81,7 @@ class Changing:
             found = explained(error, change.kind)
             found.channel, found.message_id = channel, entry.ident.id
             return Ack(entry.ident, "unsent", error=found, again="reauthenticate")
-        except (CapabilityError, MessageNotFound, MessageTooLarge) as error:
-            return _refused(channel, entry, error)
-        except Rejected as error:
+        except (CapabilityError, MessageNotFound, MessageTooLarge, Rejected) as error:
             return _refused(channel, entry, error)
 
     def done(self, channel: str, entry: Outgoing, change: Change, number: str | None) -> Ack:
@@ -192,7 +190,8 @@ def _change_of(data: bytes) -> Envelope | None:
 def _missing() -> MessageNotFound:
     return MessageNotFound(
         "Ably does not have the message that is to be changed",
-        hint="It is older than the account keeps messages; or nobody may read it: see `?history=`.",
+        hint="It is older than the account keeps messages, or the rule of the channel's namespace in Ably's "
+        "dashboard allows no updates and deletes.",
     )
 
 
