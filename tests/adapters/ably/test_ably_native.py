@@ -139,6 +139,39 @@ async def test_who_comes_later_reads_the_newest_versions() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("transport", ["sse", "poll"])
+async def test_without_a_socket_it_is_the_same(transport: str) -> None:
+    """Edits and deletes go by calls, and are heard by streams or by looks into history, others' too."""
+    async with App(NATIVE + "&poll=0.1") as app, app.member("ada") as ada:
+        app._config += f"&transport={transport}"
+        async with app.member("bob") as bob, app.backend("eve") as eve:
+            mine, theirs, third = (chat.channel("support") for chat in (ada, bob, eve))
+            for channel in (mine, theirs, third):
+                _ = channel.timeline
+                await channel.attach(timeout=PATIENCE)
+            events = theirs.events(MessageCreated, MessageUpdated, MessageDeleted)
+            first = await (await theirs.send("frist")).wait("sent", timeout=PATIENCE)
+            second = await (await mine.send("scond")).wait("sent", timeout=PATIENCE)
+            gone = await (await third.send("a secret")).wait("sent", timeout=PATIENCE)
+            await until(lambda: texts(theirs) == ["frist", "scond", "a secret"], "all are there")
+
+            _ = await (await theirs.edit(first, "first")).wait("sent", timeout=PATIENCE)
+            _ = await (await mine.edit(second, "second")).wait("sent", timeout=PATIENCE)
+            _ = await (await third.delete(gone)).wait("sent", timeout=PATIENCE)
+
+            said = ["first", "second", ""]
+            for channel in (mine, theirs, third):
+                await until(lambda shown=channel: texts(shown) == said, "all show it")  # type: ignore[misc]
+            assert [item["action"] for item in kept(app)] == [1, 1, 2]
+            outside(app, {"action": 1, "serial": first.serial, "data": "by hand"})
+            for channel in (mine, theirs, third):
+                await until(lambda shown=channel: texts(shown)[0] == "by hand", "and that")  # type: ignore[misc]
+            told = [await events.next(timeout=PATIENCE) for _ in range(7)]
+            assert [type(event) for event in told].count(MessageCreated) == 3
+            assert bob.connection.transport == transport
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("resumed", [True, False])
 async def test_a_change_without_an_answer_is_one_version(resumed: bool) -> None:  # a parameter
     """It is looked for before it is sent again, over the same connection or a new one (D10)."""
