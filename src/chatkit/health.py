@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chatkit.core.connection import State
 from chatkit.model.views import Health
+from chatkit.ports.raw import RawLog, Shortfall
 
 if TYPE_CHECKING:
     from chatkit.engine.engine import Engine
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def health_of(engine: Engine, *, closed: bool) -> Health:
     """Return health: `down` is closed or failed for good, `degraded` is anything that wants a look."""
     link, outbox, context = engine.link, engine.outbox, engine.context
+    shortfalls = context.log.shortfalls if isinstance(context.log, RawLog) else dict[str, Shortfall]()
     failing = sorted(name for name, channel in engine.channels.items() if channel.error is not None)
     checks: dict[str, Any] = {
         "connection": {"state": link.state.public, "reason": _words(link.reason)},
@@ -30,13 +32,20 @@ def health_of(engine: Engine, *, closed: bool) -> Health:
             "caught_up": sum(channel.caught_up for channel in engine.channels.values()),
             "failing": failing,
         },
+        "history": {"shorter_than_said": {name: lack._asdict() for name, lack in sorted(shortfalls.items())}},
         "counters": dict(sorted(context.counters.items())),
         "defects": list(context.defects),
     }
     status: Literal["ok", "degraded", "down"] = "ok"
     if closed or link.state in (State.FAILED, State.CLOSED):
         status = "down"
-    elif link.state is not State.CONNECTED or engine.publishing.paused or failing or context.defects:
+    elif (
+        link.state is not State.CONNECTED
+        or engine.publishing.paused
+        or failing
+        or context.defects
+        or shortfalls
+    ):
         status = "degraded"
     return Health(status=status, checks=checks)
 

@@ -205,6 +205,16 @@ def test_a_copy_that_differs_only_around_its_body_is_no_conflict() -> None:
     assert not fold().conflicts(again)
 
 
+def test_a_copy_with_the_body_of_a_later_version_is_no_conflict_and_stays_out() -> None:
+    """Raw history may have nothing older; the one that is known is the one that was sent (D1, D24)."""
+    revised = create(1, text="as it is now")._replace(revised=True, ident=HELLO.ident)
+
+    assert fold().conflicts(revised._replace(revised=False))
+    assert not fold().conflicts(revised)
+    assert not fold().yields_to(revised)
+    assert not fold(of=revised).yields_to(revised._replace(data=HELLO.data))
+
+
 def test_a_claim_check_and_its_body_are_no_conflict_and_the_body_stands() -> None:
     """The announcement of a large message holds a stand-in for it."""
     claim = fact(1, envelope("message.create", HELLO.ident.id, "ada", body={"type": "claim", "bytes": 9}))

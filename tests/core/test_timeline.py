@@ -504,3 +504,18 @@ def test_what_the_store_is_given_loads_as_it_was() -> None:
     again.load([folded], as_of=key(3))
 
     assert state(again) == state(room)
+
+
+def test_what_another_timeline_has_is_taken_over_and_changes_apart() -> None:
+    """With what changed it; what then happens in the one is not in the other (I5)."""
+    hello = create(1, text="Hello")
+    room, other = timeline(hello, change(2, "update", hello), change(3, "add", hello)), timeline()
+
+    other.adopt(room.window)
+
+    before = state(room)
+    assert state(other) == before
+    for later in (change(4, "update", hello), change(5, "remove", hello), change(6, "delete", hello)):
+        _ = other.apply(later)
+    assert state(room) == before
+    assert [message.deleted for message in other] == [True]

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { ablyName, publish, readMessage } from "./ably.mjs";
+import { ablyName, change, publish, readMessage, readVersion } from "./ably.mjs";
 
 const vectors = JSON.parse(readFileSync(new URL("../vectors/ably.json", import.meta.url), "ascii"));
 
@@ -22,5 +22,17 @@ for (const { what, message, envelope, user, place, stamp } of vectors.messages) 
 test("publishes", () => {
   for (const { batch, envelopes, messages } of vectors.publishes) {
     assert.deepEqual(publish(batch, envelopes), messages);
+  }
+});
+
+for (const { what, message, place, ...now } of vectors.versions) {
+  test(`versions: ${what}`, () => {
+    assert.deepEqual(readVersion(message), place === null ? null : { ...now, place });
+  });
+}
+
+test("changes", () => {
+  for (const { serial, creation, change: changed, message } of vectors.changes) {
+    assert.deepEqual(change(serial, creation, changed), message);
   }
 });

@@ -33,6 +33,8 @@ class Fact(NamedTuple):
     """The serial before it, where the sequencer tells (D17)."""
     suspect: bool = False
     """Its hybrid clock is too far ahead to be merged (D4)."""
+    revised: bool = False
+    """A creation with the body of a later version (`Entry`): it does not tell the first one."""
 
     def __repr__(self) -> str:
         return hide(self, "data")

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -86,6 +87,12 @@ class MessageFold:
         fold._take(folded, as_of or folded.changed)
         fold.flag("provisional", on=provisional or as_of is None)
         return fold
+
+    def copy(self) -> MessageFold:
+        """Return one that is as this one is, and changes by itself."""
+        twin = copy(self)
+        twin._more = self._more and self._more.copy()  # noqa: SLF001  # one of its own kind
+        return twin
 
     @property
     def ident(self) -> Ident:
@@ -221,6 +228,8 @@ class MessageFold:
         mine, theirs = (-self.strength, self.key), (-STRENGTH[fact.attested], fact.key)
         if mine != theirs:
             return theirs < mine
+        if fact.revised:
+            return False
         # The same copy with the text that a delete took from ours is no other one.
         if self.data in {fact.data, erased(fact.data)}:
             return False
@@ -246,7 +255,7 @@ class MessageFold:
 
     def conflicts(self, fact: Fact) -> bool:
         """Say whether a copy of its creation has another body (D1)."""
-        if fact.data == self.data:
+        if fact.data == self.data or fact.revised:
             return False
         mine, theirs = reparse(self.data), fact.envelope
         if mine.body is None or theirs.body is None or mine.claim or theirs.claim:

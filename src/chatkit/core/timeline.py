@@ -11,7 +11,6 @@ also sees to it that an envelope came on this channel and is of kind `message.*`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from typing import Final
 
 from chatkit.core.fact import Fact
@@ -152,7 +151,7 @@ class Timeline(Kept):
         """Put in copies of messages as another timeline of the channel has them; what is known stays."""
         for fold in folds:
             if self._current(fold.ident) is None:
-                self._put_in(deepcopy(fold))
+                self._put_in(fold.copy())
         _ = self._trim()
 
     def _create(self, fact: Fact) -> tuple[Applied, ...]:

@@ -10,6 +10,7 @@ are the newest of their strength or stronger. It mostly holds one, and never mor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -53,6 +54,7 @@ class Unparsed(NamedTuple):
     origin: str
     prev: str | None
     suspect: bool
+    revised: bool
 
     def __repr__(self) -> str:
         return hide(self, "data")
@@ -148,6 +150,12 @@ class Changes:
         self._size = 0
         self._older = 0
         self._counted: OrderKey | None = None
+
+    def copy(self) -> Changes:
+        """Return one that is as this one is, and changes by itself."""
+        twin = copy(self)
+        twin.fronts, twin._keys = dict(self.fronts), dict(self._keys)  # noqa: SLF001  # one of its own kind
+        return twin
 
     @property
     def size(self) -> int:

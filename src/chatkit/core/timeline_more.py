@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 from chatkit.core.timeline_changes import Changes
 from chatkit.model.entry import Folded
@@ -35,6 +36,12 @@ class More:
         """Replies that the log counted."""
         self.last_reply = told.last_reply if told else None
         """Place of the newest of these."""
+
+    def copy(self) -> More:
+        """Return one that is as this one is, and changes by itself."""
+        twin = copy(self)
+        twin.changes = self.changes.copy()
+        return twin
 
     @property
     def deleted(self) -> bool:

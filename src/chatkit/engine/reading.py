@@ -66,7 +66,7 @@ def from_log(context: Context, channel: str, entry: Entry) -> Fact | Refused:
         return read
     if read.klass != "log":
         return Refused("no_entry")
-    return _stamped(context, read, entry.data, entry.stamp, "provider")
+    return _stamped(context, read, entry.data, entry.stamp, "provider", revised=entry.revised)
 
 
 def vouched(context: Context, attested: Attested) -> Attested:
@@ -102,7 +102,13 @@ def _read(context: Context, data: bytes, channel: str, attested: str | None) -> 
 
 
 def _stamped(
-    context: Context, envelope: Envelope, data: bytes, stamp: Stamp, attested: Attested
+    context: Context,
+    envelope: Envelope,
+    data: bytes,
+    stamp: Stamp,
+    attested: Attested,
+    *,
+    revised: bool = False,
 ) -> Fact | Refused:
     user = envelope.sender.user
     if stamp.user != user:
@@ -111,7 +117,8 @@ def _stamped(
     origin = stamp.log_id or context.origin
     ident = packed(Ident, (user, envelope.id))
     return packed(
-        Fact, (envelope, data, ident, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect)
+        Fact,
+        (envelope, data, ident, stamp.key, True, stamp.at, attested, origin, stamp.prev, suspect, revised),
     )
 
 

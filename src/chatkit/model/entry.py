@@ -27,6 +27,8 @@ class Entry(NamedTuple):
 
     data: bytes
     stamp: Stamp
+    revised: bool = False
+    """Of a creation: its body is what a later version says; what it said at first is not to be had."""
 
     def __repr__(self) -> str:
         return hide(self, "data")

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from chatkit.errors import CapabilityError
 from chatkit.model.order import Ident, Place
 from chatkit.model.registers import Register
 from chatkit.model.search import SearchMark, SearchPage
+from chatkit.model.values import EMPTY
 from chatkit.model.views import Unread
 from chatkit.ports.log import Appended, Entries, LogFeature, LogState, Messages
 from chatkit.ports.outgoing import Outgoing
 
 
+class Shortfall(NamedTuple):
+    """A channel of which less is kept than the configuration says."""
+
+    said: float
+    """Seconds that messages are kept, as configured."""
+    found: float
+    """Seconds that are believed in instead."""
+
+
 class RawLog:
     """All of `Log` but `heads`, `entries`, `messages` and `find`, each of which raises `CapabilityError`."""
+
+    @property
+    def shortfalls(self) -> Mapping[str, Shortfall]:
+        """The channels in which a read has shown that less is kept than is said, for this log's life."""
+        return EMPTY
 
     @property
     def capabilities(self) -> frozenset[LogFeature]:

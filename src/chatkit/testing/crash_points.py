@@ -116,6 +116,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "ably.history_shorter_than_said": "what a life believes of history is in memory alone",
         "ably.no_serial": "an acknowledgement like any other, which has a point of its own",
         "ably.not_renewed": "credentials are in memory alone",
+        "ably.version_unknown": "a version of another client's is shown with the next page of history",
         "channel.detach_failed": "what is not wanted any more is kept nowhere",
         "channel.fetch_failed": "a reader hears of it as a gap, from the log",
         "client.end_failed": "named in the report; the parts that end have points of their own",

@@ -13,8 +13,10 @@ from chatkit.adapters.ably.adapter import AblyAdapter
 from chatkit.errors import ConfigError
 from chatkit.logs.memory import MemoryLog
 from chatkit.model.config import Config
+from chatkit.model.envelope import Envelope
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.parts import parts
+from chatkit.wishes import RESERVED
 
 
 def config(url: str) -> AblyConfig:
@@ -34,6 +36,8 @@ def config(url: str) -> AblyConfig:
         ("app.key@?host=ably.example.org&port=443", {"host": "ably.example.org", "port": 443}),
         ("app.key@?history=72h&format=json", {"history": 259_200.0, "format": "json"}),
         ("app.key@?history=90m", {"history": 5_400.0}),
+        ("app.key@?native_edits=1", {"native_edits": True}),
+        ("app.key@?native_edits=0", {"native_edits": False}),
         ("app.key@?namespace=chat", {"namespace": "chat", "realm": "ably://app/chat"}),
     ],
 )
@@ -62,6 +66,7 @@ def test_a_url_names_an_app_and_where_it_is(url: str, found: dict[str, object]) 
         ("app.key@?history=1m", "history"),
         ("app.key@?history=400d", "history"),
         ("app.key@?history=long", "cannot be read"),
+        ("app.key@?native_edits=yes", "cannot be read"),
         ("app.key@?colour=red", "no option"),
     ],
 )
@@ -85,6 +90,26 @@ def adapter(url: str) -> AblyAdapter:
     return factory.build(config(url), parts("ada", VirtualClock()))
 
 
+async def test_edits_are_ablys_own_where_that_is_said() -> None:
+    """Each then has a publish of its own, and is no more than one carries."""
+    plain, native = adapter("ably://app.key@?tls=0"), adapter("ably://app.key@?tls=0&native_edits=1")
+    fields = {"v": 1, "id": "00000000-0000-7000-8000-000000000001", "channel": "a", "kind": "message.create"}
+    fields |= {"sender": {"user": "a", "device": "device01"}, "at": "2026-11-23T10:00:00.000Z"}
+    create = Envelope.from_dict(fields).encode()
+    edit = Envelope.from_dict(
+        fields | {"kind": "message.update", "ref": {"id": fields["id"], "user": "a"}}
+    ).encode()
+
+    assert [one.capabilities.support("edit") for one in (plain, native)] == ["emulated", "native"]
+    assert plain.measure("a", create) == native.measure("a", create)
+    assert plain.measure("a", edit) < 500
+    most = native.capabilities.frame_bytes
+    assert native.measure("a", edit) <= most - RESERVED
+    assert native.measure("a", edit) + native.measure("a", create) > most
+    await plain.aclose()
+    await native.aclose()
+
+
 async def test_what_it_can_do_follows_from_the_url() -> None:
     """How far history reaches as said; who holds the key speaks for all."""
     member, backend = adapter("ably://app.key@?history=72h&tls=0"), adapter("ably://app.key:hush@?tls=0")
@@ -104,6 +129,15 @@ def test_a_log_is_for_backends() -> None:
 
     with pytest.raises(ConfigError, match="log="):
         _ = factory.build(config("ably://app.key@"), given)
+
+
+def test_a_log_numbers_edits_itself() -> None:
+    """Ably's own would stand beside it."""
+    clock = VirtualClock()
+    given = parts("ada", clock, log=MemoryLog(clock, Random(1)))
+
+    with pytest.raises(ConfigError, match="native_edits"):
+        _ = factory.build(config("ably://app.key:hush@?native_edits=1"), given)
 
 
 def test_a_client_of_ablys_own_is_not_taken() -> None:

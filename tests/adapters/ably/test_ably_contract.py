@@ -35,6 +35,15 @@ class TestKept(AdapterContract):
 
 
 @pytest.mark.long
+class TestNative(AdapterContract):
+    """In a namespace whose rule lets edits and deletes be Ably's own."""
+
+    @pytest.fixture
+    def kit(self) -> AdapterKit:
+        return AblyKit(namespace="mutable", history=72 * 3_600.0, native_edits=True)
+
+
+@pytest.mark.long
 class TestBesideALog(AdapterContract):
     """A log of the app numbers, Ably announces."""
 

@@ -194,6 +194,7 @@ def test_what_ends_a_connection(
         (40141, 401, AuthenticationError, "unsent", "connection", "reauthenticate"),
         (40101, 401, AuthenticationError, "unsent", "connection", "later"),
         (42911, 429, RateLimited, "unsent", "connection", "later"),
+        (93002, 400, CapabilityError, "refused", "entry", "never"),
         (42913, 429, RateLimited, "unsent", "lane", "later"),
         (40115, 403, RateLimited, "unsent", "connection", "later"),
         (90021, 429, RateLimited, "unsent", "connection", "later"),
@@ -224,7 +225,8 @@ def test_a_failing_service_may_have_published() -> None:
         (90010, 400, RateLimited),
         (91003, 400, CapabilityError),
         (50000, 500, TransportError),
-        (93002, 400, Rejected),
+        (93002, 400, CapabilityError),
+        (40030, 400, Rejected),
     ],
 )
 def test_why_a_channel_a_member_or_a_call_is_refused(

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from chatkit.adapters.ably import name_of
+from chatkit.adapters.ably import name_of, versions
 from chatkit.adapters.ably.envelopes import pack, signal_of
 from chatkit.adapters.ably.places import key_of
+from chatkit.adapters.ably.versions import version_of
 from chatkit.model.entry import Stamp
+from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.adapter import Foreign, Received
 from chatkit.ports.outgoing import Batch, Outgoing
@@ -53,6 +55,32 @@ def test_publishes() -> None:
             for n, text in enumerate(case["envelopes"])
         )
         assert pack(Batch(case["batch"], "support", entries), entries, named=False) == case["messages"]
+
+
+@pytest.mark.parametrize("case", VECTORS["versions"], ids=lambda case: case["what"])
+def test_versions(case: dict[str, Any]) -> None:
+    """Of which message, what it is now, and by whose change (D1, D26)."""
+    version = version_of(case["message"])
+
+    if case["place"] is None:
+        assert version is None
+        return
+    assert version is not None
+    assert version.key == key_of(case["place"])
+    now = version.creation("support")
+    assert (None if now is None else now.id) == case["id"]
+    first = Envelope.parse(VECTORS["changes"][0]["creation"].encode())
+    changed = Envelope.parse(version.changes(now or version.creation_from(first))[-1].data)
+    assert changed.kind == ("message.delete" if case["deleted"] else "message.update")
+    assert changed.body == case["body"]
+    assert (changed.id == case["change"]) == (case["change"] is not None)
+
+
+def test_changes() -> None:
+    """The creation as it is then, and the change beside it."""
+    for case in VECTORS["changes"]:
+        change, creation = (Envelope.parse(case[name].encode()) for name in ("change", "creation"))
+        assert versions.pack(case["serial"], change, creation, user=None) == case["message"]
 
 
 def _stamp(told: dict[str, Any]) -> Stamp:

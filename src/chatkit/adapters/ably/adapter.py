@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.access import Access, KeyAccess, TokenAccess
+from chatkit.adapters.ably.changing import is_change
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.history import AblyHistory
@@ -69,6 +70,11 @@ class AblyAdapter:
                 "ably: log= needs the key's secret: others believe announcements of a backend alone",
                 hint="Set CHATKIT_SECRET in a backend, or leave log= out.",
             )
+        if config.native_edits and parts.log is not None:
+            raise ConfigError(
+                "ably: native_edits= and log= exclude each other: the log numbers edits",
+                hint="Leave native_edits out: with a log edits and deletes are in the log.",
+            )
         self.trusted = secret is not None
         self.realm = config.realm
         self.publisher: Publisher | None = None
@@ -86,7 +92,7 @@ class AblyAdapter:
             self._access = TokenAccess(credentials, parts.user, self._rest.request_token)
         else:
             self._access = KeyAccess(config.credential or "", secret)
-        self.log: Log | None = parts.log or AblyHistory(
+        self._history = AblyHistory(
             self._rest,
             self._access,
             self._memory,
@@ -95,6 +101,7 @@ class AblyAdapter:
             observer=parts.observer,
             now=self._now,
         )
+        self.log: Log | None = parts.log or self._history
         self._ahead = 0.0
         """Seconds that the service's clock is ahead of this machine's."""
         self._sessions: dict[AblySession | HttpSession, None] = {}
@@ -106,6 +113,7 @@ class AblyAdapter:
             trusted=self.trusted,
             access=self._access,
             rest=self._rest,
+            history=self._history,
             hosts=self._hosts,
             http=self._streams,
             memory=self._memory,
@@ -196,7 +204,8 @@ class AblyAdapter:
     def measure(self, channel: str, data: bytes) -> int:
         """Return the bytes that an envelope takes in a publish."""
         _ = name_of(channel, self._config.namespace)
-        return envelopes.measure(data, logged=self._parts.log is not None)
+        size = envelopes.measure(data, logged=self._parts.log is not None)
+        return max(size, envelopes.ALONE) if self._config.native_edits and is_change(data) else size
 
     async def server_time(self) -> datetime | None:
         """Return the service's time. `ChatkitError` where there is no answer."""
@@ -298,6 +307,8 @@ class AblyAdapter:
             user=parts.user,
             access=self._access,
             log=parts.log,
+            history=self._history,
+            native=self._config.native_edits,
             memory=self._memory,
             clock=parts.clock,
             observer=parts.observer,
@@ -340,7 +351,7 @@ def capabilities(config: AblyConfig, *, trusted: bool, log: bool) -> Capabilitie
         "order": own,
         "resume": own if socket else "emulated",  # without a socket what was missed is read from history
         "presence": "native" if socket else "none",
-        "edit": "emulated",
+        "edit": "native" if config.native_edits else "emulated",
         "react": "emulated",
         "receipts": "emulated",
         "search": lacking,

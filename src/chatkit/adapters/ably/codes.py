@@ -37,6 +37,7 @@ _CONNECTION: Final = range(80000, 80030)
 """What befell a connection or its state: another connection is what helps."""
 _CHANNEL_RATE: Final = 42913
 _TOO_LARGE: Final = 40009
+_NO_RULE: Final = 93002
 _MEMBERS: Final = frozenset({91003})
 _NOT_ALLOWED: Final = frozenset({40012, 40160, 40161, 40162, 40165, 91000})
 
@@ -94,6 +95,8 @@ def verdict(error: ErrorInfo, channel: str) -> Verdict:
     if error.code == _TOO_LARGE:
         large = MessageTooLarge("Ably takes 64 KiB a publish", channel=channel)
         return Verdict(large, "refused", "entry", "never")
+    if error.code == _NO_RULE:
+        return Verdict(_no_rule(channel), "refused", "entry", "never")
     if is_token_error(error):
         stale = AuthenticationError("the token is refused", code=code, channel=channel)
         return Verdict(stale, "unsent", "connection", "reauthenticate")
@@ -120,6 +123,8 @@ def refusal(error: ErrorInfo | None, channel: str | None = None) -> ChatkitError
     code = str(error.code)
     if is_token_error(error):
         return AuthenticationError("the token is refused", code=code, channel=channel)
+    if error.code == _NO_RULE:
+        return _no_rule(channel)
     if error.code in _MEMBERS:
         return CapabilityError("the channel has as many members present as it takes", channel=channel)
     if _is_limit(error):
@@ -147,6 +152,15 @@ def _limited(error: ErrorInfo, channel: str | None) -> RateLimited:
 def _not_allowed(error: ErrorInfo, channel: str | None) -> NotAllowed:
     hint = f"Give the key or token a capability for this channel; {_HELP}{error.code}."
     return NotAllowed("the credential has no right to this", code=str(error.code), channel=channel, hint=hint)
+
+
+def _no_rule(channel: str | None) -> CapabilityError:
+    return CapabilityError(
+        "Ably's rule for the channel allows no updates and deletes",
+        channel=channel,
+        hint="In Ably's dashboard, under Settings and Rules, add a rule for the channel's namespace and "
+        "switch on 'Message annotations, updates, deletes and appends'; or leave native_edits out.",
+    )
 
 
 def _rejected(error: ErrorInfo, channel: str | None) -> Rejected:

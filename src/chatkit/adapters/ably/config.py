@@ -28,8 +28,8 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,60}").fullmatch
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])").fullmatch
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _FORM: Final = (
-    "Write ably://APP.KEY@?history=72h&namespace=NAME&format=msgpack|json&transport=auto|websocket|sse|poll"
-    "&poll=SECONDS, for a server of your own with "
+    "Write ably://APP.KEY@?history=72h&namespace=NAME&native_edits=1&format=msgpack|json"
+    "&transport=auto|websocket|sse|poll&poll=SECONDS, for a server of your own with "
     "host=HOST&port=PORT&tls=0; the secret goes into CHATKIT_SECRET, or `auth=` gives tokens."
 )
 
@@ -58,6 +58,8 @@ class AblyConfig(Config):
     """By what is heard; what is said then goes by the socket, or by calls."""
     poll: float = 2.0
     """Seconds between two looks into a channel that is polled."""
+    native_edits: bool = False
+    """Edits and deletes are Ably's own: the namespace's rule allows them."""
 
     @property
     def app(self) -> str:
@@ -132,4 +134,5 @@ _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "history": _span,
     "transport": str,
     "poll": float,
+    "native_edits": switch,
 }

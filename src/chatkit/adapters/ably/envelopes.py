@@ -26,6 +26,8 @@ NAME: Final = "chatkit"
 """Of the messages that carry envelopes."""
 BYTES: Final = 65_536
 """That all messages of a publish have together, their names, client ids and extras included."""
+ALONE: Final = BYTES - 300
+"""Bytes beside which no envelope fits into a publish, and which are not too many for one."""
 _EPHEMERAL: Final = {"ephemeral": True}
 OVERHEAD: Final = len(NAME) + 128 + len('{"ephemeral":true}')
 """Bytes beside the envelope, the longest client id among them."""

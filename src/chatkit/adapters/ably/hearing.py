@@ -25,8 +25,10 @@ from chatkit.adapters.ably.protocol import (
     Refused,
 )
 from chatkit.adapters.ably.saying import Waiter
-from chatkit.adapters.ably.wire import as_frame, as_text, text_of
+from chatkit.adapters.ably.versions import Version, received, version_of
+from chatkit.adapters.ably.wire import Frame, as_frame, as_int, as_text, text_of
 from chatkit.errors import AuthenticationError, ChatkitError, TransportError
+from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
 from chatkit.model.values import EMPTY
 from chatkit.ports import adapter as port
@@ -54,6 +56,8 @@ class Hearing:
         self._memory = memory
         self._namespace = namespace
         self._logged = logged
+        self.on_unknown: Callable[[str, Frame, Version], None] = self.unknown
+        """Told a version that does not say of which message it is."""
         self._channels: dict[str, str] = {}
 
     def behind(self, channel: str, after: OrderKey | None) -> str | None:
@@ -102,11 +106,25 @@ class Hearing:
             return
         for item in came.items:
             if not envelopes.is_passing(item) or item.get("connectionId") != self._protocol.connection_id:
-                self.ready.append(envelopes.signal_of(channel, item, logged=self._logged))
-        last = as_text(came.items[-1].get("serial")) if came.items else None
+                self._hear(channel, item)
+        last = _last_place(came)
         trail = self.trails.get(channel)
         if trail is not None and last is not None and came.serial is not None:
             trail.step(last, came.serial)
+
+    def changed(self, channel: str, version: Version, now: Envelope) -> None:
+        """Pass on what a version changes; `now`: the message's creation with the body of this version."""
+        if channel not in self._channels.values():
+            return  # not heard any more
+        changes = version.changes(now)
+        self._memory.recall.change(channel, version.serial, changes)
+        self._memory.note(channel, version.key.serial)
+        self.ready.extend(received(channel, entry) for entry in changes)
+
+    def unknown(self, channel: str, item: Frame, _: Version) -> None:
+        """Pass on a version of which nobody knows what message it is of."""
+        if channel in self._channels.values():
+            self.ready.append(envelopes.signal_of(channel, item))
 
     def note(self, meaning: Meaning) -> None:
         """Tell who waits for an answer about a channel, or the reader."""
@@ -145,6 +163,17 @@ class Hearing:
             start = None if self._logged else self.trails[channel].start
             self.ready.append(Attachment(channel, resumed=False, start=start, may_publish=found.may_publish))
 
+    def _hear(self, channel: str, item: Frame) -> None:
+        version = None if self._logged else version_of(item)
+        if version is None:
+            self.ready.append(envelopes.signal_of(channel, item, logged=self._logged))
+            return
+        now = version.creation(channel)
+        if now is None:
+            self.on_unknown(channel, item, version)
+        else:
+            self.changed(channel, version, now)
+
     def _lose(self, name: str, error: ChatkitError) -> None:
         channel = self._channels.pop(name, None)
         if channel is None:
@@ -166,6 +195,19 @@ def resolve(waiter: Waiter | None, found: object = None) -> None:
     """Give who waits what was found; whoever has gone needs nothing."""
     if waiter is not None and not waiter.done():
         waiter.set_result(found)
+
+
+def _last_place(came: Came) -> str | None:
+    """Return the place of the last thing that a frame tells."""
+    if not came.items:
+        return None
+    item = came.items[-1]
+    version = version_of(item)
+    if version is not None:
+        return version.key.serial
+    if as_int(item.get("action")):  # about an older message, whose serial it has
+        return None if came.serial is None else f"{came.serial}:000"
+    return as_text(item.get("serial"))
 
 
 def present_of(member: Member) -> port.Present:

@@ -10,57 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.config import SHORT, AblyConfig
-from chatkit.adapters.ably.envelopes import entry_of
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.pages import PAGES, Kept, Pages
 from chatkit.adapters.ably.places import EPOCH, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
-from chatkit.adapters.ably.wire import Frame, as_text
-from chatkit.core.fact import Fact
+from chatkit.adapters.ably.stretch import Stretch, creations, folded, reads_of
 from chatkit.core.fold import Voucher
-from chatkit.core.raw_page import CREATE, fold_page
-from chatkit.errors import CapabilityError, InvalidMessage
-from chatkit.model.entry import Entry, Folded
-from chatkit.model.envelope import Envelope
+from chatkit.core.raw_page import CREATE
+from chatkit.errors import CapabilityError
+from chatkit.model.entry import Entry
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports.context import Observer
 from chatkit.ports.log import Entries, Found, LogState, Messages
-from chatkit.ports.raw import RawLog
+from chatkit.ports.raw import RawLog, Shortfall
 
 MOST: Final = 1_000
 """Most items in one answer of ours."""
 AT_ONCE: Final = 4
 """Channels whose heads are asked for at once."""
-PAGES: Final = 20
-"""Answers of the service that one call of ours reads at most: what lies beyond is not reached."""
 BEFORE: Final = 30_000
 """Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
 MARGIN: Final = 10_000
 """Milliseconds by which clocks may differ, and history end a little earlier than it should."""
+SHORTFALLS: Final = 100
+"""Channels of which it is remembered that less is kept than is said."""
 _MESSAGE: Final = re.compile(r"[^:]+:[0-9]+").fullmatch
-
-
-class Read(NamedTuple):
-    """An entry, and its envelope."""
-
-    entry: Entry
-    envelope: Envelope
-
-    @property
-    def key(self) -> OrderKey:
-        """Its place."""
-        return self.entry.stamp.key
-
-    @property
-    def ident(self) -> Ident:
-        """Its identity, by whom the service attests."""
-        return Ident(self.entry.stamp.user, self.envelope.id)
 
 
 class AblyHistory(RawLog):
@@ -87,14 +67,19 @@ class AblyHistory(RawLog):
         observer: Observer,
         now: Callable[[], float],
     ) -> None:
-        self._rest = rest
-        self._access = access
+        self.pages = Pages(rest, access, memory, config.namespace)
         self._memory = memory
-        self._namespace = config.namespace
-        self._window = config.history
+        self._native = config.native_edits
+        self._said = self._window = config.history
+        self._shortfalls: dict[str, Shortfall] = {}
         self._log_id = realm
         self._observer = observer
         self._now = now
+
+    @property
+    def shortfalls(self) -> Mapping[str, Shortfall]:
+        """Where a read has shown that the account keeps less than `history=` says; the first 100 channels."""
+        return dict(self._shortfalls)
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
         """Return where each channel stands; a call for each, a few at a time."""
@@ -114,18 +99,24 @@ class AblyHistory(RawLog):
         """
         limit = _bounded(limit)
         place = after if isinstance(after, OrderKey) and self._memory.is_broken(channel) else None
-        late: list[Entry] = []
+        kept: list[Entry] = []
         found: list[Entry] = []
         more = False
-        async for item in self._forwards(channel, after, late=place is not None):
-            if place is not None and item.stamp.key <= place:
-                if item.stamp.key < place:
-                    late.append(item)
+        async for item in self._forwards(channel, after, late=True):
+            if after is not None and not _follows(item.entry, after, at=False):
+                kept.append(item.entry)
             elif len(found) == limit:
                 more = True
                 break
             else:
-                found.append(item)
+                found.append(item.entry)
+            kept += item.changes
+        kept += await self._changed_before(channel, after)
+        end = found[-1].stamp.key if more else None  # what changed later comes with what is read then
+        later = [entry for entry in kept if after is None or _follows(entry, after, at=False)]
+        later = [entry for entry in later if end is None or entry.stamp.key < end]
+        late = [] if place is None else [entry for entry in kept if _just_before(entry, place)]
+        late, found = _in_order(late), _in_order([*found, *later])
         self._memory.mended(channel)
         seen = found[-1].stamp.key if found else after if isinstance(after, OrderKey) else None
         state = self._state(channel, seen)
@@ -152,15 +143,17 @@ class AblyHistory(RawLog):
                 hint="Read all messages, or give a log.",
             )
         limit = _bounded(limit)
+        given = self._memory.given(channel)  # while it is read more may be told, which is not in it
         if around is not None:
-            older, below = await self._older(channel, around, limit // 2)
-            newer, above = await self._newer(channel, around, limit - limit // 2, at=True)
-            return self._page(channel, [*older, *newer], below=below, above=above)
+            older = await self._older(channel, around, limit // 2)
+            newer = await self._newer(channel, around, limit - limit // 2, at=True)
+            both = Stretch([*older.reads, *newer.reads], newer.more, older.reach)
+            return self._page(channel, both, given, below=older.more, above=newer.more)
         if after is not None:
-            newer, above = await self._newer(channel, after, limit)
-            return self._page(channel, newer, below=True, above=above)
-        older, below = await self._older(channel, before, limit)
-        return self._page(channel, older, below=below, above=before is not None)
+            newer = await self._newer(channel, after, limit)
+            return self._page(channel, newer, given, below=True, above=newer.more)
+        older = await self._older(channel, before, limit)
+        return self._page(channel, older, given, below=older.more, above=before is not None)
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes are kept, and how far back that was looked."""
@@ -169,19 +162,24 @@ class AblyHistory(RawLog):
         count = 0
         async for item in self._backwards(channel, None):
             count += 1
-            read = _read(item)
-            if read is not None and read.ident in wanted:
-                found[read.ident] = read.key  # the first one stands: the last that is met
+            for read in reads_of(item):
+                if read.ident in wanted:
+                    found[read.ident] = read.key  # the first one stands: the last that is met
             if count == PAGES * PAGE:
-                reaches = item.stamp.at
+                reaches = item.entry.stamp.at
                 break
         return Found(self._state(channel, max(found.values(), default=None)), found, reaches)
+
+    def is_new(self, serial: str) -> bool:
+        """Say whether a message was made so shortly ago that history may not have it yet."""
+        made = time_of(serial)
+        return made is not None and made > self._now() * 1_000 - MARGIN
 
     # ------------------------------------------------------------------ inside
 
     async def _head(self, channel: str) -> LogState:
         async for item in self._backwards(channel, None, size=1):
-            return self._state(channel, item.stamp.key)
+            return self._state(channel, item.entry.stamp.key)
         return self._state(channel, None)
 
     def _state(self, channel: str, seen: OrderKey | None) -> LogState:
@@ -201,61 +199,74 @@ class AblyHistory(RawLog):
         """Return since when messages are kept, in milliseconds since 1970."""
         return int((self._now() - self._window) * 1_000)
 
-    async def _older(self, channel: str, before: Place | None, limit: int) -> tuple[list[Read], bool]:
-        """Return what lies before a place down to a number of messages, ascending; and whether more does."""
-        found: list[Read] = []
+    async def _older(self, channel: str, before: Place | None, limit: int) -> Stretch:
+        """Return what lies before a place down to a number of messages, ascending."""
+        found = Stretch([], more=False, reach=None)
         creates = 0
         async for item in self._backwards(channel, before):
-            read = _read(item)
-            if read is None:
-                continue
-            if creates == limit:
-                return found[::-1], True
-            creates += read.envelope.kind == CREATE
-            found.append(read)
-        return found[::-1], False
+            reads = reads_of(item)
+            if reads and creates == limit:
+                return Stretch(found.reads[::-1], more=True, reach=found.reach)
+            creates += sum(read.envelope.kind == CREATE for read in reads)
+            found = found.with_more(reads[::-1], item)
+        return Stretch(found.reads[::-1], more=False, reach=found.reach)
 
-    async def _newer(
-        self, channel: str, after: Place, limit: int, *, at: bool = False
-    ) -> tuple[list[Read], bool]:
-        """Return what lies after a place, or at it too, up to a number of messages; and whether more does."""
-        found: list[Read] = []
+    async def _newer(self, channel: str, after: Place, limit: int, *, at: bool = False) -> Stretch:
+        """Return what lies after a place, or at it too, up to a number of messages."""
+        found = Stretch([], more=False, reach=None)
         creates = 0
         async for item in self._forwards(channel, after, at=at):
-            read = _read(item)
-            if read is None:
-                continue
-            if creates == limit and read.envelope.kind == CREATE:
-                return found, True
-            creates += read.envelope.kind == CREATE
-            found.append(read)
-        return found, False
+            reads = reads_of(item)
+            new = sum(read.envelope.kind == CREATE for read in reads)
+            if creates == limit and new:
+                return found._replace(more=True)
+            creates += new
+            found = found.with_more(reads, item)
+        return found
 
-    def _page(self, channel: str, found: list[Read], *, below: bool, above: bool) -> Messages:
-        creates = {read.ident: read for read in reversed(found) if read.envelope.kind == CREATE}
-        keys = sorted(read.key for read in creates.values())
-        last = found[-1].key if found else None
-        state = self._state(channel, last)
+    async def _changed_before(self, channel: str, after: Place | None) -> list[Entry]:
+        """Return what changed after a place of messages from before it.
+
+        History tells that at the messages' own places. All of it is remembered where it came live; else the
+        newest `PAGE` messages before the place are looked through.
+        """
+        if after is None:
+            return []
+        recall = self._memory.recall
+        if isinstance(after, OrderKey):
+            known = recall.since(channel, after)
+            if self._memory.came_since(channel, after) and recall.reaches(after):
+                return known
+        else:
+            known = []
+        if not self._native and not recall.has_changes(channel):
+            return known
+        count = 0
+        async for item in self._backwards(channel, after):
+            known += item.changes
+            count += 1
+            if count == PAGE:
+                break
+        return known
+
+    def _page(self, channel: str, found: Stretch, given: str, *, below: bool, above: bool) -> Messages:
+        keys = sorted(creations(found.reads).values())
+        state = self._state(channel, max((read.key for read in found.reads), default=None))
+        voucher = Voucher("provider", self._log_id, stamped=True)
+        as_of = max(given, found.reach or "", state.floor or "")
         return Messages(
             state=state,
-            items=self._fold(found, creates.keys(), keys),
-            as_of=None if above else OrderKey(EPOCH, state.head or ""),
+            items=folded(found.reads, voucher),
+            as_of=None if above else OrderKey(EPOCH, as_of),
             before=(keys[0] if keys else None) if below else None,
             after=(keys[-1] if keys else None) if above else None,
             provisional=above,
         )
 
-    def _fold(self, found: list[Read], chosen: Collection[Ident], keys: list[OrderKey]) -> tuple[Folded, ...]:
-        if not keys:
-            return ()
-        voucher = Voucher("provider", self._log_id, stamped=True)
-        facts = ((_fact(read, voucher), read.entry.stamp) for read in found if read.key >= keys[0])
-        return fold_page(facts, chosen, voucher)
-
     async def _forwards(
         self, channel: str, after: Place | None, *, at: bool = False, late: bool = False
-    ) -> AsyncIterator[Entry]:
-        """Read entries after a place, oldest first; with `late` also what may be numbered below it."""
+    ) -> AsyncIterator[Kept]:
+        """Read messages after a place, oldest first; with `late` also what may be numbered below it."""
         start = self._floor()
         if isinstance(after, datetime):
             start = max(start, int(after.timestamp() * 1_000))
@@ -263,14 +274,13 @@ class AblyHistory(RawLog):
             start = max(start, told - BEFORE)
         missing = self._promised(after)
         params = {"direction": "forwards", "start": str(max(0, start)), "limit": str(PAGE)}
-        async for item in self._items(channel, params):
-            if missing is not None and (serial := as_text(item.get("serial")) or "") >= missing:
-                self._check(found=serial == missing)
+        async for serial, kept in self.pages.read(channel, params):
+            if missing is not None and serial >= missing:
+                self._check(channel, found=serial == missing)
                 missing = None
-            entry = entry_of(item)
-            if entry is not None and (after is None or late or _follows(entry, after, at=at)):
-                yield entry
-        self._check(found=missing is None)
+            if kept is not None and (after is None or late or _follows(kept.entry, after, at=at)):
+                yield kept
+        self._check(channel, found=missing is None)
 
     def _promised(self, after: Place | None) -> str | None:
         """Return the serial of a message that is there if the account keeps as much as is said."""
@@ -280,16 +290,18 @@ class AblyHistory(RawLog):
         long_ago = told < now - SHORT * 1_000 - MARGIN
         return after.serial if long_ago and told > self._floor() + MARGIN else None
 
-    def _check(self, *, found: bool) -> None:
+    def _check(self, channel: str, *, found: bool) -> None:
         """Believe no more that the account keeps as much as was said, where a message is gone."""
         if not found:
             self._window = SHORT
+            if len(self._shortfalls) < SHORTFALLS:
+                self._shortfalls[channel] = Shortfall(self._said, SHORT)
             self._observer.point("ably.history_shorter_than_said")
 
     async def _backwards(
         self, channel: str, before: Place | None, *, size: int = PAGE
-    ) -> AsyncIterator[Entry]:
-        """Read entries before a place, newest first."""
+    ) -> AsyncIterator[Kept]:
+        """Read messages before a place, newest first."""
         params = {"direction": "backwards", "limit": str(size), "start": str(max(0, self._floor()))}
         if isinstance(before, datetime):
             params["end"] = str(int(before.timestamp() * 1_000))
@@ -297,19 +309,9 @@ class AblyHistory(RawLog):
             params["end"] = str(told + BEFORE)
         if int(params.get("end", params["start"])) < int(params["start"]):
             return
-        async for item in self._items(channel, params):
-            entry = entry_of(item)
-            if entry is not None and (before is None or not _follows(entry, before, at=True)):
-                yield entry
-
-    async def _items(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[Frame]:
-        page = await self._rest.history(name_of(channel, self._namespace), self._access, params)
-        for _ in range(PAGES):
-            for item in page.items:
-                yield item
-            if page.next is None:
-                return
-            page = await self._rest.page(page.next, self._access)
+        async for _, kept in self.pages.read(channel, params):
+            if kept is not None and (before is None or not _follows(kept.entry, before, at=True)):
+                yield kept
 
 
 def _follows(item: Entry, place: Place, *, at: bool) -> bool:
@@ -319,27 +321,15 @@ def _follows(item: Entry, place: Place, *, at: bool) -> bool:
     return item.stamp.key >= place if at else item.stamp.key > place
 
 
-def _read(entry: Entry) -> Read | None:
-    try:
-        return Read(entry, Envelope.parse(entry.data))
-    except InvalidMessage:
-        return None
+def _just_before(item: Entry, place: OrderKey) -> bool:
+    """Say whether an entry stands before a place by no more than what may still come there (D17)."""
+    told, at = time_of(item.stamp.key.serial), time_of(place.serial)
+    return item.stamp.key < place and (told is None or at is None or told >= at - BEFORE)
 
 
-def _fact(read: Read, voucher: Voucher) -> Fact:
-    """Return an entry as a fact: numbered, and its sender vouched for."""
-    stamp = read.entry.stamp
-    return Fact(
-        envelope=read.envelope,
-        data=read.entry.data,
-        ident=read.ident,
-        key=stamp.key,
-        stamped=True,
-        sent_at=stamp.at,
-        attested=voucher.attested,
-        origin=voucher.origin,
-        prev=None,
-    )
+def _in_order(items: list[Entry]) -> list[Entry]:
+    """Return entries by place, each once."""
+    return sorted(dict.fromkeys(items), key=lambda entry: entry.stamp.key)
 
 
 def _bounded(limit: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from typing import Any, Final, Self
 
 from chatkit.adapters.ably.access import keep_fresh, renewed
+from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import is_token_error
 from chatkit.adapters.ably.line import Line
 from chatkit.adapters.ably.listening import Listening, Shared
@@ -65,6 +66,9 @@ class HttpSession(AsyncIterator[Signal]):
             memory=shared.memory,
             clock=parts.clock,
             observer=parts.observer,
+            changing=Changing(shared.history, shared.memory, for_all=shared.trusted)
+            if config.native_edits
+            else None,
         )
         self._line = Line()
         self._listening = Listening(

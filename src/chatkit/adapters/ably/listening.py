@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.config import AblyConfig
+from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.hosts import Hosts
 from chatkit.adapters.ably.line import Line, Source
 from chatkit.adapters.ably.memory import Memory
@@ -25,12 +26,17 @@ from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.places import key_of, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
 from chatkit.adapters.ably.streams import opened
+from chatkit.adapters.ably.versions import Version, received, version_of
 from chatkit.adapters.ably.ways import ATTEMPTS, Way, Ways
 from chatkit.adapters.ably.wire import Frame, as_int, as_text
 from chatkit.errors import AuthenticationError, ChatkitError, RateLimited, TransportError
+from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey, Place
-from chatkit.ports.adapter import Alive, Lost, Parts
+from chatkit.ports.adapter import Alive, Lost, Parts, Signal
 from chatkit.transport import Item, Poller
+
+Told: TypeAlias = tuple[Signal, ...]
+"""What one thing that stands in a channel is told as."""
 
 CHANNELS: Final = 200
 """Channels of one session."""
@@ -42,6 +48,8 @@ UNSURE: Final = 5.0
 """Seconds by which the service's clock is known at worst: what it numbers next stands behind that time."""
 PAGES: Final = 5
 """Answers of the service that one look reads at most; what lies beyond is for the next."""
+CHANGED: Final = 100
+"""Messages, the newest, that are looked through for changes where there may be any."""
 PAUSE: Final = 0.2
 """Seconds before a stream is opened again; doubled each time it brings nothing."""
 
@@ -56,6 +64,7 @@ class Shared(NamedTuple):
     trusted: bool
     access: Access
     rest: Rest
+    history: AblyHistory
     hosts: Hosts
     http: httpx.AsyncClient
     """Carries event streams."""
@@ -116,7 +125,7 @@ class Listening:
         self._is_mine = is_mine
         self._spawn = spawn
         self._end = end
-        self._poller = Poller[Frame](
+        self._poller = Poller[Told](
             self._look,
             self._found,
             self.alive,
@@ -198,7 +207,7 @@ class Listening:
         then, told = self._began
         return told + self._clock.monotonic() - then
 
-    async def _look(self, channel: str, after: Place) -> list[Item[Frame]]:
+    async def _look(self, channel: str, after: Place) -> list[Item[Told]]:
         """Read what stands behind a time, oldest first."""
         assert isinstance(after, datetime)  # noqa: S101  # with a margin it is one
         one = self.channels.get(channel)
@@ -213,15 +222,56 @@ class Listening:
                 break
             page = await self._rest.page(page.next, self._access, renew=False)
             items += page.items
-        return [found for item in items if (found := _item(item)) is not None]
+        found = [told for item in items for told in await self._told(channel, item, whole=True)]
+        if self._shared.config.native_edits or self._memory.recall.has_changes(channel):
+            params = {"direction": "backwards", "limit": str(CHANGED)}
+            page = await self._rest.history(one.name, self._access, params, renew=False)
+            versions = [item for item in page.items if version_of(item) is not None]
+            changed = [told for item in versions for told in await self._told(channel, item, whole=False)]
+            found += [told for told in changed if told.at >= after]
+        return sorted(dict.fromkeys(found), key=lambda told: told.key)
 
-    async def _found(self, channel: str, item: Item[Frame]) -> None:
-        await self._put(channel, item.what)
+    async def _found(self, channel: str, item: Item[Told]) -> None:
+        for signal in item.what:
+            await self._put(channel, signal)
 
-    async def _put(self, channel: str, message: Frame) -> None:
+    async def _put(self, channel: str, signal: Signal) -> None:
         one = self.channels.get(channel)
         if one is not None:
-            await self._line.put(one, envelopes.signal_of(channel, message, logged=self._logged))
+            await self._line.put(one, signal)
+
+    async def _told(self, channel: str, message: Frame, *, whole: bool) -> list[Item[Told]]:
+        """Return what a message tells, each with its place; nothing where it has none.
+
+        Args:
+            channel: Its channel.
+            message: Of history, or of a stream.
+            whole: Of one that was changed also what it was made as, which stands where it was made.
+        """
+        version = None if self._logged else version_of(message)
+        if version is None:
+            item = _item(message)
+            if item is None:
+                return []
+            return [item._replace(what=(envelopes.signal_of(channel, message, logged=self._logged),))]
+        at = moment(time_of(version.number) or 0)
+        now = await self._creation(channel, version)
+        if now is None:
+            return [Item(version.key, at, (envelopes.signal_of(channel, message),))]
+        changes = version.changes(now)
+        self._memory.recall.change(channel, version.serial, changes)
+        self._memory.note(channel, version.key.serial)
+        told = Item[Told](version.key, at, tuple(received(channel, entry) for entry in changes))
+        made = version.as_entry(now)
+        return [Item(made.stamp.key, made.stamp.at, (received(channel, made),)), told] if whole else [told]
+
+    async def _creation(self, channel: str, version: Version) -> Envelope | None:
+        try:
+            return await self._shared.history.pages.creation(channel, version)
+        except ChatkitError as error:
+            point = self._shared.parts.observer.point
+            point("ably.version_unknown", channel=channel, error=type(error).__name__)
+            return None
 
     async def _poll(self) -> None:
         try:
@@ -288,13 +338,14 @@ class Listening:
         """Take a message of a stream; one without a place only says that there is something to be read."""
         if envelopes.is_passing(message):
             if not self._is_mine(message):
-                await self._put(channel, message)
+                await self._put(channel, envelopes.signal_of(channel, message, logged=self._logged))
             return
-        item = _item(message)
-        if item is None:
+        told = await self._told(channel, message, whole=False)
+        if not told:
             self._poller.prompt(channel)
-        elif self._poller.is_news(channel, item):
-            await self._found(channel, item)
+        for item in told:
+            if self._poller.is_news(channel, item):
+                await self._found(channel, item)
 
     def _cannot(self, channel: str, one: Heard, error: ChatkitError) -> None:
         """A stream was refused: whoever attaches is told, or the reader."""
@@ -311,10 +362,10 @@ class Listening:
         self._end(TransportError("event streams bring nothing"))
 
 
-def _item(message: Frame) -> Item[Frame] | None:
-    """Return a message with its place; `None`: it has none."""
+def _item(message: Frame) -> Item[Told] | None:
+    """Return the place of a message; `None`: it has none."""
     serial = as_text(message.get("serial"))
     if serial is None:
         return None
     at = time_of(serial)
-    return Item(key_of(serial), moment(as_int(message.get("timestamp")) or 0 if at is None else at), message)
+    return Item(key_of(serial), moment(as_int(message.get("timestamp")) or 0 if at is None else at), ())

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.places import Trail
 from chatkit.adapters.ably.protocol import Resume
+from chatkit.adapters.ably.recall import Recall
 from chatkit.model.order import OrderKey
 
 CHANNELS: Final = 10_000
@@ -33,6 +34,7 @@ class Memory:
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
+        self.recall: Final = Recall()
         self._now = now
         self._parted: OrderedDict[str, Parted] = OrderedDict()
         self._resumes: list[Resume] = []

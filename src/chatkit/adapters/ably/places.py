@@ -34,6 +34,16 @@ def behind(channel_serial: str) -> OrderKey:
     return OrderKey(EPOCH, f"{channel_serial}:~")
 
 
+def version_key(version: str) -> OrderKey:
+    """Return the place of a version of a message: behind its serial, so that no place is two things."""
+    return OrderKey(EPOCH, f"{version}:v")
+
+
+def is_version(place: OrderKey) -> bool:
+    """Say whether a place is that of a version."""
+    return place.serial.endswith(":v")
+
+
 def moment(milliseconds: int) -> datetime:
     """Return a time of the service."""
     return _START + timedelta(milliseconds=milliseconds)

@@ -70,7 +70,11 @@ class Posts:
             TransportError: The outcome is unknown.
             ChatkitError: There was no token to be had.
         """
-        posted = await self._rest.publish(post.name, post.messages, self._access)
+        changed = post.messages[0].get("serial")
+        if changed is None:
+            posted = await self._rest.publish(post.name, post.messages, self._access)
+        else:
+            posted = await self._rest.change(post.name, changed, post.messages[0], self._access)
         if not post.what.done():
             post.what.set_result(Settled(post.what, posted.serials, posted.error, unknown=False))
 

@@ -88,6 +88,10 @@ class Rest:
         """Return the first page of who is present in a channel. Raises as `time`."""
         return await self.page(f"{_channel(name)}/presence?limit={PAGE}", access)
 
+    async def versions(self, name: str, serial: str, access: Access, params: Mapping[str, str]) -> Page:
+        """Return the first page of a message's versions. Raises as `time`."""
+        return await self.page(f"{_message(name, serial)}/versions?{httpx.QueryParams(params)}", access)
+
     async def page(self, path: str, access: Access, *, renew: bool = True) -> Page:
         """Return a page; raises as `time`. `renew`: with a fresh token if the present one is refused."""
         try:
@@ -102,6 +106,19 @@ class Rest:
             raise TransportError("there was an answer by HTTP, but none of Ably's")
         items = [item for each in as_list(cast("object", told)) if (item := as_frame(each)) is not None]
         return Page(items, _next(path, answer))
+
+    async def change(self, name: str, serial: str, message: Frame, access: Access) -> Posted:
+        """Update or delete a message. Raises as `publish`."""
+        try:
+            answer = await self._send(
+                "PATCH", _message(name, serial), authorization=await access.header(), json=message
+            )
+        except _Refused as refused:
+            return Posted([], refused.told)
+        told = as_frame(_body(answer))
+        if told is None or "versionSerial" not in told:
+            raise TransportError("there was an answer by HTTP, but none of Ably's")
+        return Posted([as_text(told["versionSerial"])], None)
 
     async def publish(self, name: str, messages: list[Frame], access: Access) -> Posted:
         """Publish messages, all or none.
@@ -158,6 +175,10 @@ class _Refused(Exception):  # passed on within this module alone
     def __init__(self, told: ErrorInfo) -> None:
         super().__init__()
         self.told = told
+
+
+def _message(name: str, serial: str) -> str:
+    return f"{_channel(name)}/messages/{quote(serial, safe='')}"
 
 
 def _channel(name: str) -> str:

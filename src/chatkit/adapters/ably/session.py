@@ -11,9 +11,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from chatkit.adapters.ably.access import Access, keep_fresh, renewed
+from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.hearing import Hearing, resolve
+from chatkit.adapters.ably.history import AblyHistory
+from chatkit.adapters.ably.looking import Looking
 from chatkit.adapters.ably.memory import Memory
+from chatkit.adapters.ably.places import is_version
 from chatkit.adapters.ably.protocol import (
     Answered,
     AskedForToken,
@@ -52,6 +56,8 @@ class AblySession(AsyncIterator[Signal]):
         user: As whom.
         access: Gives fresh tokens.
         log: The app's own.
+        history: Where messages are looked up.
+        native: Edits and deletes are Ably's own.
         memory: What outlives it.
         clock: By which frames are timed.
         observer: Told of what is dropped.
@@ -67,6 +73,8 @@ class AblySession(AsyncIterator[Signal]):
         user: str,
         access: Access,
         log: Log | None,
+        history: AblyHistory,
+        native: bool,
         memory: Memory,
         clock: Clock,
         observer: Observer,
@@ -83,6 +91,8 @@ class AblySession(AsyncIterator[Signal]):
         self._observer = observer
         logged = log is not None
         self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged)
+        looking = Looking(self._hearing, history.pages, spawn=self._spawn, wake=self._wake, observer=observer)
+        self._hearing.on_unknown = looking.look_up
         self._speaking = Speaking(
             protocol,
             self._write,
@@ -92,6 +102,7 @@ class AblySession(AsyncIterator[Signal]):
             memory=memory,
             clock=clock,
             observer=observer,
+            changing=Changing(history, memory, for_all=protocol.client_id == "*") if native else None,
         )
         self._read = False
         self._end: Callable[[], SessionClosed] | None = None
@@ -123,6 +134,8 @@ class AblySession(AsyncIterator[Signal]):
         """
         self._check()
         behind = self._hearing.behind(channel, after)
+        if after is not None and is_version(after):
+            self._memory.note(channel, after.serial)  # an earlier life's: no page of messages has that place
         name, frame = self._hearing.attach(channel, presence=presence, behind=behind)
         try:
             found: Attached = await self._hearing.ask(name, frame, self._waiter(), self._write)
@@ -307,6 +320,10 @@ class AblySession(AsyncIterator[Signal]):
             await self._socket.send(frame)
         except ConnectionClosed as error:
             raise self._closed_by(error) from None
+
+    async def _wake(self) -> None:
+        """Have the reader look at what is there: an answer comes. `SessionClosed`."""
+        await self._write(self._protocol.heartbeat("chatkit-wake"))
 
     def _waiter(self) -> Waiter:
         return asyncio.get_running_loop().create_future()

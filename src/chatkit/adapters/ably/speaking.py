@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from chatkit.adapters.ably import envelopes
+from chatkit.adapters.ably.changing import Changing, explained
 from chatkit.adapters.ably.codes import refusal, verdict
 from chatkit.adapters.ably.members import LEAVE
 from chatkit.adapters.ably.memory import Memory
@@ -40,6 +41,7 @@ class Speaking(Generic[F]):
         memory: Told each place.
         clock: For the pace.
         observer: Told of what is dropped.
+        changing: Makes edits and deletes Ably's own; `None`: they are messages like others.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Speaking(Generic[F]):
         memory: Memory,
         clock: Clock,
         observer: Observer,
+        changing: Changing | None = None,
     ) -> None:
         self._protocol = protocol
         self._write = write
@@ -63,6 +66,7 @@ class Speaking(Generic[F]):
         self._memory = memory
         self._clock = clock
         self._observer = observer
+        self._changing = changing
         self._emits = Emits()
 
     async def publish(self, batch: Batch, stamps: Sequence[Stamp | None]) -> list[Ack]:
@@ -80,6 +84,10 @@ class Speaking(Generic[F]):
             for entry, stamp, bad in zip(batch.entries, stamps, problems, strict=True)
             if bad is None
         ]
+        if self._changing is not None and len(good) == 1 and len(batch.entries) == 1:
+            done = await self._change(self._changing, batch.channel, good[0][0])
+            if done is not None:
+                return [done]
         acks = iter(await self._publish(batch, good) if good else [])
         return [next(acks) if bad is None else bad for bad in problems]
 
@@ -147,11 +155,28 @@ class Speaking(Generic[F]):
             self._ack(batch.channel, entry, serial) for entry, serial in zip(entries, serials, strict=True)
         ]
 
+    async def _change(self, changing: Changing, channel: str, entry: Outgoing) -> Ack | None:
+        """Publish a change as Ably's own; `None`: it is none."""
+        change = await changing.prepare(channel, entry)
+        if change is None or isinstance(change, Ack):
+            return change
+        settled = await self._answer(
+            channel, lambda name, waiter: self._protocol.publish(name, [change.frame], waiter)
+        )
+        if settled.error is None:
+            return changing.done(channel, entry, change, settled.serials[0] if settled.serials else None)
+        error, outcome, scope, again, after = verdict(settled.error, channel)
+        error = explained(error, change.kind)
+        error.message_id = entry.ident.id
+        return Ack(entry.ident, outcome, error=error, scope=scope, again=again, after=after)
+
     def _ack(self, channel: str, entry: Outgoing, serial: str | None) -> Ack:
         if serial is None:
             self._observer.point("ably.no_serial", channel=channel)
             return Ack(entry.ident, "new")
         self._memory.note(channel, serial)
+        if self._changing is not None:
+            self._memory.recall.place(channel, entry.ident, serial)
         at = time_of(serial)
         return Ack(entry.ident, "new", envelopes.place_of(serial), None if at is None else moment(at))
 

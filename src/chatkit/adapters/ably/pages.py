@@ -1,0 +1,122 @@
+"""`Pages`: answers of the service about what it keeps, message by message.
+
+Source: the Ably sheet, sections 10 and 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, NamedTuple
+
+from chatkit.adapters.ably.access import Access
+from chatkit.adapters.ably.envelopes import entry_of
+from chatkit.adapters.ably.memory import Memory
+from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.rest import Rest
+from chatkit.adapters.ably.versions import Version, first_of, number_of, version_of
+from chatkit.adapters.ably.wire import Frame, as_frame, as_int, as_text
+from chatkit.model.entry import Entry
+from chatkit.model.envelope import Envelope
+
+PAGES: Final = 20
+"""Answers of the service that one call of ours reads at most: what lies beyond is not reached."""
+FIRSTS: Final = 100
+"""Messages whose first version is asked for in one read at most: others that need it are left out."""
+VERSIONS: Final = "50"
+"""Versions of a message in one answer."""
+
+
+class Kept(NamedTuple):
+    """A message of history."""
+
+    entry: Entry
+    """What it carries."""
+    changes: tuple[Entry, ...]
+    """What its newest version changed, if it is not its first."""
+    at_once: bool
+    """It came with the first answer: all that was changed before that is in."""
+
+
+class Pages:
+    """What is kept of channels. Each call: `TransportError` where there is no answer.
+
+    Args:
+        rest: The calls.
+        access: With which credentials.
+        memory: What is known of versions beside.
+        namespace: Of the channels.
+    """
+
+    def __init__(self, rest: Rest, access: Access, memory: Memory, namespace: str) -> None:
+        self._rest = rest
+        self._access = access
+        self._recall = memory.recall
+        self._namespace = namespace
+
+    async def read(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[tuple[str, Kept | None]]:
+        """Read history: the serial of each message, and what it is; `None`: none of ours."""
+        page = await self._rest.history(name_of(channel, self._namespace), self._access, params)
+        asked = 0
+        for number in range(PAGES):
+            for item in page.items:
+                version = version_of(item)
+                if version is None:
+                    entry = entry_of(item)
+                    kept = None if entry is None else Kept(entry, (), number == 0)
+                else:
+                    now = version.creation(channel)
+                    if now is None and asked < FIRSTS:
+                        asked += 1
+                        now = await self.creation(channel, version)
+                    kept = None if now is None else self._kept(channel, version, now, at_once=number == 0)
+                yield as_text(item.get("serial")) or "", kept
+            if page.next is None:
+                return
+            page = await self._rest.page(page.next, self._access)
+
+    async def creation(self, channel: str, version: Version) -> Envelope | None:
+        """Return the creation of a message with the body that another client gave it; `None`: not ours."""
+        now = version.creation(channel)
+        if now is not None:
+            return now
+        first = await self.first(channel, version.serial)
+        return None if first is None else version.creation_from(first)
+
+    async def first(self, channel: str, serial: str) -> Envelope | None:
+        """Return what a message was at first; `None`: none of ours."""
+        name = name_of(channel, self._namespace)
+        page = await self._rest.versions(name, serial, self._access, {"direction": "forwards", "limit": "1"})
+        return first_of(page.items[0], channel) if page.items else None
+
+    async def versions(self, channel: str, serial: str, *, since: int) -> list[Frame]:
+        """Return versions of a message, newest first: the newest, and all that were made since a time.
+
+        Args:
+            channel: The channel.
+            serial: Of the message.
+            since: In milliseconds since 1970.
+        """
+        name = name_of(channel, self._namespace)
+        page = await self._rest.versions(
+            name, serial, self._access, {"direction": "backwards", "limit": VERSIONS}
+        )
+        found = list(page.items)
+        for _ in range(PAGES - 1):
+            # In whichever order they come: an answer that ends with what is older has what is newer.
+            ends = page.items and number_of(page.items[0]) >= number_of(page.items[-1])
+            if page.next is None or (ends and _made_at(page.items[-1]) < since):
+                break
+            page = await self._rest.page(page.next, self._access)
+            found += page.items
+        return sorted(found, key=number_of, reverse=True)
+
+    def _kept(self, channel: str, version: Version, now: Envelope, *, at_once: bool) -> Kept:
+        changes = version.changes(now)
+        self._recall.change(channel, version.serial, changes)
+        # History may lag behind what came live: a newer version that is known counts (I7).
+        return Kept(version.as_entry(now), self._recall.newest(channel, version.serial) or changes, at_once)
+
+
+def _made_at(item: Frame) -> int:
+    told = as_frame(item.get("version")) or {}
+    return as_int(told.get("timestamp")) or as_int(item.get("timestamp")) or 0
