@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosedError
 import chatkit
 from chatkit.adapters.ably.adapter import AblyAdapter
 from chatkit.adapters.ably.factory import AblyFactory
+from chatkit.adapters.ably.http_session import HttpSession
 from chatkit.adapters.ably.session import AblySession
 from chatkit.adapters.ably.wire import Action
 from chatkit.engine.system import SystemClock
@@ -125,7 +126,7 @@ class Telling(AblyAdapter):
 
     counting: Counting
 
-    async def open(self) -> AblySession:
+    async def open(self) -> AblySession | HttpSession:
         """Say so, then connect."""
         self.counting.moment("connecting")
         return await super().open()
