@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
 import chatkit
 from chatkit.model.options import AuthRequest
+from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, Fault, Settings
+from chatkit.testing.emulators.clock import EmulatorClock
 from tests.adapters.ably.tokens import KEY, SECRET, jwt
 
 PATIENCE: Final = 10.0
@@ -21,11 +25,15 @@ class App:
 
     Args:
         config: Of all its clients, as options of their URL.
+        clock: Of its clients and of the emulator, where the test runs on virtual time.
         settings: Of the emulator.
     """
 
-    def __init__(self, config: str = "", **settings: Any) -> None:
-        self.emulator = AblyEmulator(Settings(**settings))
+    def __init__(self, config: str = "", *, clock: VirtualClock | None = None, **settings: Any) -> None:
+        served_by = None if clock is None else EmulatorClock(lambda: clock.wall().timestamp())
+        self.emulator = AblyEmulator(Settings(**settings), clock=served_by)
+        self._clock = clock
+        self._seeds = count(1)
         self.asked: list[AuthRequest] = []
         self.lifetime = 3_600.0
         """Seconds that a token lives."""
@@ -51,11 +59,12 @@ class App:
     async def auth(self, request: AuthRequest) -> str:
         """Give a token, as an app's server would."""
         self.asked.append(request)
-        return jwt(request.user, seconds=self.lifetime)
+        return jwt(request.user, seconds=self.lifetime, ahead=self.emulator.clock.unix() - time.time())
 
     def _chat(self, credential: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
         url = self.url.replace(KEY, credential)
-        return chatkit.connect(url, user=user, **{"store": ":memory:", **options})
+        virtual = {} if self._clock is None else {"clock": self._clock, "seed": next(self._seeds)}
+        return chatkit.connect(url, user=user, **{"store": ":memory:", **virtual, **options})
 
     @property
     def url(self) -> str:

@@ -14,10 +14,11 @@ import sys
 
 import cases_channels
 import cases_connection
+import cases_failures
 import cases_rest
 import harness
 
-MODULES = (cases_channels, cases_connection, cases_rest)
+MODULES = (cases_channels, cases_connection, cases_failures, cases_rest)
 
 
 def main(arguments: list[str]) -> None:
