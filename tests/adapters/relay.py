@@ -95,6 +95,8 @@ class Relay:
         pumps: set[asyncio.Task[None]] = set()
 
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # asyncio does so where it made the listener: nothing small waits for an answer to what went before.
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = asyncio.create_task(self._pass(Passing(End(reader, writer))), name="relay-connection")
             pumps.add(task)
             task.add_done_callback(pumps.discard)

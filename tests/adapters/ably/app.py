@@ -50,19 +50,18 @@ class App:
 
     def backend(self, user: str, **options: Any) -> chatkit.Chat:
         """Return a client that holds the key."""
-        return self._chat(f"{KEY}:{SECRET}", user, options)
+        return self._chat(self.trusted_url, user, options)
 
     def member(self, user: str, **options: Any) -> chatkit.Chat:
         """Return a client with tokens of the app."""
-        return self._chat(KEY, user, {"auth": self.auth, **options})
+        return self._chat(self.url, user, {"auth": self.auth, **options})
 
     async def auth(self, request: AuthRequest) -> str:
         """Give a token, as an app's server would."""
         self.asked.append(request)
         return jwt(request.user, seconds=self.lifetime, ahead=self.emulator.clock.unix() - time.time())
 
-    def _chat(self, credential: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
-        url = self.url.replace(KEY, credential)
+    def _chat(self, url: str, user: str, options: dict[str, Any]) -> chatkit.Chat:
         virtual = {} if self._clock is None else {"clock": self._clock, "seed": next(self._seeds)}
         return chatkit.connect(url, user=user, **{"store": ":memory:", **virtual, **options})
 
@@ -70,6 +69,11 @@ class App:
     def url(self) -> str:
         """The address of the app, without the secret."""
         return f"ably://{KEY}@127.0.0.1:{self.emulator.port}?tls=0{self._config}"
+
+    @property
+    def trusted_url(self) -> str:
+        """The same with the secret."""
+        return self.url.replace(KEY, f"{KEY}:{SECRET}")
 
     def cut(self, user: str | None = None) -> None:
         """End transports without a goodbye: of one user's clients with tokens, or all."""
@@ -83,6 +87,12 @@ class App:
         self.cut(user)
         await while_away()
         self.emulator.app.faults._waiting.remove(gate)
+
+
+def published(app: App, name: str = "support") -> list[str]:
+    """Return the ids of the messages that Ably holds of a channel, oldest first."""
+    channel = app.emulator.app.channels.get(name)
+    return [] if channel is None else [str(one["id"]) for one in channel.store.latest()]
 
 
 def texts(channel: chatkit.Channel) -> list[str]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pusher
 import pytest
@@ -20,24 +17,10 @@ import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.pusher import adapter
 from chatkit.model.options import AuthRequest
+from tests.adapters.lives import PATIENCE, life, told
 from tests.adapters.relay import Relay
 
 V = TypeVar("V")
-PATIENCE: Final = 40.0
-"""Seconds within which what must come has come."""
-SENDER: Final = """
-import asyncio, sys
-import chatkit
-
-async def main():
-    url, store, count, *log = sys.argv[1:]
-    async with chatkit.connect(url, user="ada", store=store, log=log[0] if log else None, drain=60) as chat:
-        for number in range(int(count)):
-            delivery = await chat.channel("support").send(f"message {number}", key=f"key {number}")
-            print(delivery.message_id, flush=True)
-
-asyncio.run(main())
-"""
 
 
 class Place:
@@ -117,32 +100,6 @@ async def talk(server: tuple[str, int], folder: Path, how: str) -> AsyncGenerato
         yield Talk(on, ada, bob, mine, theirs, events)
 
 
-async def life(*arguments: str, until: int | None = None) -> int:
-    """Run a process that sends, and kill it after so many lines; returns its code."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        SENDER,
-        *arguments,
-        env=dict(os.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            if until is not None:
-                for _ in range(until):
-                    _ = await process.stdout.readline()
-                process.send_signal(signal.SIGKILL)
-            _ = await process.stdout.read()
-            return await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            _ = await process.wait()
-
-
 async def once(stream: chatkit.Stream[V], so: Callable[[V], bool]) -> V:
     """Return the first value of what is watched that is so."""
     async with stream, asyncio.timeout(PATIENCE):
@@ -150,19 +107,6 @@ async def once(stream: chatkit.Stream[V], so: Callable[[V], bool]) -> V:
             if so(value):
                 return value
     raise AssertionError("it ended before it was so")
-
-
-async def told(stream: chatkit.Stream[chatkit.Event], last: str) -> tuple[list[str], int]:
-    """Return the texts that a stream tells up to one, and how many gaps."""
-    texts: list[str] = []
-    gaps = 0
-    while not texts or texts[-1] != last:
-        event = await stream.next(timeout=PATIENCE)
-        if isinstance(event, MessageCreated):
-            texts.append(event.message.text)
-        else:
-            gaps += 1
-    return texts, gaps
 
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

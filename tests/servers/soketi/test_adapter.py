@@ -21,8 +21,9 @@ from chatkit.errors import AuthenticationError
 from chatkit.model.options import AuthRequest
 from chatkit.testing.contract import AdapterContract, AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.faults import CallFault
+from tests.adapters.lives import told
 from tests.adapters.pusher.kit import CALLS, CLOSINGS, MASTER_KEY, NOT_A_MEMBER, OFF, REMOVED, ServerKit
-from tests.adapters.pusher.stories import Stories, told
+from tests.adapters.pusher.stories import Stories
 from tests.servers.soketi.meddler import Meddler
 from tests.servers.soketi.server import Soketi
 
