@@ -231,6 +231,19 @@ async def test_a_foreign_frame_is_counted_told_and_passed_over(
         assert texts(await later(all_but, 5)) == ["honest"]
 
 
+async def test_a_foreign_frame_that_comes_again_is_the_same_event(stage: Stage) -> None:
+    """Where the provider names it; what names nothing is another one each time (D14)."""
+    async with stage.chat("ada") as ada:
+        foreign = ada.channel(C).events(chatkit.ForeignFrame)
+        await ready(ada)
+        for id in ("7", "7", "8", None, None):
+            stage.hub.inject(C, Foreign(C, "new-comment", "x", "other", id))
+
+        found = [event.event_id for event in await taken(foreign)]
+        assert found[:3] == [f"{C}/foreign/7", f"{C}/foreign/7", f"{C}/foreign/8"]
+        assert len(set(found)) == 4
+
+
 async def test_a_stamp_that_vouches_for_somebody_else_is_foreign(stage: Stage) -> None:
     """Whoever numbers says who sent; the envelope must agree (D2)."""
     async with stage.chat("ada") as ada:

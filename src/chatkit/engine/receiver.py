@@ -246,7 +246,7 @@ class Receiver:
             case Shed():
                 self._lost("shed")
             case _:
-                self._teller.foreign(item.name, item.data, item.reason)
+                self._teller.foreign(item.name, item.data, item.reason, item.id)
 
     def _lost(self, reason: str) -> None:
         """Frames are known to be lost: the log has them, and comes first; or readers are told (D19, D30)."""

@@ -273,12 +273,16 @@ class Teller:
             thread=envelope.root,
         )
 
-    def foreign(self, name: str | None, data: object, reason: str) -> None:
-        """Count a frame that is not believed, and hand it to readers that ask for such."""
+    def foreign(self, name: str | None, data: object, reason: str, id: str | None = None) -> None:
+        """Count a frame that is not believed, and hand it to readers that ask for such.
+
+        Its event has the same id each time it comes, where the provider names it: what an app does under that
+        key is done once.
+        """
         self._context.counters[f"foreign:{reason}"] += 1
         self._dispatcher.tell(
             ForeignFrame(
-                event_id=self._new_id(),
+                event_id=self._new_id() if id is None else f"{self._channel}/foreign/{id}",
                 channel=self._channel,
                 at=self._context.server_time.now(),
                 name=name,

@@ -70,6 +70,8 @@ class Foreign(NamedTuple):
     name: str | None
     data: object
     reason: str
+    id: str | None = None
+    """What the provider knows it by, the same where it comes again; `None`: nothing names it."""
 
     def __repr__(self) -> str:
         return hide(self, "data")

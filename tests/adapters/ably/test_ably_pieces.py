@@ -455,8 +455,11 @@ def test_what_is_not_kept_or_nobodys_has_no_place(
     ],
 )
 def test_what_is_not_ours_is_foreign(change: dict[str, Any]) -> None:
-    """Other messages, other data, and Ably's own changes (whose place is their message's)."""
-    assert isinstance(signal_of("support", {**LIVE, **change}), Foreign)
+    """Other messages, other data, and Ably's own changes, whose serial is their message's and names none of them."""
+    found = signal_of("support", {**LIVE, **change})
+
+    assert isinstance(found, Foreign)
+    assert found.id == (None if "action" in change else LIVE["serial"])
     assert entry_of({**LIVE, **change}) is None
 
 

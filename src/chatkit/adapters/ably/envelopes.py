@@ -88,7 +88,7 @@ def measure(data: bytes, *, logged: bool = False) -> int:
 def read(item: Frame) -> Said | None:
     """Return the envelope that a message carries; `None`: it is none of ours."""
     text = text_of(item)
-    if item.get("name") != NAME or (item.get("action") or _CREATE) != _CREATE or text is None:
+    if item.get("name") != NAME or not _is_new(item) or text is None:
         return None
     user, logged = as_text(item.get("clientId")), None
     if user == LOG_CLIENT:
@@ -104,6 +104,10 @@ def read(item: Frame) -> Said | None:
     if at is None:
         at = as_int(item.get("timestamp")) or 0
     return Said(data, user, Stamp(key_of(serial), None, None, user, moment(at)), logged)
+
+
+def _is_new(item: Frame) -> bool:
+    return (item.get("action") or _CREATE) == _CREATE
 
 
 def is_passing(item: Frame) -> bool:
@@ -122,7 +126,8 @@ def signal_of(channel: str, item: Frame, *, logged: bool = False) -> Received | 
     """Return what a message that came live is; `logged`: a log beside Ably numbers."""
     said = read(item)
     if said is None:
-        return Foreign(channel, as_text(item.get("name")), item.get("data"), "other_message")
+        id = as_text(item.get("serial")) if _is_new(item) else None  # a change has that of its message
+        return Foreign(channel, as_text(item.get("name")), item.get("data"), "other_message", id)
     attested: Attested = "none" if said.user is None else "provider"
     stamp = said.logged if logged else said.stamp
     return Received(channel, said.data, said.user, attested, stamp, unforgeable=stamp is not None)
