@@ -275,6 +275,24 @@ def test_only_the_last_answer_counts() -> None:
     assert protocol.hears("support")
 
 
+@pytest.mark.parametrize("first", ["attach", "detach"])
+def test_what_is_never_answered_holds_up_nothing(first: str) -> None:
+    """The answer to what was asked later tells that there is none to what was asked before it (RTL4f)."""
+    protocol = connected()
+    _ = attach(protocol)
+    if first == "detach":
+        _ = hear(protocol, **attached(serial="s1"))
+    _ = protocol.detach("support")
+    _ = attach(protocol)
+    if first == "attach":  # the detach is answered
+        assert hear(protocol, action=13, channel="support") == []
+
+    assert hear(protocol, **attached(serial="s2")) == [
+        Attached("support", "s2", resumed=False, may_publish=True, asked=True)
+    ]
+    assert protocol.hears("support")
+
+
 @pytest.mark.parametrize("action", [9, 13])
 def test_a_channel_is_refused_or_taken_away(action: int) -> None:
     """By ERROR or DETACHED; the connection lives, and attaching begins anew (RTL13, RTL14)."""

@@ -1,7 +1,8 @@
 """`Attachment`: what was asked of the service for one channel of a connection, and what it answered.
 
 Answers come in the order of what was asked, and name no more than the channel. So an answer to what was given
-up meanwhile is told from the one that counts: that is the last.
+up meanwhile is told from the one that counts: that is the last. And one that came tells that there is none to
+what was asked before it: the service may leave an attach unanswered on a connection that lives.
 
 Source: the Ably sheet, section 7.
 """
@@ -58,16 +59,17 @@ class Attachment:
         """Take note of ATTACHED, or of DETACHED where that was asked for."""
         if not self._asked:
             return Answer.UNASKED if self.attached else Answer.STRANGE
-        if self._asked[0] != what:
+        if what not in self._asked:
             return Answer.STRANGE
-        _ = self._asked.popleft()
+        while self._asked.popleft() != what:
+            pass  # what was asked before gets no answer any more
         self.attached = what == "attach"
         return Answer.STALE if self._asked else Answer.DONE
 
     @property
     def detaching(self) -> bool:
-        """Whether the next answer is that of a detach."""
-        return bool(self._asked) and self._asked[0] == "detach"
+        """Whether DETACHED is the answer to a detach."""
+        return "detach" in self._asked
 
     def failed(self) -> Answer:
         """Take note of an ERROR of the channel, or of a DETACHED where an attach was asked for."""
