@@ -376,7 +376,9 @@ def test_members_move_by_their_newest_word() -> None:
 
 
 def test_a_sync_does_not_bring_back_who_left() -> None:
-    """What moves meanwhile is newer than the page that follows; who is not named is gone (RTP2h, RTP19)."""
+    """What moves meanwhile is told at once, and is newer than the page that follows; who is not named is gone
+    (RTP2h, RTP19).
+    """
     protocol = connected()
     _ = present(protocol)
     page = {"action": 16, "channel": "support"}
@@ -390,7 +392,9 @@ def test_a_sync_does_not_bring_back_who_left() -> None:
 
     _ = hear(protocol, **page, channelSerial="q2:1", presence=[member("ada")])
     leave = member("bob", "c6", number=1, action=3)
-    assert hear(protocol, action=14, channel="support", presence=[leave]) == []
+    (moved,) = hear(protocol, action=14, channel="support", presence=[leave])
+    assert isinstance(moved, Moved)
+    assert [(change, one.client_id) for change, one in moved.moves] == [("leave", "bob")]
     found = hear(protocol, **page, channelSerial="q2:", presence=[member("bob", "c6")])
 
     assert names(found) == ["ada"]

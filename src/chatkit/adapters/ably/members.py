@@ -88,13 +88,13 @@ class Members:
         return True
 
     def apply(self, items: list[Frame]) -> list[Move]:
-        """Let members enter, change and leave; returns what is news, but not during a sync."""
+        """Let members enter, change and leave; returns what is news: of a sync, too, which may never end."""
         moves: list[Move] = []
         for item in items:
             found = _member(item)
             if found is not None and (change := self._move(found, as_int(item.get("action")))) is not None:
                 moves.append((change, found))
-        return [] if self.syncing else moves
+        return moves
 
     def _move(self, member: Member, action: int | None) -> Change | None:
         key = member.key
