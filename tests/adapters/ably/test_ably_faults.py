@@ -1,0 +1,344 @@
+"""Every fault that the emulator of Ably offers, at each step of the protocol at which it can strike.
+
+The cases are made from the emulator's own lists: a fault that is new there is tried here at every step, and fails
+until somebody says what it needs. Each case is one story of two members, told while the fault strikes; time is
+virtual, so that time-outs cost nothing. One fault at each step is told by default, by `nox -s long` all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from inspect import getsource
+from typing import Any, Final, NamedTuple, get_args
+
+import pytest
+
+import chatkit
+from chatkit import Discontinuity, MessageCreated
+from chatkit.testing.clock import VirtualClock
+from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
+from chatkit.testing.emulators.ably.faults import Deed
+from chatkit.testing.emulators.control import Control
+from chatkit.testing.emulators.faults import CallDeed, CallFault, FrameDeed, FrameFault
+from tests.adapters.ably.app import App, published, texts
+
+REMEMBERED: Final = "&namespace=persisted&history=72h"
+TIMES: Final = 2
+"""Frames or calls that a fault strikes, of either member."""
+LONG: Final = 600.0
+"""Seconds of virtual time in which all must have come right."""
+
+
+class Step(NamedTuple):
+    """A step of the protocol.
+
+    Attributes:
+        action: Of its frame.
+        way: Of the frame, `in` to the service.
+        provoke: Has it taken; `None`: it comes anyway.
+    """
+
+    action: str
+    way: str
+    provoke: Callable[[AblyEmulator], Any] | None = None
+
+
+def cut(ably: AblyEmulator) -> None:
+    """End the transports."""
+    _ = ably.deeds.abort(Aim())
+
+
+def detach(ably: AblyEmulator) -> None:
+    """Take the channels away."""
+    _ = ably.deeds.detach(Aim())
+
+
+def ask_for_tokens(ably: AblyEmulator) -> None:
+    """Ask for fresh ones, in band."""
+    _ = ably.deeds.reauth(Aim())
+
+
+def break_continuity(ably: AblyEmulator) -> None:
+    """End the transports, and vouch for nothing afterwards: history is read."""
+    _ = ably.deeds.lose_continuity(Aim())
+    _ = ably.deeds.abort(Aim())
+
+
+def end_streams(ably: AblyEmulator) -> None:
+    """End the event streams."""
+    _ = ably.deeds.end_streams(Aim())
+
+
+STEPS: Final = {
+    "connect": Step("CONNECT", "in"),
+    "resume": Step("CONNECT", "in", cut),
+    "CONNECTED": Step("CONNECTED", "out", cut),
+    "attach": Step("ATTACH", "in", detach),
+    "ATTACHED": Step("ATTACHED", "out", detach),
+    "publish": Step("MESSAGE", "in"),
+    "ACK": Step("ACK", "out"),
+    "message": Step("MESSAGE", "out"),
+    "enter": Step("PRESENCE", "in"),
+    "PRESENCE": Step("PRESENCE", "out"),
+    "SYNC": Step("SYNC", "out", detach),
+    "AUTH": Step("AUTH", "out", ask_for_tokens),
+    "authenticate": Step("AUTH", "in", ask_for_tokens),
+    "HEARTBEAT": Step("HEARTBEAT", "out"),
+}
+CALLED: Final[dict[str, tuple[str, str, str, Callable[[AblyEmulator], Any] | None]]] = {
+    "history": ("GET", "/messages", "auto", break_continuity),
+    "time": ("GET", "/time", "auto", cut),
+    "stream": ("GET", "/sse", "sse", end_streams),
+    "publish by REST": ("POST", "/messages", "poll", None),
+    "poll": ("GET", "/messages", "poll", None),
+}
+"""What is done over HTTP: method, path, by which transport, and what provokes it."""
+NEEDS: Final[dict[str, dict[str, Any]]] = {
+    "drop": {},
+    "duplicate": {},
+    "delay": {"seconds": 3.0},
+    "replace": {"frame": {"action": 0}},
+    "abort": {},
+    "stall": {},
+    "nack": {"error": ErrorInfo(code=50001)},
+    "disconnect": {},
+    "error": {"error": ErrorInfo(code=50001)},
+    "refuse": {"error": ErrorInfo(code=80018)},
+}
+"""What a fault of Ably's protocol needs beside its step."""
+FRAMES: Final[dict[str, dict[str, Any]]] = {
+    "drop": {},
+    "duplicate": {},
+    "delay": {"seconds": 3.0},
+    "replace": {"text": "no frame of Ably's"},
+    "abort": {},
+    "stall": {},
+    "close": {"code": 1011},
+}
+"""What a fault of WebSockets needs."""
+CALLS: Final[dict[str, dict[str, Any]]] = {
+    "fail": {"status": 503},
+    "reset": {},
+    "delay": {"seconds": 3.0},
+}
+"""What a fault of calls needs."""
+SOCKETS: Final = ("close", "abort", "stall", "resume", "deafen")
+"""What the control endpoint does to a socket."""
+
+
+def faults() -> Iterator[Any]:
+    """Give each fault of the protocol with each step that takes it."""
+    for does in get_args(Deed):
+        for step, (action, way, _) in STEPS.items():
+            try:
+                _ = fault(does, action, way)
+            except ValueError:
+                continue  # the emulator has no such thing
+            yield pytest.param(does, step, marks=[] if does == "abort" else pytest.mark.long)
+
+
+def fault(does: Any, action: str, way: Any) -> Fault:
+    """Return a fault of the protocol."""
+    return Fault(does=does, action=action, way=way, times=TIMES, **NEEDS.get(does, {}))
+
+
+class Talk:
+    """Ada speaks, bob listens, both are there."""
+
+    def __init__(self, ada: chatkit.Chat, bob: chatkit.Chat, *, present: bool) -> None:
+        self._present = present
+        self.mine, self.theirs = ada.channel("support"), bob.channel("support")
+        self.said: list[str] = []
+        self._events = self.theirs.events(MessageCreated, Discontinuity)
+        self._deliveries: list[chatkit.Delivery] = []
+
+    async def begin(self) -> None:
+        """Be there, and say something."""
+        for channel in (self.mine, self.theirs):
+            _ = channel.timeline
+            if self._present:
+                await channel.presence.enter()
+            await channel.attach(timeout=LONG)
+        await self.say(2)
+
+    async def say(self, count: int) -> None:
+        """Say so many, a moment after one another; and tell how many as a member."""
+        for _ in range(count):
+            self.said.append(f"message {len(self.said)}")
+            self._deliveries.append(await self.mine.send(self.said[-1]))
+            await asyncio.sleep(0.3)
+        if self._present:
+            await self.mine.presence.update(data={"said": len(self.said)})
+
+    async def sent(self) -> None:
+        """Wait until all is sent, and a while longer."""
+        for delivery in self._deliveries:
+            _ = await delivery.wait("sent", timeout=LONG)
+        await asyncio.sleep(60)
+
+    async def told(self) -> tuple[list[MessageCreated], list[Discontinuity]]:
+        """Return what bob was told."""
+        messages, gaps = list[MessageCreated](), list[Discontinuity]()
+        while True:
+            try:
+                event = await self._events.next(timeout=1)
+            except chatkit.WaitTimeout:
+                return messages, gaps
+            if isinstance(event, Discontinuity):
+                gaps.append(event)
+            elif isinstance(event, MessageCreated):
+                messages.append(event)
+
+
+async def tell(
+    clock: VirtualClock,
+    strike: Callable[[AblyEmulator], Any],
+    *,
+    at_first: bool = False,
+    refused: bool = False,
+    transport: str = "auto",
+) -> None:
+    """Tell the story, and find all said, once, in order, and nothing announced that history has.
+
+    Args:
+        clock: Of the test.
+        strike: What goes wrong.
+        at_first: Before anybody connects; else in the midst.
+        refused: Ably refuses the sender for good, which health says, until it asks again.
+        transport: By which both are connected; nobody is present without a socket.
+    """
+    present = transport == "auto"
+    async with App(f"{REMEMBERED}&transport={transport}&poll=2", clock=clock) as app:
+        if at_first:
+            strike(app.emulator)
+        async with app.member("ada") as ada, app.member("bob") as bob:
+            talk = Talk(ada, bob, present=present)
+            await talk.begin()
+            if not at_first:
+                strike(app.emulator)
+            await talk.say(4)
+            if refused:
+                assert (ada.connection.state, ada.health().status) == ("failed", "down")
+                ada.connection.retry_now()
+            await talk.sent()
+            await talk.say(2)
+            await talk.sent()
+            messages, gaps = await talk.told()
+
+            told = [event.message.text for event in messages]
+            on_time = [event.message.text for event in messages if not event.late]
+            assert sorted(told) == sorted(talk.said), "none lost, none told twice (I1, I2)"
+            assert on_time == sorted(on_time), "in order, but for what is said to be late (I4, D21)"
+            assert texts(talk.mine) == texts(talk.theirs) == talk.said, "and shown in order by both (I4, I5)"
+            ids = published(app, "persisted:support")
+            assert len(ids) == len(set(ids)) == len(talk.said), "and there once at Ably (D10)"
+            assert gaps == [], "history has all of it (I6)"
+            for channel in (talk.mine, talk.theirs) if present else ():
+                there = channel.presence.members
+                assert {name for name in there if there[name].status != "offline"} == {"ada", "bob"}
+                assert there["ada"].data == {"said": len(talk.said)}, (
+                    "and what ada said of herself last (D32)"
+                )
+
+
+def test_no_fault_of_the_emulator_is_left_out() -> None:
+    """Each is known here with what it needs: those of its protocol, of frames, of calls, and of sockets."""
+    route = re.search(r"deed:([a-z|]+)", getsource(Control.routes))
+
+    assert set(get_args(Deed)) == NEEDS.keys()
+    assert set(get_args(FrameDeed)) == FRAMES.keys()
+    assert set(get_args(CallDeed)) == CALLS.keys()
+    assert route is not None
+    assert set(route[1].split("|")) == set(SOCKETS)
+
+
+@pytest.mark.parametrize(("does", "step"), list(faults()))
+async def test_a_fault_of_the_protocol_breaks_no_promise(does: str, step: str, clock: VirtualClock) -> None:
+    """None lost, none doubled, order kept, both members there (I1, I2, I4 to I6, D10, D30)."""
+    action, way, provoke = STEPS[step]
+    made = fault(does, action, way)
+
+    def strike(ably: AblyEmulator) -> None:
+        ably.add_fault(made)
+        if provoke is not None:
+            provoke(ably)
+
+    await tell(clock, strike, at_first=step == "connect")
+
+    assert made.times < TIMES, "it struck"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(AblyEmulator().deeds.named))
+async def test_a_deed_of_the_emulator_breaks_no_promise(name: str, clock: VirtualClock) -> None:
+    """Likewise what is done to connections and channels at once."""
+    error = ErrorInfo(code=50001) if name.startswith("fail") else None
+    transport = "sse" if "stream" in name else "auto"
+    struck: list[int] = []
+
+    def strike(ably: AblyEmulator) -> None:
+        struck.append(ably.deeds.named[name](Aim(error=error)))
+
+    await tell(clock, strike, transport=transport)
+
+    assert struck[0] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["in", "out"])
+@pytest.mark.parametrize("does", FRAMES)
+async def test_a_fault_of_frames_breaks_no_promise(does: Any, way: Any, clock: VirtualClock) -> None:
+    """Likewise those that know nothing of the protocol, at messages."""
+    times = 1 if does == "replace" else TIMES
+    made = FrameFault(does=does, way=way, only="MESSAGE", times=times, **FRAMES[does])
+    garbage = (does, way) == ("replace", "in")  # is no fault of the service, which says so
+    await tell(clock, lambda ably: ably.faults.add(made), refused=garbage)
+
+    assert made.times < times
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("call", "moment"), [*((call, "before") for call in CALLED), ("publish by REST", "after")]
+)
+@pytest.mark.parametrize("does", CALLS)
+async def test_a_fault_of_calls_breaks_no_promise(
+    call: str, moment: Any, does: Any, clock: VirtualClock
+) -> None:
+    """Likewise at what is done over HTTP: with a socket and without."""
+    method, path, transport, provoke = CALLED[call]
+    made = CallFault(does=does, moment=moment, method=method, path=path, times=TIMES, **CALLS[does])
+
+    def strike(ably: AblyEmulator) -> None:
+        _ = ably.faults.add(made)
+        if provoke is not None:
+            provoke(ably)
+
+    await tell(clock, strike, transport=transport)
+
+    assert made.times < TIMES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("deed", SOCKETS)
+async def test_a_deed_of_the_control_endpoint_breaks_no_promise(deed: str, clock: VirtualClock) -> None:
+    """Likewise what a test in another language does to sockets; `resume` ends a stall of five seconds."""
+
+    def strike(ably: AblyEmulator) -> None:
+        for socket in list(ably.sockets.values()):
+            match deed:
+                case "close":
+                    socket.close(1011)
+                case "abort":
+                    socket.abort()
+                case "stall":
+                    socket.stall()
+                case "deafen":
+                    socket.deaf = True
+                case _:
+                    socket.stall()
+                    _ = ably.clock.call_later(5.0, socket.resume)
+
+    await tell(clock, strike)
