@@ -10,7 +10,7 @@ import pytest
 
 from tests.benchmarks.corpus import entries
 from tests.benchmarks.measure import SLACK, Figure, interleave, middle, paired, table, write
-from tests.benchmarks.pusher.peers.counting import Counting
+from tests.benchmarks.peers.counting import Counting, Spending
 from tests.benchmarks.receive import frame_of, signal_of
 
 
@@ -94,6 +94,16 @@ def test_a_client_says_how_far_it_is_and_what_it_took(capfd: pytest.CaptureFixtu
     assert said == ["2", "4", "6"]
     assert 0 <= float(spent) < 1e6
     assert ended == [True]
+
+
+def test_who_sends_says_what_each_message_took() -> None:
+    """Processor time of all behind those that warm up."""
+    spending = Spending(5)
+    for _ in range(spending.all):
+        spending.next()
+
+    assert spending.all == Spending.WARM + 5
+    assert 0 <= spending.told()["µs"] < 1e6
 
 
 def test_a_client_that_counts_nothing_tells_moments(capfd: pytest.CaptureFixture[str]) -> None:

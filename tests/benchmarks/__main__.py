@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tests.benchmarks import importing, logs, receive, sending, timelines
+from tests.benchmarks.ably import figures as ably
 from tests.benchmarks.measure import Figure, table, write
 from tests.benchmarks.pusher import figures as pusher
 
@@ -30,6 +31,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "timeline": timelines.run,
     "log": logs.run,
     "pusher": pusher.run,
+    "ably": ably.run,
 }
 
 

@@ -86,6 +86,31 @@ def paired(ours: Sequence[Mapping[str, float]], bare: Sequence[Mapping[str, floa
     return median(a[name] / b[name] for a, b in zip(ours, bare, strict=True))
 
 
+def compared(
+    name: str,
+    unit: str,
+    ours: Sequence[Mapping[str, float]],
+    theirs: Sequence[Mapping[str, float]],
+    what: str,
+    limit: float | None,
+    held: float | None,
+    rounds: int,
+    notes: Mapping[str, float] | None = None,
+) -> Figure:
+    """Return one figure of both sides: medians, and the median of the ratios of each round."""
+    return Figure(
+        name=name,
+        unit=unit,
+        chatkit=middle(ours, what),
+        bare=middle(theirs, what),
+        ratio=paired(ours, theirs, what),
+        limit=limit,
+        held=held,
+        rounds=rounds,
+        notes=notes or {},
+    )
+
+
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as text."""
     rows = [("benchmark", "unit", "chatkit", "bare", "ratio", "target", "")]

@@ -1,7 +1,7 @@
 """Receives in a process of its own: `python -m tests.benchmarks.pusher.clients WHAT PORT CHANNEL COUNT CHUNK`.
 
 WHAT is `bare`, `session`, `chat`, or `back`: `chat` that also tells its attempts to connect. They say what
-`peers/counting.py` says.
+`tests/benchmarks/peers/counting.py` says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chatkit.engine.system import SystemClock
 from chatkit.model.config import Config
 from chatkit.ports import Received
 from chatkit.testing.parts import parts
-from tests.benchmarks.pusher.peers.counting import Counting, say
+from tests.benchmarks.peers.counting import Counting, say
 
 A = TypeVar("A", bound=PusherAdapter)
 

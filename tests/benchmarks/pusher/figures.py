@@ -10,8 +10,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -20,8 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from tests.benchmarks.measure import Figure, interleave, middle, paired
-from tests.benchmarks.pusher.feed import CHUNK, NAME, PATIENCE, Command, Feed, received
+from tests.benchmarks.measure import Figure, compared, interleave, middle, paired
+from tests.benchmarks.processes import CHUNK, PEERS, Command, own, received, told
+from tests.benchmarks.pusher.feed import NAME, Feed
 from tests.benchmarks.pusher.restarting import back
 from tests.official.environments import interpreter
 from tests.official.node import NODE, ROOT, installed
@@ -34,7 +33,6 @@ SLOWER, HELD_SLOWER = 1.5, 1.8
 FASTER: Final = 4.0
 """Times as fast in batches as singly."""
 MODULE: Final = "tests.benchmarks.pusher"
-PEERS: Final = Path(__file__).parent / "peers"
 PUBLIC: Final = NAME.removeprefix("presence-")
 
 
@@ -52,7 +50,7 @@ def run(*, quick: bool) -> list[Figure]:
 def _receiving(server: Soketi, chunks: int, rounds: int, *, with_others: bool) -> list[Figure]:
     count = chunks * CHUNK
     feed = Feed(server.port, count)
-    commands = _own("bare", "session", "chat") | (_others() if with_others else {})
+    commands = own(f"{MODULE}.clients", "bare", "session", "chat") | (_others() if with_others else {})
     sides = [
         partial(received, feed, [*command, str(server.port), NAME, str(count), str(CHUNK)], count)
         for command in commands.values()
@@ -68,12 +66,14 @@ def _receiving(server: Soketi, chunks: int, rounds: int, *, with_others: bool) -
     notes |= {f"{name}, µs": middle(found[name], "µs") for name in others}
     notes |= {f"beside {name}": paired(chat, found[name], "µs") for name in others}
     figures = [
-        _ratio("pusher: frame to handler", "µs CPU a message", chat, plain, "µs", LIMIT, HELD, rounds, notes)
+        compared(
+            "pusher: frame to handler", "µs CPU a message", chat, plain, "µs", LIMIT, HELD, rounds, notes
+        )
     ]
     if with_others:
         theirs = found["pysher"]
         figures.append(
-            _ratio(
+            compared(
                 "pusher: the same beside pysher", "µs CPU a message", chat, theirs, "µs", 1.0, None, rounds
             )
         )
@@ -91,7 +91,7 @@ def _latency(server: Soketi, count: int, rounds: int) -> Figure:
         "bare p99, ms": middle(plain, "p99"),
         "p99 beside bare": paired(chat, plain, "p99"),
     }
-    return _ratio(
+    return compared(
         "pusher: send to handler", "ms at the median", chat, plain, "p50", SLOWER, HELD_SLOWER, rounds, notes
     )
 
@@ -122,7 +122,7 @@ def _draining(server: Soketi, folder: Path, count: int, rounds: int) -> Figure:
 
 def _restart(server: Soketi, rounds: int) -> Figure:
     # pysher signs nothing when it comes back: it is given a public channel.
-    commands = _own("back") | _others()
+    commands = own(f"{MODULE}.clients", "back") | _others()
     sides: list[Callable[[], Mapping[str, float]]] = []
     for name, command in commands.items():
         channel = PUBLIC if name == "pysher" else NAME
@@ -138,35 +138,7 @@ def _restart(server: Soketi, rounds: int) -> Figure:
     notes |= {f"{name}, s": middle(found[name], "s") for name in found if name != "back"}
     notes |= {f"{name}, slowest, s": max(one["s"] for one in found[name]) for name in found if name != "back"}
     js = found["pusher-js"]
-    return _ratio("pusher: restart to message, pusher-js", "s", ours, js, "s", None, None, rounds, notes)
-
-
-def _ratio(
-    name: str,
-    unit: str,
-    ours: list[Mapping[str, float]],
-    theirs: list[Mapping[str, float]],
-    what: str,
-    limit: float | None,
-    held: float | None,
-    rounds: int,
-    notes: Mapping[str, float] | None = None,
-) -> Figure:
-    return Figure(
-        name=name,
-        unit=unit,
-        chatkit=middle(ours, what),
-        bare=middle(theirs, what),
-        ratio=paired(ours, theirs, what),
-        limit=limit,
-        held=held,
-        rounds=rounds,
-        notes=notes or {},
-    )
-
-
-def _own(*names: str) -> dict[str, Command]:
-    return {name: [sys.executable, "-m", f"{MODULE}.clients", name] for name in names}
+    return compared("pusher: restart to message, pusher-js", "s", ours, js, "s", None, None, rounds, notes)
 
 
 def _others() -> dict[str, Command]:
@@ -180,7 +152,4 @@ def _others() -> dict[str, Command]:
 
 
 def _sending(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", f"{MODULE}.sending", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    return told([sys.executable, "-m", f"{MODULE}.sending", *arguments])

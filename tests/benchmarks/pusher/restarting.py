@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from typing import Final
 
-from tests.benchmarks.pusher.feed import BATCH, Command, Feed, Process
+from tests.benchmarks.processes import Command, Process, first_message
+from tests.benchmarks.pusher.feed import BATCH, Feed
 from tests.servers.soketi.server import Soketi
-
-EVERY: Final = 0.02
-"""Seconds between two messages, so that there is one as soon as a client hears."""
 
 
 def back(server: Soketi, command: Command, name: str) -> dict[str, float]:
-    """Return the seconds from the moment the server accepts connections to the first message handled.
-
-    And how many of them pass before the attempt to connect begins that succeeds; all of them, where the
-    client does not tell its attempts.
+    """Return what `first_message` does, from the moment the server accepts connections.
 
     Args:
         server: Is killed, and started on its port again.
@@ -29,23 +22,5 @@ def back(server: Soketi, command: Command, name: str) -> dict[str, float]:
         server.stop(signal.SIGKILL)
         server.start()
         began = time.monotonic()
-        over = threading.Event()
-        publishing = threading.Thread(target=_publish, args=(server.port, name, over), name="publishing")
-        publishing.start()
-        try:
-            tried = began
-            while True:
-                what, _, moment = client.line().partition(" ")
-                if what == "message":
-                    return {"s": float(moment) - began, "waited": max(0.0, tried - began)}
-                if what == "connecting":
-                    tried = float(moment)
-        finally:
-            over.set()
-            publishing.join()
-
-
-def _publish(port: int, name: str, over: threading.Event) -> None:
-    feed = Feed(port, BATCH, name)
-    while not over.wait(EVERY):
-        feed.publish(0, BATCH)
+        feed = Feed(server.port, BATCH, name)
+        return first_message(client, began, lambda: feed.publish(0, BATCH))

@@ -20,6 +20,7 @@ import httpx
 import chatkit
 from chatkit.adapters.pusher.adapter import PusherAdapter
 from tests.benchmarks.corpus import CHANNEL, outgoing, spoken
+from tests.benchmarks.draining import drained
 from tests.benchmarks.pusher.clients import SIGNER, adapter, subscribed, url
 from tests.servers.soketi.server import free_port
 
@@ -82,18 +83,9 @@ async def bare(port: int, count: int) -> dict[str, float]:
 
 async def drain(port: int, count: int, store: str, batch: int) -> dict[str, float]:
     """Queue while there is no server, then connect: seconds until all is accepted."""
-    async with chatkit.connect(url(free_port()), user="ada", store=store, drain=0.0) as offline:
-        for _, text in islice(spoken(), count):
-            await offline.channel(CHANNEL).send(text)
-        assert offline.outbox.depth == count
     made = adapter(port, "ada", PusherAdapter)
     made.capabilities = replace(made.capabilities, batch=batch)
-    began = time.perf_counter()
-    async with chatkit.connect(made, user="ada", store=store) as online:
-        report = await online.outbox.flush(timeout=60)
-        spent = time.perf_counter() - began
-        assert report.sent == count, report
-    return {"s": spent}
+    return await drained(url(free_port()), made, count, store)
 
 
 def main(what: str, port: str, count: str, *more: str) -> None:
