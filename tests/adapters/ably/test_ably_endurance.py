@@ -16,7 +16,8 @@ from tests.adapters.ably.app import PATIENCE, App, published
 from tests.adapters.lives import life, told
 
 pytestmark = pytest.mark.long
-REMEMBERED: Final = "&namespace=persisted&history=72h"
+SOCKET: Final = "&transport=websocket"
+REMEMBERED: Final = f"{SOCKET}&namespace=persisted&history=72h"
 SUPPORT: Final = "persisted:support"
 HOUR: Final = 3_600
 AWAY: Final = ["away 1", "away 2", "away 3"]
@@ -76,7 +77,9 @@ async def test_a_server_restarted_under_load_loses_and_doubles_nothing(clock: Vi
         assert len(published(app, SUPPORT)) == len(said)
 
 
-@pytest.mark.parametrize(("config", "kept"), [("", False), (REMEMBERED, True)], ids=["2 minutes", "72 hours"])
+@pytest.mark.parametrize(
+    ("config", "kept"), [(SOCKET, False), (REMEMBERED, True)], ids=["2 minutes", "72 hours"]
+)
 async def test_a_day_offline_is_read_or_announced(
     config: str, kept: bool, clock: VirtualClock, tmp_path: Path
 ) -> None:

@@ -66,6 +66,11 @@ def break_continuity(ably: AblyEmulator) -> None:
     _ = ably.deeds.abort(Aim())
 
 
+def end_streams(ably: AblyEmulator) -> None:
+    """End the event streams."""
+    _ = ably.deeds.end_streams(Aim())
+
+
 STEPS: Final = {
     "connect": Step("CONNECT", "in"),
     "resume": Step("CONNECT", "in", cut),
@@ -82,6 +87,14 @@ STEPS: Final = {
     "authenticate": Step("AUTH", "in", ask_for_tokens),
     "HEARTBEAT": Step("HEARTBEAT", "out"),
 }
+CALLED: Final[dict[str, tuple[str, str, str, Callable[[AblyEmulator], Any] | None]]] = {
+    "history": ("GET", "/messages", "auto", break_continuity),
+    "time": ("GET", "/time", "auto", cut),
+    "stream": ("GET", "/sse", "sse", end_streams),
+    "publish by REST": ("POST", "/messages", "poll", None),
+    "poll": ("GET", "/messages", "poll", None),
+}
+"""What is done over HTTP: method, path, by which transport, and what provokes it."""
 NEEDS: Final[dict[str, dict[str, Any]]] = {
     "drop": {},
     "duplicate": {},
@@ -134,7 +147,8 @@ def fault(does: Any, action: str, way: Any) -> Fault:
 class Talk:
     """Ada speaks, bob listens, both are there."""
 
-    def __init__(self, ada: chatkit.Chat, bob: chatkit.Chat) -> None:
+    def __init__(self, ada: chatkit.Chat, bob: chatkit.Chat, *, present: bool) -> None:
+        self._present = present
         self.mine, self.theirs = ada.channel("support"), bob.channel("support")
         self.said: list[str] = []
         self._events = self.theirs.events(MessageCreated, Discontinuity)
@@ -144,7 +158,8 @@ class Talk:
         """Be there, and say something."""
         for channel in (self.mine, self.theirs):
             _ = channel.timeline
-            await channel.presence.enter()
+            if self._present:
+                await channel.presence.enter()
             await channel.attach(timeout=LONG)
         await self.say(2)
 
@@ -154,7 +169,8 @@ class Talk:
             self.said.append(f"message {len(self.said)}")
             self._deliveries.append(await self.mine.send(self.said[-1]))
             await asyncio.sleep(0.3)
-        await self.mine.presence.update(data={"said": len(self.said)})
+        if self._present:
+            await self.mine.presence.update(data={"said": len(self.said)})
 
     async def sent(self) -> None:
         """Wait until all is sent, and a while longer."""
@@ -182,6 +198,7 @@ async def tell(
     *,
     at_first: bool = False,
     refused: bool = False,
+    transport: str = "auto",
 ) -> None:
     """Tell the story, and find all said, once, in order, and nothing announced that history has.
 
@@ -190,12 +207,14 @@ async def tell(
         strike: What goes wrong.
         at_first: Before anybody connects; else in the midst.
         refused: Ably refuses the sender for good, which health says, until it asks again.
+        transport: By which both are connected; nobody is present without a socket.
     """
-    async with App(REMEMBERED, clock=clock) as app:
+    present = transport == "auto"
+    async with App(f"{REMEMBERED}&transport={transport}&poll=2", clock=clock) as app:
         if at_first:
             strike(app.emulator)
         async with app.member("ada") as ada, app.member("bob") as bob:
-            talk = Talk(ada, bob)
+            talk = Talk(ada, bob, present=present)
             await talk.begin()
             if not at_first:
                 strike(app.emulator)
@@ -216,7 +235,7 @@ async def tell(
             ids = published(app, "persisted:support")
             assert len(ids) == len(set(ids)) == len(talk.said), "and there once at Ably (D10)"
             assert gaps == [], "history has all of it (I6)"
-            for channel in (talk.mine, talk.theirs):
+            for channel in (talk.mine, talk.theirs) if present else ():
                 there = channel.presence.members
                 assert {name for name in there if there[name].status != "offline"} == {"ada", "bob"}
                 assert there["ada"].data == {"said": len(talk.said)}, (
@@ -256,9 +275,13 @@ async def test_a_fault_of_the_protocol_breaks_no_promise(does: str, step: str, c
 async def test_a_deed_of_the_emulator_breaks_no_promise(name: str, clock: VirtualClock) -> None:
     """Likewise what is done to connections and channels at once."""
     error = ErrorInfo(code=50001) if name.startswith("fail") else None
+    transport = "sse" if "stream" in name else "auto"
     struck: list[int] = []
 
-    await tell(clock, lambda ably: struck.append(ably.deeds.named[name](Aim(error=error))))
+    def strike(ably: AblyEmulator) -> None:
+        struck.append(ably.deeds.named[name](Aim(error=error)))
+
+    await tell(clock, strike, transport=transport)
 
     assert struck[0] > 0
 
@@ -277,17 +300,23 @@ async def test_a_fault_of_frames_breaks_no_promise(does: Any, way: Any, clock: V
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("call", "moment"), [*((call, "before") for call in CALLED), ("publish by REST", "after")]
+)
 @pytest.mark.parametrize("does", CALLS)
-async def test_a_fault_of_history_breaks_no_promise(does: Any, moment: Any, clock: VirtualClock) -> None:
-    """Likewise where history is read, since Ably vouches for nothing."""
-    made = CallFault(does=does, moment=moment, method="GET", path="/messages", times=TIMES, **CALLS[does])
+async def test_a_fault_of_calls_breaks_no_promise(
+    call: str, moment: Any, does: Any, clock: VirtualClock
+) -> None:
+    """Likewise at what is done over HTTP: with a socket and without."""
+    method, path, transport, provoke = CALLED[call]
+    made = CallFault(does=does, moment=moment, method=method, path=path, times=TIMES, **CALLS[does])
 
     def strike(ably: AblyEmulator) -> None:
         _ = ably.faults.add(made)
-        break_continuity(ably)
+        if provoke is not None:
+            provoke(ably)
 
-    await tell(clock, strike)
+    await tell(clock, strike, transport=transport)
 
     assert made.times < TIMES
 

@@ -20,7 +20,8 @@ from chatkit.testing.emulators.ably.wire import Action, Wire
 from tests.adapters.ably.app import PATIENCE, App, published, texts, until
 from tests.adapters.lives import told
 
-REMEMBERED = "&namespace=persisted&history=72h"
+SOCKET = "&transport=websocket"
+REMEMBERED = f"{SOCKET}&namespace=persisted&history=72h"
 
 
 async def test_it_does_not_give_up_when_suspended(clock: VirtualClock) -> None:
@@ -53,7 +54,7 @@ async def test_it_does_not_give_up_when_suspended(clock: VirtualClock) -> None:
 @pytest.mark.parametrize("how", ["abort", "drop"])
 async def test_it_does_not_double_what_is_queued(how: Any, clock: VirtualClock) -> None:
     """What waits while connecting fails, by silence or by a cut, goes out in one publish (D6, D8, I2)."""
-    async with App(clock=clock) as app:
+    async with App(SOCKET, clock=clock) as app:
         app.emulator.add_fault(Fault(does=how, action="CONNECT", times=3))
         frames = app.emulator.add_fault(Fault(does="delay", action="MESSAGE", times=1_000))
         async with app.backend("ada") as ada:
@@ -79,7 +80,7 @@ async def test_it_numbers_anew_after_a_refused_resume(
         handle(self, action, wire)
 
     monkeypatch.setattr(Sending, "handle", noted)
-    async with App(clock=clock) as app, app.backend("ada") as ada, app.member("bob") as bob:
+    async with App(SOCKET, clock=clock) as app, app.backend("ada") as ada, app.member("bob") as bob:
         mine, theirs = ada.channel("support"), bob.channel("support")
         events = theirs.events(MessageCreated, Discontinuity)
         await theirs.attach(timeout=PATIENCE)
@@ -98,7 +99,7 @@ async def test_it_numbers_anew_after_a_refused_resume(
 @pytest.mark.parametrize("code", [50000, 80000])
 async def test_it_settles_what_was_pending_at_an_error(code: int, clock: VirtualClock) -> None:
     """An ERROR of the connection ends no publish in silence: it goes out again as it was, and is there once (I1, D10)."""
-    async with App(clock=clock) as app, app.backend("ada") as ada:
+    async with App(SOCKET, clock=clock) as app, app.backend("ada") as ada:
         mine = ada.channel("support")  # not attached: no echo tells what became of it
         await ada.connection.wait("connected", timeout=PATIENCE)
         app.emulator.add_fault(Fault(does="drop", way="out", action="ACK"))
@@ -113,7 +114,7 @@ async def test_it_settles_what_was_pending_at_an_error(code: int, clock: Virtual
 
 async def test_it_keeps_what_was_pending_at_a_fatal_error(clock: VirtualClock) -> None:
     """A refused key fails the connection and no message: health says why, and a retry by hand sends it (D12)."""
-    async with App(clock=clock) as app, app.backend("ada") as ada:
+    async with App(SOCKET, clock=clock) as app, app.backend("ada") as ada:
         mine = ada.channel("support")  # not attached: no echo tells what became of it
         await ada.connection.wait("connected", timeout=PATIENCE)
         app.emulator.add_fault(Fault(does="drop", way="out", action="ACK"))
@@ -131,7 +132,7 @@ async def test_it_keeps_what_was_pending_at_a_fatal_error(clock: VirtualClock) -
 
 async def test_it_notices_a_silent_socket(clock: VirtualClock) -> None:
     """Within 25 seconds, whatever the socket looks like; then it connects again and goes on (I11, D32)."""
-    async with App(clock=clock) as app, app.backend("ada") as ada:
+    async with App(SOCKET, clock=clock) as app, app.backend("ada") as ada:
         mine = ada.channel("support")
         _ = mine.timeline
         await mine.attach(timeout=PATIENCE)

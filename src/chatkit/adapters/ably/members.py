@@ -88,7 +88,7 @@ class Members:
         return True
 
     def apply(self, items: list[Frame]) -> list[Move]:
-        """Let members enter, change and leave; returns what is news, also in a sync, which may never end."""
+        """Let members enter, change and leave; returns what is news: of a sync, too, which may never end."""
         moves: list[Move] = []
         for item in items:
             found = _member(item)
