@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.config import SHORT, AblyConfig
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.pages import PAGES, Kept, Pages
-from chatkit.adapters.ably.places import EPOCH, moment, place_at, time_of
+from chatkit.adapters.ably.pages import CutShort, Kept, Pages
+from chatkit.adapters.ably.places import EPOCH, key_of, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
 from chatkit.adapters.ably.stretch import Stretch, creations, folded, reads_of
 from chatkit.core.fold import Voucher
 from chatkit.core.raw_page import CREATE
-from chatkit.errors import CapabilityError
-from chatkit.model.entry import Entry
+from chatkit.errors import CapabilityError, TransportError
+from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports.context import Observer
 from chatkit.ports.log import Entries, Found, LogState, Messages
@@ -102,15 +103,22 @@ class AblyHistory(RawLog):
         kept: list[Entry] = []
         found: list[Entry] = []
         more = False
-        async for item in self._forwards(channel, after, late=True):
-            if after is not None and not _follows(item.entry, after, at=False):
-                kept.append(item.entry)
-            elif len(found) == limit:
-                more = True
-                break
-            else:
-                found.append(item.entry)
-            kept += item.changes
+        try:
+            async for item in self._forwards(channel, after, late=True):
+                if after is not None and not _follows(item.entry, after, at=False):
+                    kept.append(item.entry)
+                elif len(found) == limit:
+                    more = True
+                    break
+                else:
+                    found.append(item.entry)
+                kept += item.changes
+        except CutShort as cut:
+            more = True
+            if not found:  # so many messages of others: the next read goes on behind them
+                if isinstance(after, OrderKey) and cut.place <= after:
+                    raise _too_crowded(channel) from None
+                found.append(_nothing_at(cut))
         kept += await self._changed_before(channel, after)
         end = found[-1].stamp.key if more else None  # what changed later comes with what is read then
         later = [entry for entry in kept if after is None or _follows(entry, after, at=False)]
@@ -148,26 +156,27 @@ class AblyHistory(RawLog):
             older = await self._older(channel, around, limit // 2)
             newer = await self._newer(channel, around, limit - limit // 2, at=True)
             both = Stretch([*older.reads, *newer.reads], newer.more, older.reach)
-            return self._page(channel, both, given, below=older.more, above=newer.more)
+            cuts = older.cut, newer.cut
+            return self._page(channel, both, given, below=older.more, above=newer.more, cuts=cuts)
         if after is not None:
             newer = await self._newer(channel, after, limit)
-            return self._page(channel, newer, given, below=True, above=newer.more)
+            cuts = None, newer.cut
+            return self._page(channel, newer, given, below=True, above=newer.more, cuts=cuts)
         older = await self._older(channel, before, limit)
-        return self._page(channel, older, given, below=older.more, above=before is not None)
+        cuts = older.cut, None
+        return self._page(channel, older, given, below=older.more, above=before is not None, cuts=cuts)
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes are kept, and how far back that was looked."""
         wanted, found = set(idents), dict[Ident, OrderKey]()
         reaches = moment(self._floor())
-        count = 0
-        async for item in self._backwards(channel, None):
-            count += 1
-            for read in reads_of(item):
-                if read.ident in wanted:
-                    found[read.ident] = read.key  # the first one stands: the last that is met
-            if count == PAGES * PAGE:
-                reaches = item.entry.stamp.at
-                break
+        try:
+            async for item in self._backwards(channel, None):
+                for read in reads_of(item):
+                    if read.ident in wanted:
+                        found[read.ident] = read.key  # the first one stands: the last that is met
+        except CutShort as cut:
+            reaches = cut.at
         return Found(self._state(channel, max(found.values(), default=None)), found, reaches)
 
     def is_new(self, serial: str) -> bool:
@@ -178,8 +187,8 @@ class AblyHistory(RawLog):
     # ------------------------------------------------------------------ inside
 
     async def _head(self, channel: str) -> LogState:
-        async for item in self._backwards(channel, None, size=1):
-            return self._state(channel, item.entry.stamp.key)
+        async for serial, _ in self.pages.read(channel, self._newest(1)):
+            return self._state(channel, key_of(serial) if serial else None)  # whoever said it: it is a place
         return self._state(channel, None)
 
     def _state(self, channel: str, seen: OrderKey | None) -> LogState:
@@ -203,25 +212,35 @@ class AblyHistory(RawLog):
         """Return what lies before a place down to a number of messages, ascending."""
         found = Stretch([], more=False, reach=None)
         creates = 0
-        async for item in self._backwards(channel, before):
-            reads = reads_of(item)
-            if reads and creates == limit:
-                return Stretch(found.reads[::-1], more=True, reach=found.reach)
-            creates += sum(read.envelope.kind == CREATE for read in reads)
-            found = found.with_more(reads[::-1], item)
-        return Stretch(found.reads[::-1], more=False, reach=found.reach)
+        try:
+            async for item in self._backwards(channel, before):
+                reads = reads_of(item)
+                if reads and creates == limit:
+                    return found.backwards(more=True)
+                creates += sum(read.envelope.kind == CREATE for read in reads)
+                found = found.with_more(reads[::-1], item)
+        except CutShort as cut:
+            if isinstance(before, OrderKey) and not found.reads and cut.place >= before:
+                raise _too_crowded(channel) from None
+            return found.backwards(more=True)._replace(cut=cut.place)
+        return found.backwards(more=False)
 
     async def _newer(self, channel: str, after: Place, limit: int, *, at: bool = False) -> Stretch:
         """Return what lies after a place, or at it too, up to a number of messages."""
         found = Stretch([], more=False, reach=None)
         creates = 0
-        async for item in self._forwards(channel, after, at=at):
-            reads = reads_of(item)
-            new = sum(read.envelope.kind == CREATE for read in reads)
-            if creates == limit and new:
-                return found._replace(more=True)
-            creates += new
-            found = found.with_more(reads, item)
+        try:
+            async for item in self._forwards(channel, after, at=at):
+                reads = reads_of(item)
+                new = sum(read.envelope.kind == CREATE for read in reads)
+                if creates == limit and new:
+                    return found._replace(more=True)
+                creates += new
+                found = found.with_more(reads, item)
+        except CutShort as cut:
+            if isinstance(after, OrderKey) and not found.reads and cut.place <= after:
+                raise _too_crowded(channel) from None
+            return found._replace(more=True, cut=cut.place)
         return found
 
     async def _changed_before(self, channel: str, after: Place | None) -> list[Entry]:
@@ -242,14 +261,25 @@ class AblyHistory(RawLog):
         if not self._native and not recall.has_changes(channel):
             return known
         count = 0
-        async for item in self._backwards(channel, after):
-            known += item.changes
-            count += 1
-            if count == PAGE:
-                break
+        with suppress(CutShort):
+            async for item in self._backwards(channel, after):
+                known += item.changes
+                count += 1
+                if count == PAGE:
+                    break
         return known
 
-    def _page(self, channel: str, found: Stretch, given: str, *, below: bool, above: bool) -> Messages:
+    def _page(
+        self,
+        channel: str,
+        found: Stretch,
+        given: str,
+        *,
+        below: bool,
+        above: bool,
+        cuts: tuple[OrderKey | None, OrderKey | None],
+    ) -> Messages:
+        """Return a page; `cuts`: where the reads below and above ended without a message of ours."""
         keys = sorted(creations(found.reads).values())
         state = self._state(channel, max((read.key for read in found.reads), default=None))
         voucher = Voucher("provider", self._log_id, stamped=True)
@@ -258,15 +288,15 @@ class AblyHistory(RawLog):
             state=state,
             items=folded(found.reads, voucher),
             as_of=None if above else OrderKey(EPOCH, as_of),
-            before=(keys[0] if keys else None) if below else None,
-            after=(keys[-1] if keys else None) if above else None,
+            before=(keys[0] if keys else cuts[0]) if below else None,
+            after=(keys[-1] if keys else cuts[1]) if above else None,
             provisional=above,
         )
 
     async def _forwards(
         self, channel: str, after: Place | None, *, at: bool = False, late: bool = False
     ) -> AsyncIterator[Kept]:
-        """Read messages after a place, oldest first; with `late` also what may be numbered below it."""
+        """Read messages after a place, oldest first; with `late` what may come below it, too. `CutShort`."""
         start = self._floor()
         if isinstance(after, datetime):
             start = max(start, int(after.timestamp() * 1_000))
@@ -298,11 +328,13 @@ class AblyHistory(RawLog):
                 self._shortfalls[channel] = Shortfall(self._said, SHORT)
             self._observer.point("ably.history_shorter_than_said")
 
-    async def _backwards(
-        self, channel: str, before: Place | None, *, size: int = PAGE
-    ) -> AsyncIterator[Kept]:
-        """Read messages before a place, newest first."""
-        params = {"direction": "backwards", "limit": str(size), "start": str(max(0, self._floor()))}
+    def _newest(self, size: int) -> dict[str, str]:
+        """Return what asks for messages, newest first."""
+        return {"direction": "backwards", "limit": str(size), "start": str(max(0, self._floor()))}
+
+    async def _backwards(self, channel: str, before: Place | None) -> AsyncIterator[Kept]:
+        """Read messages before a place, newest first. `CutShort`."""
+        params = self._newest(PAGE)
         if isinstance(before, datetime):
             params["end"] = str(int(before.timestamp() * 1_000))
         elif before is not None and (told := time_of(before.serial)) is not None:
@@ -312,6 +344,16 @@ class AblyHistory(RawLog):
         async for _, kept in self.pages.read(channel, params):
             if kept is not None and (before is None or not _follows(kept.entry, before, at=True)):
                 yield kept
+
+
+def _too_crowded(channel: str) -> TransportError:
+    """Return that a read could not get beyond the 30 seconds that are read twice (D30)."""
+    return TransportError("more was said in 30 seconds than one read of history brings", channel=channel)
+
+
+def _nothing_at(cut: CutShort) -> Entry:
+    """Return an entry of ours that says nothing: a place that a read goes on from."""
+    return Entry(b"", Stamp(cut.place, None, None, "", cut.at))
 
 
 def _follows(item: Entry, place: Place, *, at: bool) -> bool:

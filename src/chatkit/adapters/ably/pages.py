@@ -6,20 +6,23 @@ Source: the Ably sheet, sections 10 and 11.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.envelopes import entry_of
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
+from chatkit.adapters.ably.places import key_of, moment, time_of
 from chatkit.adapters.ably.rest import Rest
 from chatkit.adapters.ably.versions import Version, first_of, number_of, version_of
 from chatkit.adapters.ably.wire import Frame, as_frame, as_int, as_text
 from chatkit.model.entry import Entry
 from chatkit.model.envelope import Envelope
+from chatkit.model.order import OrderKey
 
 PAGES: Final = 20
-"""Answers of the service that one call of ours reads at most: what lies beyond is not reached."""
+"""Answers of the service that one call of ours reads at most."""
 FIRSTS: Final = 100
 """Messages whose first version is asked for in one read at most: others that need it are left out."""
 VERSIONS: Final = "50"
@@ -35,6 +38,24 @@ class Kept(NamedTuple):
     """What its newest version changed, if it is not its first."""
     at_once: bool
     """It came with the first answer: all that was changed before that is in."""
+
+
+class CutShort(Exception):  # no error: passed on within the adapter
+    """A read ended where it has to, and more lies beyond a place."""
+
+    def __init__(self, serial: str) -> None:
+        super().__init__()
+        self.serial = serial
+
+    @property
+    def place(self) -> OrderKey:
+        """The place."""
+        return key_of(self.serial)
+
+    @property
+    def at(self) -> datetime:
+        """When what stands there was said."""
+        return moment(time_of(self.serial) or 0)
 
 
 class Pages:
@@ -54,7 +75,12 @@ class Pages:
         self._namespace = namespace
 
     async def read(self, channel: str, params: Mapping[str, str]) -> AsyncIterator[tuple[str, Kept | None]]:
-        """Read history: the serial of each message, and what it is; `None`: none of ours."""
+        """Read history: the serial of each message, and what it is; `None`: none of ours.
+
+        Raises:
+            CutShort: More lies beyond the last one; what others say in a channel has no end.
+        """
+        serial = ""
         page = await self._rest.history(name_of(channel, self._namespace), self._access, params)
         asked = 0
         for number in range(PAGES):
@@ -69,10 +95,13 @@ class Pages:
                         asked += 1
                         now = await self.creation(channel, version)
                     kept = None if now is None else self._kept(channel, version, now, at_once=number == 0)
-                yield as_text(item.get("serial")) or "", kept
+                serial = as_text(item.get("serial")) or serial
+                yield serial, kept
             if page.next is None:
                 return
-            page = await self._rest.page(page.next, self._access)
+            if number + 1 < PAGES:
+                page = await self._rest.page(page.next, self._access)
+        raise CutShort(serial)
 
     async def creation(self, channel: str, version: Version) -> Envelope | None:
         """Return the creation of a message with the body that another client gave it; `None`: not ours."""

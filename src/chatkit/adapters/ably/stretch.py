@@ -40,6 +40,12 @@ class Stretch(NamedTuple):
     """There is more in the direction that was read."""
     reach: str | None
     """All that was changed up to here is in."""
+    cut: OrderKey | None = None
+    """Where the read had to end, though more lies beyond."""
+
+    def backwards(self, *, more: bool) -> Self:
+        """Return what was read newest first in its order."""
+        return self._replace(reads=self.reads[::-1], more=more)
 
     def with_more(self, reads: Sequence[Read], item: Kept) -> Self:
         """Return it with another message: what it carries and what changed it."""

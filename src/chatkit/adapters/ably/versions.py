@@ -6,7 +6,7 @@ the envelope of the change goes without its body in the version's metadata. Othe
 that: what they write is taken for an edit or a delete of the message's author, since Ably has checked the
 right to it. An update also says that the message is there, whatever deletes were before it.
 
-Source: the Ably sheet, sections 6 and 11; decision 23.
+Source: the Ably sheet, sections 6 and 11; decision 25.
 """
 
 from __future__ import annotations
