@@ -82,7 +82,8 @@ class Blocked(App):
     """An app whose network has no way for WebSockets, and whose clients try one again soon."""
 
     def __init__(self, config: str = "", **settings: Any) -> None:
-        super().__init__(f"&poll=0.1{config}", **{"websockets": False, **settings})
+        way = "" if "transport=" in config else "&transport=auto"
+        super().__init__(f"&poll=0.1{config}{way}", **{"websockets": False, **settings})
 
     def block(self) -> None:
         """Let no socket through from now on, and end those that stand."""
@@ -235,7 +236,7 @@ class TestStories:
     @pytest.mark.long
     async def test_sockets_that_end_before_the_greeting_are_given_up(self) -> None:
         """After three in a row, while calls are answered."""
-        async with App() as app, app.member("ada") as ada:
+        async with Blocked(websockets=True) as app, app.member("ada") as ada:
             app.emulator.add_fault(Fault(does="abort", action="CONNECT", times=1_000))
             await carried(ada, by="sse")
             _ = await (await ada.channel("support").send("hello")).wait("sent", timeout=PATIENCE)
