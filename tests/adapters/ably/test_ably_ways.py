@@ -19,7 +19,7 @@ from chatkit.adapters.ably import listening, streams, ways
 from chatkit.adapters.ably.ways import AGAIN, ATTEMPTS, FIRST, LAST, Ways, upgrade_waits
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.adapter.stage import stage
-from chatkit.testing.emulators.ably import Aim, Fault, sse, wire
+from chatkit.testing.emulators.ably import Aim, ErrorInfo, Fault, sse, wire
 from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
 from tests.adapters.ably.calls_kit import CallsKit
@@ -408,6 +408,18 @@ class TestStories:
             mine, theirs = ada.channel("support"), bob.channel("support")
             await converse(mine, theirs, 10, {})
             await carried(ada, bob, by="sse")
+
+    @pytest.mark.long
+    async def test_streams_that_end_lose_nothing(self) -> None:
+        """Without a word, by an error, again and again: what came between two of them is read, in order (I1, I4)."""
+        async with Blocked("&transport=sse") as app, app.member("ada") as ada, app.member("bob") as bob:
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            ends = [Aim(), Aim(error=ErrorInfo(code=50000)), Aim(error=ErrorInfo(code=40111))]
+
+            def end(number: int) -> Callable[[], Any]:
+                return lambda: app.emulator.deeds.end_streams(ends[number % len(ends)])
+
+            await converse(mine, theirs, 40, {number: end(number) for number in range(3, 36, 4)})
 
     @pytest.mark.long
     async def test_streams_are_tried_again(self, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
