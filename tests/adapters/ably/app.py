@@ -67,8 +67,12 @@ class App:
 
     @property
     def url(self) -> str:
-        """The address of the app, without the secret."""
-        return f"ably://{KEY}@127.0.0.1:{self.emulator.port}?tls=0{self._config}"
+        """The address of the app, without the secret; by a socket alone, unless the options say otherwise.
+
+        What is done to sockets would else be done without them: a client that is cut off would come by HTTP.
+        """
+        way = "" if "transport=" in self._config else "&transport=websocket"
+        return f"ably://{KEY}@127.0.0.1:{self.emulator.port}?tls=0{self._config}{way}"
 
     @property
     def trusted_url(self) -> str:

@@ -19,7 +19,7 @@ from chatkit.adapters.ably import listening, streams, ways
 from chatkit.adapters.ably.ways import AGAIN, ATTEMPTS, FIRST, LAST, Ways, upgrade_waits
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.adapter.stage import stage
-from chatkit.testing.emulators.ably import Aim, Fault, sse, wire
+from chatkit.testing.emulators.ably import Aim, ErrorInfo, Fault, sse, wire
 from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
 from tests.adapters.ably.calls_kit import CallsKit
@@ -82,7 +82,8 @@ class Blocked(App):
     """An app whose network has no way for WebSockets, and whose clients try one again soon."""
 
     def __init__(self, config: str = "", **settings: Any) -> None:
-        super().__init__(f"&poll=0.1{config}", **{"websockets": False, **settings})
+        way = "" if "transport=" in config else "&transport=auto"
+        super().__init__(f"&poll=0.1{config}{way}", **{"websockets": False, **settings})
 
     def block(self) -> None:
         """Let no socket through from now on, and end those that stand."""
@@ -235,7 +236,7 @@ class TestStories:
     @pytest.mark.long
     async def test_sockets_that_end_before_the_greeting_are_given_up(self) -> None:
         """After three in a row, while calls are answered."""
-        async with App() as app, app.member("ada") as ada:
+        async with Blocked(websockets=True) as app, app.member("ada") as ada:
             app.emulator.add_fault(Fault(does="abort", action="CONNECT", times=1_000))
             await carried(ada, by="sse")
             _ = await (await ada.channel("support").send("hello")).wait("sent", timeout=PATIENCE)
@@ -407,6 +408,18 @@ class TestStories:
             mine, theirs = ada.channel("support"), bob.channel("support")
             await converse(mine, theirs, 10, {})
             await carried(ada, bob, by="sse")
+
+    @pytest.mark.long
+    async def test_streams_that_end_lose_nothing(self) -> None:
+        """Without a word, by an error, again and again: what came between two of them is read, in order (I1, I4)."""
+        async with Blocked("&transport=sse") as app, app.member("ada") as ada, app.member("bob") as bob:
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            ends = [Aim(), Aim(error=ErrorInfo(code=50000)), Aim(error=ErrorInfo(code=40111))]
+
+            def end(number: int) -> Callable[[], Any]:
+                return lambda: app.emulator.deeds.end_streams(ends[number % len(ends)])
+
+            await converse(mine, theirs, 40, {number: end(number) for number in range(3, 36, 4)})
 
     @pytest.mark.long
     async def test_streams_are_tried_again(self, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
