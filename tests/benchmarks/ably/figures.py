@@ -53,7 +53,7 @@ def run(*, quick: bool) -> list[Figure]:
         bench = _Bench(server, Path(folder), others={} if quick else _others())
         found = [
             *bench.receiving(3 if quick else 25, 2 if quick else 7),
-            *bench.publishing(100 if quick else 1_000, 2 if quick else 7),
+            *bench.publishing(100 if quick else 1_000, 1 if quick else 7),
             bench.draining(200 if quick else 1_000, 1 if quick else 5),
         ]
         return found if quick else [*found, bench.cut(9)]
