@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatkit.core.delivery import State
+from chatkit.core.delivery import Input, State
 from chatkit.engine.entries import AGAIN
 from chatkit.engine.holding import held_by
 from chatkit.errors import StoreError
@@ -130,3 +130,18 @@ async def test_what_nobody_was_told_to_have_failed_is_not_sent_again_by_hand(clo
         await ada.outbox.retry(entry)
         await ada.drained()
         assert entry.state.value == "sent"
+
+
+async def test_what_is_in_no_list_is_told_too(clock: VirtualClock) -> None:
+    """A row that only the store knew, withdrawn before it was taken up."""
+    store = FaultyStore(clock)
+    async with client(clock, store, offline=True) as ada:
+        await ada.store.add([ada.row("1")])
+        [row] = await ada.store.rows()
+        entry = ada.outbox.adopt_row(row)
+
+        ada.outbox.move(entry, Input.DISCARD)
+        assert told(ada, entry) == ("queued", 0, 0)
+        await ada.outbox.settle()
+
+        assert told(ada, entry) == ("discarded", 0, 0)
