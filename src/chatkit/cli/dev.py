@@ -92,6 +92,12 @@ def supabase(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="SQL: the policies of realtime.messages, and more."),
     ] = None,
+    postgrest: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgREST's path, for /rest/v1; without it `postgrest` on the PATH, if it is there."
+        ),
+    ] = None,
 ) -> None:
     """Serve Supabase: Realtime on real PostgreSQL, its calls and the control endpoint on one port.
 
@@ -108,7 +114,9 @@ def supabase(
         except ValidationError:
             raise typer.BadParameter("at least 32 characters", param_hint="'--jwt-secret'") from None
         sql = None if policy is None else policy.read_text(encoding="utf-8")
-        return SupabaseEmulator(settings, database=database_url, policy=sql, host=host, port=port)
+        return SupabaseEmulator(
+            settings, database=database_url, policy=sql, postgrest=postgrest, host=host, port=port
+        )
 
     run(make)
 

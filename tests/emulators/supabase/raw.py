@@ -173,7 +173,7 @@ class Raws:
 
 @asynccontextmanager
 async def serving(
-    database: str | None, *, policy: str | None = None, **settings: Any
+    database: str | None, *, policy: str | None = None, postgrest: str | None = None, **settings: Any
 ) -> AsyncGenerator[Raws]:
     """An emulator that makes nobody wait, with clients that end before it."""
     quick: dict[str, Any] = {
@@ -183,7 +183,8 @@ async def serving(
         "replication_poll": 0.01,
     }
     made = SupabaseSettings(**{**quick, **settings})
-    emulator = SupabaseEmulator(made, database=database, policy=policy, clock=EmulatorClock())
+    given: dict[str, Any] = {"database": database, "policy": policy, "postgrest": postgrest}
+    emulator = SupabaseEmulator(made, clock=EmulatorClock(), **given)
     async with emulator, aiohttp.ClientSession() as session:
         raws = Raws(emulator, session)
         try:

@@ -46,6 +46,12 @@ class Database:
             return self._given
         return self._own.dsn
 
+    def dsn_of(self, role: str) -> str:
+        """As that role; a given database is entered as it was given."""
+        if self._given is not None:
+            return self._given
+        return self._own.dsn.replace("postgres@", f"{role}@", 1)
+
     @property
     def is_own(self) -> bool:
         """Whether it is one from the wheel."""

