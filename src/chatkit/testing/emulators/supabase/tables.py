@@ -1,4 +1,4 @@
-"""Tables and functions over HTTP: PostgREST itself, where it is present."""
+"""Tables and functions over HTTP: PostgREST itself where it is present, else a small equivalent."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from yarl import URL
 
 from chatkit.testing.emulators.serving import StartError
 from chatkit.testing.emulators.supabase import gateway
+from chatkit.testing.emulators.supabase.small_rest import MOST_ROWS, SmallRest
 
 if TYPE_CHECKING:
     from chatkit.testing.emulators.supabase.project import Project
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
 BASE: Final = "/rest/v1"
 PATIENCE: Final = 20.0
 """Real seconds until PostgREST must answer, or have ended."""
-MOST_ROWS: Final = 1_000
-"""Of one answer, as at the service."""
 OWN: Final = frozenset(
     {"host", "apikey", "authorization", "connection", "content-length", "transfer-encoding", "keep-alive"}
 )
 """Headers that are not passed on as they came."""
-ABSENT: Final = {"message": "no PostgREST: put `postgrest` on the PATH, or name it by --postgrest"}
 
 
 class Tables:
@@ -37,13 +35,14 @@ class Tables:
 
     Args:
         project: Whose.
-        program: Its path; without one it is looked for on the `PATH`, and calls are answered with 501 where
-            it is not.
+        program: Its path; without one it is looked for on the `PATH`; where it is not there, a small
+            equivalent answers.
     """
 
     def __init__(self, project: Project, program: str | None) -> None:
         self._project = project
         self._program = program or shutil.which("postgrest")
+        self._small = SmallRest(project)
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -125,10 +124,12 @@ class Tables:
         authority = self._project.authority
         if (refusal := gateway.refused(request, authority)) is not None:
             return refusal
+        token = gateway.bearer(request, authority)
         if self._session is None:
-            return web.json_response(ABSENT, status=501)
+            path = request.path.removeprefix(BASE).strip("/")
+            return await self._small.answer(request, path, token)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in OWN]
-        headers.append(("Authorization", f"Bearer {gateway.bearer(request, authority)}"))
+        headers.append(("Authorization", f"Bearer {token}"))
         path, _, query = request.raw_path.removeprefix(BASE).partition("?")
         asked = "&".join(part for part in query.split("&") if not part.startswith("apikey="))
         url = URL(f"http://postgrest{path or '/'}{'?' if asked else ''}{asked}", encoded=True)

@@ -80,8 +80,12 @@ class Authority:
         settings = self._settings()
         return {settings.publishable_key: self.anon_key, settings.secret_key: self.service_key}.get(key, key)
 
-    def claims(self, token: str) -> Object:
+    def claims(self, token: str, *, leeway: int = 0) -> Object:
         """What a token says, if it is taken.
+
+        Args:
+            token: It.
+            leeway: Seconds that it may have expired ago.
 
         Raises:
             TokenError: It is not.
@@ -96,10 +100,10 @@ class Authority:
         expected = hmac.new(self._settings().jwt_secret.encode(), f"{head}.{body}".encode(), digest).digest()
         if not hmac.compare_digest(expected, signature):
             raise TokenError("signature", SIGNATURE)
-        return self._judged(claims)
+        return self._judged(claims, int(self._now()) - leeway)
 
-    def _judged(self, claims: Object) -> Object:
-        expiry, now = claims.get("exp"), int(self._now())
+    def _judged(self, claims: Object, now: int) -> Object:
+        expiry = claims.get("exp")
         if "exp" in claims and not (is_number(expiry) and expiry > now):
             if is_integer(expiry):
                 raise TokenError("expired", f"Token has expired {now - expiry} seconds ago")
