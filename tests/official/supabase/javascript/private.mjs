@@ -122,3 +122,32 @@ test('replay gives the latest, oldest first, and marks them', async (t) => {
   await joined.reach(3);
   assert(joined.heard.every(({ meta }) => meta.replayed));
 });
+
+test('who signs up is signed in, and may use private channels and tables', async (t) => {
+  const name = t.name();
+  const client = t.supabase();
+  const { data } = await client.auth.signUp({ email: `${name}@example.org`, password: 'a password' });
+  assert(data.session.access_token);
+  await client.realtime.setAuth();
+  await t.joined(name, { client, private: true });
+  const made = await client.from('notes').insert({ topic: name, body: 'mine' }).select('author').single();
+  assert.equal(made.data.author, data.user.id);
+});
+
+test('a session is refreshed once by each of its tokens', async (t) => {
+  const address = { email: `${t.name()}@example.org`, password: 'a password' };
+  const [client, other] = [t.supabase(), t.supabase()];
+  const first = (await client.auth.signUp(address)).data.session;
+  const wrong = await other.auth.signInWithPassword({ ...address, password: 'another one' });
+  assert.equal(wrong.error.code, 'invalid_credentials');
+  const second = (await other.auth.signInWithPassword(address)).data.session;
+  assert.equal(second.user.id, first.user.id);
+  const third = (await client.auth.refreshSession()).data.session;
+  assert.notEqual(third.refresh_token, first.refresh_token);
+  assert.equal((await client.auth.getUser()).data.user.email, address.email);
+  const used = await other.auth.refreshSession({ refresh_token: first.refresh_token });
+  assert.equal(used.error.code, 'refresh_token_already_used');
+  await client.auth.signOut();
+  const gone = await other.auth.refreshSession({ refresh_token: second.refresh_token });
+  assert.equal(gone.error.code, 'refresh_token_not_found');
+});

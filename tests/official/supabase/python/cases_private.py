@@ -231,3 +231,37 @@ async def publishable(t: Tools) -> None:
     client = await t.supabase(key=t.project["publishable"])
     assert (await client.rpc("whoami", {}).execute()).data == "anon"
     assert (await (await t.supabase(token=t.token())).rpc("whoami", {}).execute()).data == "authenticated"
+
+
+# -- users
+
+
+@case("who signs up is signed in, and may use private channels and tables")
+async def signs_up(t: Tools) -> None:
+    name = t.name()
+    client = await t.supabase()
+    answer = await client.auth.sign_up({"email": f"{name}@example.org", "password": "a password"})
+    assert answer.session is not None
+    assert answer.user is not None
+    joined = await t.joined(name, client=client.realtime, private=True)
+    made = await client.table("notes").insert({"topic": name, "body": "mine"}).execute()
+    assert made.data[0]["author"] == answer.user.id
+    assert joined.joined
+
+
+@case("a session is refreshed once by each of its tokens")
+async def refreshes(t: Tools) -> None:
+    address = {"email": f"{t.name()}@example.org", "password": "a password"}
+    client, other = await t.supabase(), await t.supabase()
+    first = (await client.auth.sign_up(address)).session
+    wrong = await refused(other.auth.sign_in_with_password({**address, "password": "another one"}))
+    assert (wrong.code, wrong.message) == ("invalid_credentials", "Invalid login credentials")
+    second = (await other.auth.sign_in_with_password(address)).session
+    assert second.user.id == first.user.id
+    third = (await client.auth.refresh_session()).session
+    assert third.refresh_token != first.refresh_token
+    assert (await client.auth.get_user()).user.email == address["email"]
+    error = await refused(other.auth.refresh_session(first.refresh_token))
+    assert error.code == "refresh_token_already_used", error
+    await client.auth.sign_out()
+    assert (await refused(other.auth.refresh_session(second.refresh_token))).code == "refresh_token_not_found"

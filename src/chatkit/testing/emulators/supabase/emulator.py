@@ -21,6 +21,7 @@ from chatkit.testing.emulators.supabase.session import Session
 from chatkit.testing.emulators.supabase.settings import SupabaseSettings
 from chatkit.testing.emulators.supabase.tables import Tables
 from chatkit.testing.emulators.supabase.tokens import Authority, TokenError
+from chatkit.testing.emulators.supabase.users import Users
 from chatkit.testing.emulators.supabase.wire import VERSIONS
 
 REFUSALS: Final = {"expired": "Token has expired"}
@@ -129,6 +130,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
             web.get("/socket/websocket", self._socket),
             *Broadcasting(self.project).routes(),
             *self._tables.routes(),
+            *Users(self.project).routes(),
             web.post(f"{control.PATH}/supabase/fault", control.guarded(self._add_fault)),
             web.delete(f"{control.PATH}/supabase/faults", control.guarded(self._no_faults)),
             web.post(f"{control.PATH}/supabase/{{deed}}", control.guarded(self._do)),

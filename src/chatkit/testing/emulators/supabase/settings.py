@@ -16,6 +16,7 @@ class SupabaseSettings(Settings):
         jwt_secret: Signs its tokens, HS256; at least 32 characters, as PostgREST asks.
         publishable_key: Stands for the anon key where it is given as `apikey`.
         secret_key: Likewise for the service key.
+        session_seconds: For which the token of who signs in is good.
         largest_frame: Bytes of one frame from a client; more closes its connection with 1009.
         private_only: Whether joins of public channels are refused.
         connect_error_delay: Seconds until a refused handshake is answered.
@@ -40,6 +41,7 @@ class SupabaseSettings(Settings):
     jwt_secret: str = "super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105  # of a server for tests
     publishable_key: str = "sb_publishable_of-the-chatkit-emulator"
     secret_key: str = "sb_secret_of-the-chatkit-emulator"  # noqa: S105  # likewise
+    session_seconds: int = 3_600
     largest_frame: int = 5_000_000
     private_only: bool = False
     connect_error_delay: float = 2.0
