@@ -36,3 +36,13 @@ BEGIN
   RAISE EXCEPTION 'no';
 END $$;
 CREATE OR REPLACE FUNCTION public.whoami() RETURNS text LANGUAGE sql STABLE AS $$ SELECT auth.role() $$;
+
+-- Storage: whoever is signed in reads, and writes below a folder that is named after them.
+INSERT INTO storage.buckets (id, name, public) VALUES ('files', 'files', false), ('open', 'open', true)
+  ON CONFLICT DO NOTHING;
+DROP POLICY IF EXISTS "signed in reads" ON storage.objects;
+DROP POLICY IF EXISTS "own folder" ON storage.objects;
+CREATE POLICY "signed in reads" ON storage.objects FOR SELECT TO authenticated USING (true);
+CREATE POLICY "own folder" ON storage.objects TO authenticated
+  USING ((storage.foldername(name))[1] = auth.uid()::text)
+  WITH CHECK ((storage.foldername(name))[1] = auth.uid()::text);

@@ -1,6 +1,6 @@
-// Tables and functions over HTTP.
+// Tables, functions and files over HTTP.
 import assert from 'node:assert/strict';
-import { test } from './runner.mjs';
+import { ADA, test } from './runner.mjs';
 
 const EVE = '00000000-0000-4000-8000-00000000e4e0';
 const signedIn = (t, claims) => t.supabase({ token: t.token(claims) });
@@ -59,4 +59,47 @@ test('errors of tables and functions have their codes', async (t) => {
 test('a publishable key stands for the anon key', async (t) => {
   assert.equal((await t.supabase({ key: t.project.publishable }).rpc('whoami')).data, 'anon');
   assert.equal((await signedIn(t).rpc('whoami')).data, 'authenticated');
+});
+
+test('a file is uploaded, replaced, downloaded and removed', async (t) => {
+  const files = signedIn(t).storage.from('files');
+  const path = `${ADA}/${t.name('räume ')}.txt`.replace('ä', 'a');
+  const bytes = Uint8Array.from([0, 1, 255]);
+  const made = await files.upload(path, bytes, { contentType: 'application/x-test' });
+  assert.equal(made.error, null);
+  assert.equal(made.data.path, path);
+  assert.match((await files.upload(path, bytes)).error.message, /already exists/);
+  assert.equal((await files.upload(path, new Blob(['é']), { upsert: true })).error, null);
+  assert.equal(await (await files.download(path)).data.text(), 'é');
+  assert.equal((await files.update(path, bytes, { contentType: 'application/x-test' })).error, null);
+  const { data } = await files.download(path);
+  assert.deepEqual(new Uint8Array(await data.arrayBuffer()), bytes);
+  assert.equal(data.type, 'application/x-test');
+  assert.equal((await files.remove([path])).data.length, 1);
+  assert((await files.download(path)).error);
+});
+
+test('a file is refused where the policies say so', async (t) => {
+  const name = t.name();
+  const files = signedIn(t).storage.from('files');
+  const denied = await files.upload(`${EVE}/${name}`, new Blob(['x']));
+  assert.match(denied.error.message, /row-level security/);
+  await files.upload(`${ADA}/${name}`, new Blob(['x']));
+  assert((await t.supabase().storage.from('files').download(`${ADA}/${name}`)).error);
+});
+
+test('signed URLs let others download and upload', async (t) => {
+  const path = `${ADA}/${t.name()}`;
+  const files = signedIn(t).storage.from('files');
+  const { data: upload } = await files.createSignedUploadUrl(path);
+  const anon = t.supabase().storage.from('files');
+  assert.equal((await anon.uploadToSignedUrl(path, upload.token, new Blob(['by url']))).error, null);
+  const { data } = await files.createSignedUrl(path, 60);
+  assert.equal(await (await fetch(data.signedUrl)).text(), 'by url');
+  assert.equal((await fetch(data.signedUrl.replace(path, `${path}x`))).status, 400);
+  const old = await files.createSignedUrl(path, -60);
+  assert.equal((await fetch(old.data.signedUrl)).status, 400);
+  const open = signedIn(t).storage.from('open');
+  await open.upload(path, new Blob(['public']));
+  assert.equal(await (await fetch(open.getPublicUrl(path).data.publicUrl)).text(), 'public');
 });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import httpx
 from harness import ADA, Tools, case, refused, until
 from realtime import RealtimeSubscribeStates
 
@@ -265,3 +266,26 @@ async def refreshes(t: Tools) -> None:
     assert error.code == "refresh_token_already_used", error
     await client.auth.sign_out()
     assert (await refused(other.auth.refresh_session(second.refresh_token))).code == "refresh_token_not_found"
+
+
+# -- files
+
+
+@case("a file is uploaded, replaced, downloaded by a signed URL and removed")
+async def files(t: Tools) -> None:
+    path, content = f"{ADA}/{t.name()}", bytes(range(256))
+    client, anon = await t.supabase(token=t.token()), await t.supabase()
+    bucket = client.storage.from_("files")
+    await bucket.upload(path, content, {"content-type": "application/x-test"})
+    assert "already exists" in str(await refused(bucket.upload(path, content)))
+    assert await bucket.download(path) == content
+    await bucket.update(path, b"new")
+    signed = await bucket.create_signed_url(path, 60)
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(signed["signedURL"])).content == b"new"
+    assert "not_found" in str(await refused(anon.storage.from_("files").download(path)))
+    assert "row-level security" in str(await refused(bucket.upload(f"{EVE}/x", b"x")))
+    assert len(await bucket.remove([path])) == 1
+    upload = await bucket.create_signed_upload_url(path)
+    await anon.storage.from_("files").upload_to_signed_url(path, upload["token"], b"by url")
+    assert await bucket.download(path) == b"by url"

@@ -246,9 +246,10 @@ class Channel:
             self._follow_token()
 
     async def _read_anew(self) -> None:
-        before, self.policies = self.policies, Policies()
+        before, now = self.policies, Policies()
         presence = before.presence_read is not None
-        await self._project.authorization.read(self.policies, self._who, presence=presence)
+        await self._project.authorization.read(now, self._who, presence=presence)
+        self.policies = now  # until here others are heard by the old ones
         if not self.policies.broadcast_read and not self.policies.presence_read:
             self.shut(joining.unauthorized(self.name))
         elif (before.broadcast_read and not self.policies.broadcast_read) or (

@@ -18,6 +18,7 @@ from chatkit.testing.emulators.supabase.connections import Connections, Row
 OURS_GO: Final = """
 DROP POLICY IF EXISTS "chatkit emulator reads" ON realtime.messages;
 DROP POLICY IF EXISTS "chatkit emulator writes" ON realtime.messages;
+DROP POLICY IF EXISTS "chatkit emulator stores" ON storage.objects;
 """
 """Before policies of a test: those without any, on a database that has been here before."""
 

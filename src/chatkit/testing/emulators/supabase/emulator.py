@@ -19,6 +19,7 @@ from chatkit.testing.emulators.supabase.faults import Fault
 from chatkit.testing.emulators.supabase.project import DAY, Project
 from chatkit.testing.emulators.supabase.session import Session
 from chatkit.testing.emulators.supabase.settings import SupabaseSettings
+from chatkit.testing.emulators.supabase.storage import Storage
 from chatkit.testing.emulators.supabase.tables import Tables
 from chatkit.testing.emulators.supabase.tokens import Authority, TokenError
 from chatkit.testing.emulators.supabase.users import Users
@@ -131,6 +132,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
             *Broadcasting(self.project).routes(),
             *self._tables.routes(),
             *Users(self.project).routes(),
+            *Storage(self.project).routes(),
             web.post(f"{control.PATH}/supabase/fault", control.guarded(self._add_fault)),
             web.delete(f"{control.PATH}/supabase/faults", control.guarded(self._no_faults)),
             web.post(f"{control.PATH}/supabase/{{deed}}", control.guarded(self._do)),
