@@ -94,6 +94,7 @@ async def test_a_call_without_a_key_of_the_project_is_refused(database: str) -> 
         assert (status, told["message"]) == (401, "Invalid API key")
 
 
+@pytest.mark.long
 async def test_a_postgrest_that_ends_is_an_error_at_the_start(database: str, tmp_path: Path) -> None:
     """Likewise one that cannot be run; later its calls are answered with 502."""
     with pytest.raises(StartError, match="does not answer"):
