@@ -68,6 +68,18 @@ def _refuse_the_outside(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_refuse_the_outside)
 
 
+# -- servers
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[str]:
+    """The DSN of a PostgreSQL server; each worker has its own."""
+    from tests.logs import postgres_server  # needs the extra `postgres`
+
+    with postgres_server.server() as dsn:
+        yield dsn
+
+
 # -- async tests
 
 

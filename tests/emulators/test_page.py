@@ -11,7 +11,10 @@ from tests.blocks import blocks
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["emulators.md", "emulators-ably.md"])
+SLOW = pytest.param("emulators-supabase.md", marks=pytest.mark.long)  # it starts a PostgreSQL
+
+
+@pytest.mark.parametrize("page", ["emulators.md", "emulators-ably.md", SLOW])
 def test_its_program_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the extra is installed; elsewhere it cannot."""
     (block,) = blocks(DOCS / page, "python")

@@ -17,15 +17,6 @@ def log(clock: VirtualClock) -> MemoryLog:
     return MemoryLog(clock, Random(1))
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Generator[str]:
-    """The DSN of a PostgreSQL server; each worker has its own."""
-    from tests.logs import postgres_server  # needs the extra `postgres`
-
-    with postgres_server.server() as dsn:
-        yield dsn
-
-
 @pytest.fixture(scope="module")
 def database(postgres: str) -> Generator[str]:
     """The DSN of an empty database; each module has its own."""

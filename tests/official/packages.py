@@ -14,15 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.official.ably.clients import PINS
+from tests.official.ably import clients as ably
 from tests.official.environments import interpreter
 from tests.official.node import ROOT, installed
+from tests.official.supabase import clients as supabase
 
 TESTS: Final = ROOT / "tests"
-ABLY, PUSHER = (partial(installed, TESTS / "official" / name) for name in ("ably/javascript", "pusher"))
+OFFICIAL: Final = ("ably/javascript", "pusher", "supabase/javascript", "supabase/postgrest")
+CLIENTS: Final = tuple(partial(installed, TESTS / "official" / name) for name in OFFICIAL)
+PUSHER: Final = CLIENTS[1]
 SOKETI: Final = partial(installed, TESTS / "servers" / "soketi")
 PACKAGES: Final[dict[str, tuple[Callable[[], Path], ...]]] = {
-    "official": (ABLY, PUSHER, partial(interpreter, PINS)),
+    "official": (*CLIENTS, partial(interpreter, ably.PINS), partial(interpreter, supabase.PINS)),
     "servers": (PUSHER, SOKETI),
 }
 

@@ -33,12 +33,12 @@ class Serving(Generic[E]):
 
     def __enter__(self) -> E:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         return self._emulator
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()

