@@ -344,13 +344,16 @@ async def endpoint(answer: Callable[[dict[str, str]], tuple[str, str]]) -> Async
     """An auth endpoint; gives its address. It is asked with a form, and answers a status and a body."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:  # a client that ends while it connects asks nothing
+            return writer.close()
         length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
         form = parse_qs((await reader.readexactly(length)).decode())
         status, body = answer({name: values[0] for name, values in form.items()})
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         await writer.drain()
-        writer.close()
+        return writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/pusher/auth?session=hush"
