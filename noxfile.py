@@ -87,7 +87,8 @@ def long(session: nox.Session) -> None:
     """The tests that take long: many processes, whole corpora, a contract on a synced disk."""
     install(session, "-e", ".[dev]")
     patient = ("-o", "faulthandler_timeout=300")  # ten seconds alone are minutes on a machine that others use
-    session.run("pytest", "-q", "-n", "2", "-m", "long", *patient, *session.posargs)
+    # More at once than there are processors: half of their time they wait for sockets and for each other.
+    session.run("pytest", "-q", "-n", "4", "-m", "long", *patient, *session.posargs)
 
 
 @nox.session
