@@ -174,10 +174,10 @@ class Follower:
 
     def _note_fate(self, delivery: Any, status: str, *, late: bool, reason: str | None) -> None:
         row = delivery._entry.row  # noqa: SLF001  # the ident: `Delivery` shows its id alone
+        # It says what is certain of its status now, which may be another one by the time that this is heard.
+        certain = delivery.certain and delivery.status == status
         self._note(
-            Settled(
-                self.now, self.life, row.entry_id, row.channel, row.ident, status, row.certain, late, reason
-            )
+            Settled(self.now, self.life, row.entry_id, row.channel, row.ident, status, certain, late, reason)
         )
 
     def _note_message(self, reader: int, event: Event) -> None:
