@@ -355,8 +355,8 @@ class Receiver:
 
     def _of_another(self, fact: Fact) -> bool:
         """Say whether another log numbered a fact than the one that the mark is of (D18)."""
-        known = {self.log_id, self._context.origin}
-        return fact.stamped and self.log_id is not None and fact.origin not in known
+        log_id = self.log_id
+        return fact.stamped and log_id is not None and fact.origin not in (log_id, self._context.origin)
 
     def _note_predecessor(self, fact: Fact, now: float) -> None:
         """Look for what the sender says that it sent before (D5)."""
