@@ -109,6 +109,10 @@ async def once(stream: chatkit.Stream[V], so: Callable[[V], bool]) -> V:
     raise AssertionError("it ended before it was so")
 
 
+def _twelve_sent(view: chatkit.TimelineView) -> bool:
+    return [message.status for message in view.messages] == ["sent"] * 12
+
+
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice silence after a second, and give up calls after as long."""
     declared = adapter.capabilities
@@ -208,12 +212,12 @@ class Stories:
             for number in range(6):
                 for name, channel in zip(("phone", "desk"), channels, strict=True):
                     _ = await channel.send(f"{name} {number}")
-            for chat in (phone, desk):  # what is not sent yet stands behind all others, on its own device
+            for chat in (phone, desk):
                 assert (await chat.outbox.flush(timeout=PATIENCE)).queued == 0
 
+            # Drawn a moment later: what is shown as being sent stands behind all others, on its own device.
             one, two = [
-                [m.text for m in (await once(c.timeline.watch(), lambda v: len(v.messages) == 12)).messages]
-                for c in channels
+                [m.text for m in (await once(c.timeline.watch(), _twelve_sent)).messages] for c in channels
             ]
 
             assert one == two
