@@ -173,7 +173,7 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         names = set(archive.namelist())
         corpus = archive.read("chatkit/cli/data/ubuntu-irc.jsonl.gz")
     assert {"chatkit/py.typed", "chatkit/errors.py", "chatkit/cli/data/ATTRIBUTION.md"} <= names
-    sql = (ROOT / "src" / "chatkit" / "logs" / "postgres" / "sql").glob("*.sql")
-    assert {f"chatkit/logs/postgres/sql/{path.name}" for path in sql} <= names
+    sql = (ROOT / "src").rglob("*.sql")
+    assert {path.relative_to(ROOT / "src").as_posix() for path in sql} <= names
     assert corpus == (ROOT / "tests" / "data" / "ubuntu-irc.jsonl.gz").read_bytes()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"chatkit", "chatkit_realtime"}

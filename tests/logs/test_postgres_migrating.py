@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from chatkit.errors import ConfigError, TransportError
-from chatkit.logs.postgres import PostgresLog, migrate, migrating
-from chatkit.logs.postgres.migrating import migrations
+from chatkit.logs.postgres import PostgresLog, migrate
+from chatkit.postgres import migrations
+from chatkit.postgres.migrations import plain
 from tests.logs import postgres_server
 from tests.logs.postgres_kit import ask
 
@@ -28,7 +29,7 @@ def empty(postgres: str) -> Generator[str]:
 
 def test_migrations_are_numbered_without_a_hole() -> None:
     """So that a version says what is there."""
-    assert [step.version for step in migrations()] == list(range(1, len(migrations()) + 1))
+    assert [step.version for step in plain()] == list(range(1, len(plain()) + 1))
 
 
 def test_migrating_again_changes_nothing(empty: str) -> None:
@@ -38,7 +39,7 @@ def test_migrating_again_changes_nothing(empty: str) -> None:
 
     second = migrate(empty)
 
-    assert [step.name for step in migrations()] == list(first)
+    assert [step.name for step in plain()] == list(first)
     assert second == ()
     assert ask(empty, "SELECT log_id FROM chatkit.header") == log_id
 
@@ -54,16 +55,16 @@ def test_four_processes_migrate_at_once(empty: str) -> None:
 
     told = sorted(int(child.communicate(timeout=60)[0]) for child in children)
 
-    assert told == [0, 0, 0, len(migrations())]
+    assert told == [0, 0, 0, len(plain())]
     assert ask(empty, "SELECT count(*) FROM chatkit.header") == 1
 
 
 def test_only_what_is_new_is_applied(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of an older version is brought up to date."""
-    every = migrations()
-    monkeypatch.setattr(migrating, "migrations", lambda: every[:3])
+    every = plain()
+    monkeypatch.setattr(migrations, "plain", lambda: every[:3])
     migrate(empty)
-    monkeypatch.setattr(migrating, "migrations", lambda: every)
+    monkeypatch.setattr(migrations, "plain", lambda: every)
 
     assert migrate(empty) == tuple(step.name for step in every[3:])
 
@@ -88,8 +89,8 @@ def test_a_changed_file_is_noticed(empty: str) -> None:
 
 def test_a_failed_migration_leaves_nothing(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it or none: it is one transaction."""
-    broken = migrations()[-1]._replace(version=99, text="SELECT no_such_function()")
-    monkeypatch.setattr(migrating, "migrations", lambda: (*migrations(), broken))
+    broken = plain()[-1]._replace(version=99, text="SELECT no_such_function()")
+    monkeypatch.setattr(migrations, "plain", lambda: (*plain(), broken))
 
     with pytest.raises(ConfigError):
         migrate(empty)

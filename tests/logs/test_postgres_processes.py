@@ -17,9 +17,9 @@ import pytest
 
 from chatkit.errors import TransportError
 from chatkit.logs.postgres import PostgresLog
-from chatkit.logs.postgres.connecting import as_json
-from chatkit.logs.postgres.rows import item
 from chatkit.model.entry import Entry
+from chatkit.postgres.calls import as_json
+from chatkit.postgres.rows import item
 from chatkit.testing.contract.log.kit import SUPPORT, key, outcomes, serial, state
 from chatkit.testing.wishes import wish
 from tests.logs.postgres_kit import ask, opened, session

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from chatkit.errors import ConfigError, InvalidMessage
-from chatkit.logs.postgres.connecting import as_json
-from chatkit.logs.postgres.rows import item
 from chatkit.model.envelope import Envelope
 from chatkit.model.search import words
+from chatkit.postgres.calls import as_json
+from chatkit.postgres.rows import item
 from chatkit.testing.contract.log.kit import SUPPORT
 from chatkit.testing.wishes import change, wish
 from tests.logs import postgres_server

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from chatkit.core.timeline_bytes import erased
 from chatkit.errors import ChatkitError, InvalidMessage
-from chatkit.logs.admission import digest, mismatch
 from chatkit.logs.fence import Fence, Known
 from chatkit.logs.projection import Projection
 from chatkit.logs.record import Record
 from chatkit.logs.rights import CHANGES, objection, unpublished
+from chatkit.model.admission import digest, mismatch
 from chatkit.model.entry import Entry
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, Place

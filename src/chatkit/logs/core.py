@@ -16,13 +16,14 @@ from chatkit.errors import ConfigError
 from chatkit.logs.channel import ChannelLog
 from chatkit.logs.history import RawHistory
 from chatkit.logs.listening import Listeners
-from chatkit.logs.pages import bounded, cut
-from chatkit.logs.record import ALWAYS, EPOCH, Record, Show, index_after
+from chatkit.logs.pages import cut
+from chatkit.logs.record import Record, Show, index_after
 from chatkit.logs.registers import Registers
 from chatkit.logs.search import Question, search
 from chatkit.logs.unread import unread
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.paging import ALWAYS, EPOCH, bounded
 from chatkit.model.registers import ROLE, Register
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.model.views import Unread

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from chatkit.core.fold import Voucher
 from chatkit.core.raw_page import CREATE, fold_page
 from chatkit.errors import CapabilityError
-from chatkit.logs.pages import bounded, cut
+from chatkit.logs.pages import cut
 from chatkit.logs.projection import fact_of
-from chatkit.logs.record import ALWAYS, EPOCH, Item, Record, Show, index_after, index_from
+from chatkit.logs.record import Item, Record, Show, index_after, index_from
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.paging import ALWAYS, EPOCH, bounded
 from chatkit.ports.log import Entries, Found, LogState, Messages
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chatkit.logs.record import EPOCH, Show, as_kept, index_after, index_from
+from chatkit.logs.record import Show, as_kept, index_after, index_from
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey, Place
+from chatkit.model.paging import EPOCH, bounded
 
 MOST = 1_000
 """Most items in one answer."""
@@ -22,11 +23,6 @@ class Page(NamedTuple):
     """What is older lies strictly before this; `None`: there is nothing older."""
     after: OrderKey | None
     """What is newer lies strictly after this; `None`: there is nothing newer."""
-
-
-def bounded(limit: int) -> int:
-    """Return how many items to give where `limit` were asked for."""
-    return min(max(limit, 1), MOST)
 
 
 def cut(

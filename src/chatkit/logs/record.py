@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypeAlias
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.paging import EPOCH
 
 Show: TypeAlias = Callable[[Stamp], Stamp]
 """How a stamp is shown to whoever reads; keeps order."""
-
-EPOCH: Final = 1
-"""One sequencer, this log, for every channel."""
-ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Earlier than anything a log could hold."""
 
 
 class Item(NamedTuple):

@@ -9,10 +9,10 @@ from heapq import merge
 from itertools import islice
 from typing import NamedTuple
 
-from chatkit.logs.pages import bounded
 from chatkit.logs.projection import Projection
 from chatkit.logs.record import index_from
 from chatkit.model.entry import Stamp
+from chatkit.model.paging import bounded
 from chatkit.model.search import SearchMark, SearchPage, words
 
 

@@ -15,10 +15,10 @@ from chatkit.connecting import connect
 from chatkit.core.fold import Voucher
 from chatkit.core.message import build_told
 from chatkit.errors import StateError
-from chatkit.logs.pages import MOST
 from chatkit.logs.record import as_kept
 from chatkit.model.names import check_channel
 from chatkit.model.order import OrderKey
+from chatkit.model.paging import MOST
 from chatkit.testing.checker import Terms, check
 from chatkit.testing.clock import DeviceClock, VirtualClock, VirtualLoop, run
 from chatkit.testing.death import kill

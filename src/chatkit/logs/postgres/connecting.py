@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any, Final, LiteralString
+from collections.abc import Mapping
+from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
@@ -13,6 +13,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from chatkit.errors import StateError, TransportError
 from chatkit.logs.postgres import errors
+from chatkit.postgres.calls import Json
+from chatkit.postgres.migrations import OWN
 
 Pool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
@@ -70,19 +72,21 @@ class Database:
         self._pool: Pool | None = None
         self.closed = False
 
-    async def call(self, query: LiteralString, *values: Any) -> Any:
-        """Run a statement and return its one value; JSON is read.
+    async def call(self, name: str, /, **values: Any) -> Any:
+        """Call a function; see `chatkit.postgres.calls.Functions`.
 
         A connection that broke while it was not in use is replaced and the call repeated, once: calls are
         safe to repeat.
         """
+        query = _query(name, values)
+        given = {key: value.text if isinstance(value, Json) else value for key, value in values.items()}
         with errors.unchained():
             try:
-                return await self._call(query, values)
+                return await self._call(query, given)
             except psycopg.OperationalError:
                 await self._replace()
             try:
-                return await self._call(query, values)
+                return await self._call(query, given)
             except psycopg.OperationalError as error:
                 raise errors.calling(error) from None
 
@@ -100,7 +104,7 @@ class Database:
         if pool is not None:
             await pool.close(self._timeout)
 
-    async def _call(self, query: LiteralString, values: tuple[Any, ...]) -> Any:
+    async def _call(self, query: bytes, values: Mapping[str, Any]) -> Any:
         """Run a statement; raises the driver's `OperationalError` where the connection broke."""
         pool = await self._opened()
         try:
@@ -134,7 +138,9 @@ class Database:
         """Look at the schema by a connection of its own, whose failure says why; that of a pool does not."""
         connection = await self._connect()
         try:
-            cursor = await connection.execute("SELECT max(version) FROM chatkit.migrations")
+            cursor = await connection.execute(
+                "SELECT max(version) FROM chatkit.migrations WHERE version < %s", (OWN,)
+            )
             row = await cursor.fetchone()
         except psycopg.Error as error:
             raise errors.calling(error) from None
@@ -193,6 +199,7 @@ class Database:
         return StateError("this log is closed", hint="Make a new one.")
 
 
-def as_json(value: object) -> str:
-    """Return a value as the functions take it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _query(name: str, values: Mapping[str, Any]) -> bytes:
+    """Return the call of a function of ours, by the names of its arguments."""
+    given = (f"{key} => %({key})s{'::json' if isinstance(values[key], Json) else ''}" for key in values)
+    return f"SELECT chatkit.{name}({', '.join(given)})".encode()

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from importlib.resources import files
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
 from chatkit.errors import ConfigError
 from chatkit.logs.postgres import errors
 from chatkit.logs.postgres.connecting import conninfo
+from chatkit.postgres import migrations
+from chatkit.postgres.migrations import Migration
 
+Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 OLDEST: Final = 160000
 """`server_version_num` of PostgreSQL 16, which knows `is json with unique keys`."""
-LOCK: Final = int.from_bytes(b"chatkit\0", "big")
-"""The advisory lock that one migration at a time holds."""
-
-
-class Migration(NamedTuple):
-    """One file of SQL. Once released it never changes: later ones change what it made."""
-
-    version: int
-    name: str
-    text: str
-
-    @property
-    def digest(self) -> str:
-        """Of its text."""
-        return sha256(self.text.encode()).hexdigest()
-
-
-def migrations() -> tuple[Migration, ...]:
-    """Return what this version brings, oldest first."""
-    folder = files("chatkit.logs.postgres") / "sql"
-    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return tuple(
-        Migration(int(name.partition("_")[0]), name, (folder / name).read_text(encoding="utf-8"))
-        for name in found
-    )
 
 
 def migrate(dsn: str) -> tuple[str, ...]:
@@ -57,6 +34,44 @@ def migrate(dsn: str) -> tuple[str, ...]:
             the schema is of a newer or another chatkit; nothing was changed.
         TransportError: No answer; safe to repeat.
     """
+    return _in_one(dsn, lambda connection: _migrate(connection, migrations.plain()))
+
+
+def migrate_supabase(dsn: str, *, everyone: bool = False) -> tuple[str, ...]:
+    """Make the log's schema in a Supabase project, with what stands around it there; as `migrate`.
+
+    Args:
+        dsn: Of the project's database, as its owner `postgres`.
+        everyone: Open every channel to whoever is signed in.
+
+    Raises:
+        ConfigError: As `migrate`; or it is no Supabase project's database.
+        TransportError: No answer; safe to repeat.
+    """
+
+    def work(connection: Connection) -> tuple[str, ...]:
+        try:
+            connection.execute(migrations.supabase_check().encode())
+        except psycopg.errors.RaiseException as error:
+            raise _no_project(error) from None
+        done = _migrate(connection, (*migrations.plain(), *migrations.supabase()))
+        connection.execute(migrations.supabase_rights().encode())
+        if everyone:
+            connection.execute(migrations.EVERYONE.encode())
+        return done
+
+    return _in_one(dsn, work)
+
+
+def _no_project(error: psycopg.Error) -> ConfigError:
+    return ConfigError(
+        f"supabase: {error.diag.message_primary}",  # a sentence of ours
+        hint=f"{error.diag.message_hint or ''}",
+    )
+
+
+def _in_one(dsn: str, work: Callable[[Connection], tuple[str, ...]]) -> tuple[str, ...]:
+    """Do something in one transaction."""
     with errors.unchained():
         try:
             connection = psycopg.connect(conninfo(dsn))
@@ -64,26 +79,22 @@ def migrate(dsn: str) -> tuple[str, ...]:
             raise errors.connecting(error) from None
         try:
             with connection:
-                return _migrate(connection)
+                return work(connection)
         except psycopg.Error as error:
             raise errors.calling(error) from None
 
 
-def _migrate(connection: psycopg.Connection) -> tuple[str, ...]:
+def _migrate(connection: Connection, ours: Sequence[Migration]) -> tuple[str, ...]:
     if connection.info.server_version < OLDEST:
         raise ConfigError("log: the server is older than PostgreSQL 16", hint="Use a newer one.")
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (migrations.LOCK,))
     if _one(connection, "SHOW server_encoding") != "UTF8":
         raise ConfigError("log: the database is not in UTF-8", hint="Make one with ENCODING 'UTF8'.")
     connection.execute("CREATE SCHEMA IF NOT EXISTS chatkit")
     connection.execute("SET LOCAL search_path = chatkit, pg_temp")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS migrations (version integer PRIMARY KEY, name text NOT NULL,"
-        " digest text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
-    )
+    connection.execute(migrations.TABLE.encode())
     applied: dict[int, str] = dict(connection.execute("SELECT version, digest FROM migrations").fetchall())
-    ours = migrations()
-    if max(applied, default=0) > ours[-1].version:
+    if any(_is_newer(version, ours) for version in applied):
         raise errors.too_new()
     new = [step for step in ours if step.version not in applied]
     if any(applied.get(step.version, step.digest) != step.digest for step in ours):
@@ -100,6 +111,13 @@ def _migrate(connection: psycopg.Connection) -> tuple[str, ...]:
     return tuple(step.name for step in new)
 
 
-def _one(connection: psycopg.Connection, query: str) -> object:
+def _is_newer(version: int, ours: Sequence[Migration]) -> bool:
+    """Say whether a file is beyond ours; of what stands around the log, only if ours are of that too."""
+    kind = version // migrations.OWN
+    of_kind = [step.version for step in ours if step.version // migrations.OWN == kind]
+    return bool(of_kind) and version > max(of_kind)
+
+
+def _one(connection: Connection, query: str) -> object:
     row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None

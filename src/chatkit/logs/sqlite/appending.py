@@ -8,11 +8,11 @@ from typing import Final
 
 from chatkit import errors
 from chatkit.errors import ChatkitError, InvalidMessage, ProviderError
-from chatkit.logs.admission import digest, mismatch
 from chatkit.logs.rights import CHANGES, objection, unpublished
 from chatkit.logs.sqlite import projection
 from chatkit.logs.sqlite.registers import moderates, publishes
 from chatkit.logs.sqlite.rows import Channel, channel_of, key_of, packed, serial_text, state_of
+from chatkit.model.admission import digest, mismatch
 from chatkit.model.envelope import Envelope
 from chatkit.ports.log import Appended
 from chatkit.ports.outgoing import Ack, Outgoing

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from chatkit.logs.pages import MOST, bounded
-from chatkit.logs.record import ALWAYS
 from chatkit.logs.sqlite.rows import (
     ENTRY,
     MESSAGE,
@@ -28,6 +26,7 @@ from chatkit.logs.sqlite.rows import (
 )
 from chatkit.model.ids import is_message_id
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.paging import ALWAYS, MOST, bounded
 from chatkit.ports.log import Entries, Found, LogState, Messages
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import moment

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from chatkit.logs.record import EPOCH
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.ids import is_message_id
 from chatkit.model.order import Ident, OrderKey, Place
+from chatkit.model.paging import EPOCH
 from chatkit.ports.log import LogState
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import micros, moment

@@ -17,7 +17,6 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from chatkit.logs.pages import bounded
 from chatkit.logs.sqlite.rows import (
     MESSAGE,
     MESSAGES,
@@ -28,6 +27,7 @@ from chatkit.logs.sqlite.rows import (
     serial_text,
 )
 from chatkit.model.envelope import Envelope
+from chatkit.model.paging import bounded
 from chatkit.model.search import SearchMark, SearchPage, searchable, words
 from chatkit.sqlite.connection import Connection, one, run
 from chatkit.sqlite.times import micros, moment

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from chatkit.errors import ChatkitError, NotAllowed, Rejected
 from chatkit.model.directs import objection
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident
-from chatkit.ports.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from chatkit.ports.outgoing import Outgoing
 
 
 def mismatch(channel: str, entry: Outgoing, envelope: Envelope) -> ChatkitError | None:

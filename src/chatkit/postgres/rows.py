@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from chatkit import errors
 from chatkit.errors import ChatkitError, ProviderError
-from chatkit.logs.record import EPOCH
 from chatkit.model.entry import Entry, Folded, Stamp
 from chatkit.model.ids import is_message_id
 from chatkit.model.order import Ident, OrderKey, Place
-from chatkit.ports.log import LogState
-from chatkit.ports.outgoing import Ack, Outgoing
+from chatkit.model.paging import ALWAYS, EPOCH
+from chatkit.model.registers import Register
+from chatkit.model.search import SearchMark, SearchPage
+from chatkit.ports.log import Entries, Found, LogState, Messages
+from chatkit.ports.outgoing import Ack, Again, Outgoing
 
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -98,7 +100,8 @@ def ack_of(ident: Ident, channel: str, found: Mapping[str, Any]) -> Ack:
         kind: type[ChatkitError] = getattr(errors, found["error"], ProviderError)
         error = kind(found["reason"], channel=channel, message_id=ident.id)
     if "serial" not in found:
-        return Ack(ident, found["outcome"], error=error)
+        again: Again = "reauthenticate" if found.get("again") == "reauthenticate" else "never"
+        return Ack(ident, found["outcome"], error=error, again=again)
     prev = found["prev"]
     return Ack(
         ident,
@@ -109,14 +112,64 @@ def ack_of(ident: Ident, channel: str, found: Mapping[str, Any]) -> Ack:
     )
 
 
-def entry_of(found: Sequence[Any], log_id: str) -> Entry:
-    """Return a raw entry."""
+def entries(found: Mapping[str, Any]) -> Entries:
+    """Return raw entries."""
+    state = state_of(found["state"])
+    return Entries(state, tuple(_entry(row, state.log_id) for row in found["items"]), found["more"])
+
+
+def messages(found: Mapping[str, Any]) -> Messages:
+    """Return a page of messages."""
+    state = state_of(found["state"])
+    items = _messages(found["items"], state.log_id)
+    older, newer = found.get("older"), found.get("newer")
+    before = None
+    if older is not None:
+        # Of an empty page: just behind the newest of the older ones.
+        before = items[0].stamp.key if items else OrderKey(EPOCH, serial_text(older) + "0")
+    return Messages(
+        state=state,
+        items=items,
+        as_of=OrderKey(EPOCH, state.head or ""),
+        before=before,
+        after=None if newer is None else key_of(newer),
+        provisional=False,
+    )
+
+
+def found(answer: Mapping[str, Any]) -> Found:
+    """Return what was found, and how far back the log knows."""
+    forgotten = answer["forgotten"]
+    return Found(
+        state_of(answer["state"]),
+        {Ident(user, id): key_of(serial) for user, id, serial in answer["items"]},
+        ALWAYS if forgotten is None else moment(forgotten),
+    )
+
+
+def registers(found: Iterable[Sequence[Any]]) -> tuple[Register, ...]:
+    """Return registers."""
+    return tuple(
+        Register(where, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+        for where, user, name, value, merge, epoch, serial in found
+    )
+
+
+def search_page(found: Mapping[str, Any]) -> SearchPage:
+    """Return hits, and where the next page goes on."""
+    items = _messages(found["hits"], found.get("log_id", ""))
+    if not found["more"]:
+        return SearchPage(items, None)
+    stamp = items[-1].stamp
+    return SearchPage(items, SearchMark(stamp.at, found["names"][-1], stamp.key.serial))
+
+
+def _entry(found: Sequence[Any], log_id: str) -> Entry:
     serial, at, user, data = found
     return Entry(data.encode(), _stamp(serial, at, user, log_id))
 
 
-def folded(found: Iterable[Sequence[Any]], log_id: str) -> tuple[Folded, ...]:
-    """Return messages."""
+def _messages(found: Iterable[Sequence[Any]], log_id: str) -> tuple[Folded, ...]:
     return tuple(_folded(row, log_id) for row in found)
 
 
