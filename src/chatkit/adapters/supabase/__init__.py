@@ -1,0 +1,1 @@
+"""Supabase: messages in the project's own PostgreSQL, announced by Realtime."""

@@ -1,0 +1,115 @@
+"""Logs in an emulated Supabase project, called as its users call them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from chatkit.adapters.supabase.rpc import ANSWER, Rpc, RpcLog
+from chatkit.logs.postgres import migrate_supabase
+from chatkit.ports.log import Log
+from chatkit.testing.contract import LogKit
+from chatkit.testing.emulators.supabase import SupabaseEmulator, SupabaseSettings
+from chatkit.transport import http_client
+from tests.logs import postgres_server
+from tests.logs.postgres_kit import ask
+from tests.official.serving import Serving
+
+
+class Door(RpcLog):
+    """A log with a client of its own for its calls.
+
+    Args:
+        url: Of the project.
+        key: As `apikey`.
+        token: Whose calls they are; `None`: whose the key is.
+    """
+
+    def __init__(self, url: str, key: str, token: str | None = None) -> None:
+        self.client = http_client(verify=False, local=True, most=ANSWER)
+        self.given = Given(key, token)
+        super().__init__(Rpc(url, self.client, self.given))
+
+    async def aclose(self) -> None:
+        """Close its client."""
+        await self.client.aclose()
+
+
+@dataclass
+class Given:
+    """Credentials that a test gives. `fresh`: those that follow where one is refused."""
+
+    key: str
+    token: str | None
+    fresh: list[str] = field(default_factory=list[str])
+
+    @property
+    def renewable(self) -> bool:
+        return bool(self.fresh)
+
+    async def headers(self) -> Mapping[str, str]:
+        return {"apikey": self.key, "Authorization": f"Bearer {self.token or self.key}"}
+
+    def refused(self) -> None:
+        self.token = self.fresh.pop(0)
+
+
+@dataclass
+class Project:
+    """A project with the schema."""
+
+    emulator: SupabaseEmulator
+    dsn: str
+
+    def service(self) -> Door:
+        """Whoever holds the secret key."""
+        return Door(self.emulator.url, self.emulator.authority.service_key)
+
+    def anybody(self) -> Door:
+        """Nobody who is signed in."""
+        return Door(self.emulator.url, self.emulator.authority.anon_key)
+
+    def user(self, name: str, **claims: Any) -> Door:
+        """A user."""
+        return Door(
+            self.emulator.url,
+            self.emulator.authority.anon_key,
+            self.emulator.authority.token(name, **claims),
+        )
+
+    def member(self, channel: str, user: str, *, writes: bool = True) -> None:
+        """Make somebody a member, as an app does."""
+        ask(self.dsn, "SELECT chatkit.add_member(%s, %s, %s)", channel, user, writes)
+
+    def kit(self) -> LogKit:
+        """What the contract asks for."""
+
+        async def restored(log: Log) -> Log:
+            assert isinstance(log, RpcLog)
+            await log.restored()
+            return self.service()
+
+        async def age(seconds: float) -> None:
+            with psycopg.connect(self.dsn, autocommit=True) as connection:
+                for table in ("entries", "lanes", "texts", "channels"):
+                    query = f"UPDATE chatkit.{table} SET at = at - %s * interval '1 second'"
+                    connection.execute(query.encode(), (seconds,))
+
+        return LogKit(self.service, restored, age)
+
+    def empty(self) -> None:
+        """Empty the log, and forget the members."""
+        postgres_server.empty(self.dsn)
+
+
+@contextmanager
+def serving(database: str, **options: Any) -> Generator[Project]:
+    """A project that has the schema, and serves from a thread of its own."""
+    settings = SupabaseSettings(replication_start=0.0, replication_poll=0.01, join_error_delay=0.0)
+    with Serving(lambda: SupabaseEmulator(settings, database=database, **options)) as emulator:
+        migrate_supabase(database)
+        yield Project(emulator, database)
