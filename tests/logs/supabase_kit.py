@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+import httpx
 import psycopg
 
 from chatkit.adapters.supabase.rpc import ANSWER, Rpc, RpcLog
 from chatkit.logs.postgres import migrate_supabase
 from chatkit.ports.log import Log
 from chatkit.testing.contract import LogKit
-from chatkit.testing.emulators.supabase import SupabaseEmulator, SupabaseSettings
+from chatkit.testing.emulators.supabase import SupabaseSettings
+from chatkit.testing.emulators.supabase.tokens import Authority
 from chatkit.transport import http_client
 from tests.logs import postgres_server
 from tests.logs.postgres_kit import ask
-from tests.official.serving import Serving
+
+AUTHORITY: Final = Authority(SupabaseSettings, time.time)
+"""Signs the tokens of its users."""
 
 
 class Door(RpcLog):
@@ -62,23 +69,25 @@ class Given:
 class Project:
     """A project with the schema."""
 
-    emulator: SupabaseEmulator
+    url: str
     dsn: str
+    anon_key: str
+    service_key: str
 
     def service(self) -> Door:
         """Whoever holds the secret key."""
-        return Door(self.emulator.url, self.emulator.authority.service_key)
+        return Door(self.url, self.service_key)
 
     def anybody(self) -> Door:
         """Nobody who is signed in."""
-        return Door(self.emulator.url, self.emulator.authority.anon_key)
+        return Door(self.url, self.anon_key)
 
     def user(self, name: str, **claims: Any) -> Door:
         """A user."""
         return Door(
-            self.emulator.url,
-            self.emulator.authority.anon_key,
-            self.emulator.authority.token(name, **claims),
+            self.url,
+            self.anon_key,
+            AUTHORITY.token(name, **claims),
         )
 
     def member(self, channel: str, user: str, *, writes: bool = True) -> None:
@@ -101,15 +110,40 @@ class Project:
 
         return LogKit(self.service, restored, age)
 
+    def await_functions(self) -> None:
+        """Wait until PostgREST has looked at the schema again, as it was told to."""
+        headers = {"apikey": self.service_key, "Authorization": f"Bearer {self.service_key}"}
+        asked = None
+        for _ in range(200):
+            asked = httpx.post(f"{self.url}/rest/v1/rpc/chatkit_heads", headers=headers, json={"names": []})
+            if asked.status_code == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(asked)
+
     def empty(self) -> None:
         """Empty the log, and forget the members."""
         postgres_server.empty(self.dsn)
 
 
 @contextmanager
-def serving(database: str, **options: Any) -> Generator[Project]:
-    """A project that has the schema, and serves from a thread of its own."""
-    settings = SupabaseSettings(replication_start=0.0, replication_poll=0.01, join_error_delay=0.0)
-    with Serving(lambda: SupabaseEmulator(settings, database=database, **options)) as emulator:
-        migrate_supabase(database)
-        yield Project(emulator, database)
+def serving(database: str, *, postgrest: str | None = None) -> Generator[Project]:
+    """A project that has the schema, served by a process of its own.
+
+    Args:
+        database: DSN of an empty one.
+        postgrest: Its path; without one the emulator's own equivalent answers.
+    """
+    program = "from chatkit.cli import main; main()"
+    command = [sys.executable, "-c", program, "dev", "supabase", "--database-url", database]
+    command += [] if postgrest is None else ["--postgrest", postgrest]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            url, anon, service = (running.stdout.readline().split()[-1] for _ in range(3))
+            migrate_supabase(database)
+            project = Project(url, database, anon, service)
+            project.await_functions()
+            yield project
+        finally:
+            running.terminate()

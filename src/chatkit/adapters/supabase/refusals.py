@@ -24,6 +24,7 @@ MIGRATE: Final = (
     "Run `chatkit supabase migrate --dsn postgresql://...`, or paste what `chatkit supabase sql` prints into "
     "the project's SQL editor."
 )
+MEMBERS: Final = "Members are made so: `select chatkit.add_member('channel', 'user')`; owners give roles."
 ABSENT: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01", "3F000"})
 """No such function, table or schema."""
 PASSING: Final = ("08", "40", "53", "55", "57", "58", "PGRST0")
@@ -46,9 +47,9 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
         return _own(status, code, told["message"])
     if code == "42501":
         return NotAllowed(
-            "this credential may not use the log" if status == 403 else "nobody is signed in",
+            "nobody is signed in" if status == 401 else "this credential may not do this",
             code=code,
-            hint="Sign the user in, and make them a member: `select chatkit.add_member('channel', 'user')`.",
+            hint="Sign the user in; what no user may do takes the project's secret key.",
         )
     if status == 401:
         return AuthenticationError(
@@ -79,7 +80,7 @@ def _own(status: int, code: str, message: str) -> ChatkitError:
     said = message[:SPOKEN]
     match status:
         case 403:
-            return NotAllowed(said, code=code)
+            return NotAllowed(said, code=code, hint=MEMBERS)
         case 413:
             return Rejected(said, code=code)
         case 422:

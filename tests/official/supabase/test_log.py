@@ -1,0 +1,26 @@
+"""The contract of logs, over the log in a Supabase project, where PostgREST itself answers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from chatkit.testing.contract import LogContract, LogKit
+from tests.logs.supabase_kit import Project, serving
+from tests.official.supabase.served import postgrest
+
+pytestmark = pytest.mark.official
+
+
+@pytest.fixture(scope="module")
+def project(database: str) -> Generator[Project]:
+    with serving(database, postgrest=postgrest()) as made:
+        yield made
+
+
+class TestPostgrest(LogContract):
+    @pytest.fixture
+    def kit(self, project: Project) -> Generator[LogKit]:
+        yield project.kit()
+        project.empty()
