@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatkit.cli import dev
+from chatkit.cli import dev, supabase
 from chatkit.cli import log as logs
 from chatkit.cli.discreet import Discreet
 from chatkit.errors import ChatkitError
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(logs.app)
+app.add_typer(supabase.app)
 app.add_typer(dev.app)
 
 

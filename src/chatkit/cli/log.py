@@ -11,10 +11,11 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from chatkit.cli import failing
 from chatkit.engine.system import SystemClock
 from chatkit.errors import ChatkitError
 from chatkit.logs import open_log
@@ -29,6 +30,7 @@ app = typer.Typer(name="log", no_args_is_help=True, help="Look after a shared lo
 
 Url = Annotated[str, typer.Argument(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE.")]
 Name = Annotated[str, typer.Argument(help="A channel.")]
+COMMAND = "log"
 LONGEST_LINE = 1_100_000
 """Bytes of a line: an envelope of the largest frame, and what stands around it."""
 
@@ -40,22 +42,10 @@ def migrate(url: Url) -> None:
     Safe to repeat, and from several processes at once. Exit: 0 up to date, 1 no answer, 2 it cannot be.
     """
     if not url.startswith(("postgresql://", "postgres://")):
-        _fail("only logs in PostgreSQL are migrated", "Write postgresql://USER@HOST/DATABASE.")
-    try:
-        from chatkit.logs.postgres import migrate as run
-    except ImportError as error:
-        _fail(
-            f"{error.name or 'psycopg'} is not installed",
-            "Install the extra: `pip install 'chatkit-realtime[postgres]'`.",
+        failing.fail(
+            COMMAND, "only logs in PostgreSQL are migrated", "Write postgresql://USER@HOST/DATABASE."
         )
-    try:
-        applied = run(url)
-    except ChatkitError as error:
-        _fail_with(error)
-    for name in applied:
-        typer.echo(f"applied {name}")
-    if not applied:
-        typer.echo("up to date")
+    failing.migrate(COMMAND, lambda postgres: postgres.migrate(url))
 
 
 @app.command()
@@ -176,17 +166,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except ChatkitError as error:
-        _fail_with(error)
+        failing.fail_with(COMMAND, error)
     except BrokenPipeError:  # whoever read it has seen enough, as `head` does; typer ends in silence
         raise
     except OSError as error:
-        _fail(error.strerror or type(error).__name__, "Name another file.")
-
-
-def _fail_with(error: ChatkitError) -> NoReturn:
-    _fail(f"{type(error).__name__}: {error}", error.hint, code=1 if error.retryable else 2)
-
-
-def _fail(words: str, hint: str, *, code: int = 2) -> NoReturn:
-    typer.echo(f"chatkit log: {words}\n{hint}", err=True)
-    raise typer.Exit(code) from None
+        failing.fail(COMMAND, error.strerror or type(error).__name__, "Name another file.")

@@ -59,16 +59,27 @@ def supabase_script(*, everyone: bool = False) -> str:
     Args:
         everyone: Every channel is open to whoever is signed in.
     """
+    newest = supabase()[-1].version
     steps = "".join(map(_guarded, (*plain(), *supabase())))
     return (
         "-- chatkit: the log, and what stands around it in a Supabase project. Safe to run again.\n"
         f"begin;\n\nselect pg_advisory_xact_lock({LOCK});\n\n{supabase_check()}\n"
         "create schema if not exists chatkit;\nset local search_path = chatkit, pg_temp;\n"
-        f"{TABLE};\n{steps}\n{supabase_rights()}\n{EVERYONE if everyone else ''}\ncommit;\n"
+        f"{TABLE};\n{_NOT_NEWER.format(newest)}{steps}\n{supabase_rights()}\n"
+        f"{EVERYONE if everyone else ''}\ncommit;\n"
     )
 
 
-EVERYONE: Final = "select chatkit.add_member('*', '*');\n"
+_NOT_NEWER: Final = """
+do $chatkit_newer$
+begin
+    if exists (select from migrations where version > {}) then
+        raise exception 'the schema chatkit of this database was made by a newer chatkit';
+    end if;
+end
+$chatkit_newer$;
+"""
+EVERYONE: Final = "select chatkit.add_member('', '*');\n"
 """Opens every channel to whoever is signed in."""
 
 

@@ -1,6 +1,14 @@
 -- Whether this is a Supabase project's database, and whoever runs this its owner.
 do $chatkit_check$
 begin
+    if current_setting('server_version_num')::integer < 160000 then
+        raise exception 'the database is older than PostgreSQL 16'
+            using hint = 'Upgrade the project: its settings, Infrastructure.';
+    end if;
+    if not (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) then
+        raise exception 'this role is bound by row-level security: nothing that it owns could announce a message'
+            using hint = 'Connect as `postgres`, the owner of the project''s database.';
+    end if;
     if to_regprocedure('auth.jwt()') is null
         or to_regprocedure('realtime.send(jsonb,text,text,boolean)') is null
         or to_regclass('realtime.messages') is null
@@ -10,10 +18,6 @@ begin
         raise exception 'this is no database of a Supabase project: auth.jwt(), realtime.send() or a role is missing'
             using hint = 'Give the connection string of the project''s database, or upgrade the project; '
                 || 'a plain PostgreSQL takes `chatkit log migrate`.';
-    end if;
-    if not (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) then
-        raise exception 'this role is bound by row-level security: nothing that it owns could announce a message'
-            using hint = 'Connect as `postgres`, the owner of the project''s database.';
     end if;
 end
 $chatkit_check$;
