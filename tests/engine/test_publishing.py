@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.engine.publishing import ACK_TIMEOUT, PAUSE, Publishing, Refresh
-from chatkit.errors import AuthenticationError, RateLimited, TransportError
+from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, TransportError
 from chatkit.model.order import Ident
 from chatkit.ports import Ack, Batch, Outgoing
 from chatkit.testing.clock import settle
@@ -43,6 +43,51 @@ class Path:
         await self.publishing.turn()
         self.publishing.charge(entries)
         self.passed.append((name, asyncio.get_running_loop().time()))
+
+
+# -- a log that refuses
+
+
+class Refusing:
+    """A log that takes nothing."""
+
+    capabilities = frozenset[str]()
+
+    def __init__(self, error: ChatkitError) -> None:
+        self.error = error
+
+    async def append(self, channel: str, entries: Sequence[Outgoing]) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (RateLimited("slow", retry_after=7.0), ("unsent", "connection", "later", 7.0)),
+        (AuthenticationError("expired"), ("unsent", "connection", "reauthenticate", None)),
+        (NotAllowed("no member"), ("refused", "entry", "reauthenticate", None)),
+    ],
+)
+async def test_a_log_that_refuses_a_call_took_nothing(
+    clock: VirtualClock, error: ChatkitError, answer: tuple[Any, ...]
+) -> None:
+    """It is known of each entry: lanes pause, or it fails once a fresh credential was refused, too (D12)."""
+    path = Path(clock, capable={"announce": "transactional"})
+    path.client.context.adapter.log = Refusing(error)  # type: ignore[assignment]  # as much of a log as is used
+
+    (ack,) = await path.publishing.publish(BATCH) or ()
+
+    assert ack.error is error
+    assert (ack.outcome, ack.scope, ack.again, ack.after) == answer
+
+
+async def test_a_log_that_does_not_answer_leaves_a_batch_in_doubt(clock: VirtualClock) -> None:
+    """Whatever it raises beside: it may have taken it."""
+    path = Path(clock, capable={"announce": "transactional"})
+    path.client.context.adapter.log = Refusing(TransportError("no answer"))  # type: ignore[assignment]  # as much of a log as is used
+
+    with pytest.raises(TransportError):
+        await path.publishing.publish(BATCH)
 
 
 # -- whether an attempt may be made

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.context import Context, bounded
-from chatkit.errors import ChatkitError, TransportError
+from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, TransportError
+from chatkit.ports import Ack
 
 if TYPE_CHECKING:
     from chatkit.model.entry import Stamp
-    from chatkit.ports import Ack, Batch, Session
+    from chatkit.ports import Batch, Outgoing, Session
 
 ACK_TIMEOUT: Final = 10.0
 """Seconds without an answer after which a publish is in doubt."""
@@ -126,7 +127,10 @@ class Publishing:
         """
         if self.appends:
             log = self._context.need_log(batch.channel)
-            appended = await bounded(lambda: log.append(batch.channel, batch.entries), ACK_TIMEOUT)
+            try:
+                appended = await bounded(lambda: log.append(batch.channel, batch.entries), ACK_TIMEOUT)
+            except (AuthenticationError, NotAllowed, RateLimited) as refusal:
+                return [_refused(out, refusal) for out in batch.entries]
             self._context.server_time.confirm(appended.state.now)
             self.log_ids[batch.channel] = appended.state.log_id
             return _one_each(batch, appended.acks)
@@ -149,6 +153,18 @@ class Publishing:
         if publisher is None:
             return None
         return _one_each(batch, await bounded(lambda: publisher.publish(batch, stamps), ACK_TIMEOUT))
+
+
+def _refused(out: Outgoing, error: AuthenticationError | NotAllowed | RateLimited) -> Ack:
+    """Answer for a log that refused the call itself, and so took nothing (D12)."""
+    match error:
+        case RateLimited():
+            after = error.retry_after
+            return Ack(out.ident, "unsent", error=error, scope="connection", again="later", after=after)
+        case AuthenticationError():
+            return Ack(out.ident, "unsent", error=error, scope="connection", again="reauthenticate")
+        case _:  # of who is no member once more, with a fresh credential
+            return Ack(out.ident, "refused", error=error, again="reauthenticate")
 
 
 def _one_each(batch: Batch, acks: Sequence[Ack]) -> Sequence[Ack]:

@@ -89,6 +89,10 @@ class Log(Protocol):
         Acks of what the log has, duplicates too, carry place, time and `prev` (`None` for a duplicate whose
         entry was trimmed). Rights: an edit is its author's, a delete or restore also a moderator's: whoever
         has a `ROLE` register in the channel that says so (D2).
+
+        Raises:
+            AuthenticationError, NotAllowed, RateLimited: The call was refused: nothing was taken.
+            TransportError: The outcome is unknown.
         """
         ...
 
