@@ -73,7 +73,7 @@ async def test_a_log_that_refuses_a_call_took_nothing(
 ) -> None:
     """It is known of each entry: lanes pause, or it fails once a fresh credential was refused, too (D12)."""
     path = Path(clock, capable={"announce": "transactional"})
-    path.client.context.adapter.log = Refusing(error)  # type: ignore[assignment]  # as much of a log as is used
+    path.client.context.adapter.log = Refusing(error)  # type: ignore[assignment, misc]  # as much of a log as is used
 
     (ack,) = await path.publishing.publish(BATCH) or ()
 
@@ -84,7 +84,7 @@ async def test_a_log_that_refuses_a_call_took_nothing(
 async def test_a_log_that_does_not_answer_leaves_a_batch_in_doubt(clock: VirtualClock) -> None:
     """Whatever it raises beside: it may have taken it."""
     path = Path(clock, capable={"announce": "transactional"})
-    path.client.context.adapter.log = Refusing(TransportError("no answer"))  # type: ignore[assignment]  # as much of a log as is used
+    path.client.context.adapter.log = Refusing(TransportError("no answer"))  # type: ignore[assignment, misc]  # as much of a log as is used
 
     with pytest.raises(TransportError):
         await path.publishing.publish(BATCH)

@@ -8,19 +8,25 @@ import pytest
 
 from chatkit.testing.contract import LogContract, LogKit
 from tests.logs.supabase_kit import Project, serving
+from tests.logs.supabase_rights import Rights
 from tests.official.supabase.served import postgrest
 
 pytestmark = pytest.mark.official
 
 
 @pytest.fixture(scope="module")
-def project(database: str) -> Generator[Project]:
+def served(database: str) -> Generator[Project]:
     with serving(database, postgrest=postgrest()) as made:
         yield made
 
 
 class TestPostgrest(LogContract):
     @pytest.fixture
-    def kit(self, project: Project) -> Generator[LogKit]:
-        yield project.kit()
-        project.empty()
+    def kit(self, served: Project) -> Generator[LogKit]:
+        yield served.kit()
+        served.empty()
+
+
+@pytest.mark.realtime
+class TestRights(Rights):
+    """The same rights."""
