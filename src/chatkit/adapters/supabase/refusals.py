@@ -27,7 +27,7 @@ MIGRATE: Final = (
 MEMBERS: Final = "Members are made so: `select chatkit.add_member('channel', 'user')`; owners give roles."
 ABSENT: Final = frozenset({"PGRST202", "PGRST205", "42883", "42P01", "3F000"})
 """No such function, table or schema."""
-PASSING: Final = ("08", "40", "53", "55", "57", "58", "PGRST0")
+PASSING: Final = ("08", "40", "53", "55P03", "57", "58", "PGRST0")
 """What codes begin with that stand for what passes: connections, conflicts, room, locks, time."""
 SPOKEN: Final = 200
 """Characters of what our own functions say that are passed on."""
