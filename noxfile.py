@@ -22,6 +22,7 @@ OF_EXTRAS: Final = (
     "--ignore=tests/official",
     "--ignore=tests/servers",
     "--ignore-glob=tests/logs/*postgres*",
+    "--ignore-glob=tests/logs/*supabase*",
     "--ignore=tests/examples/test_ably_bot.py",
     "--ignore=tests/examples/test_pusher_bot.py",
     "--ignore=tests/examples/test_switch_provider.py",
