@@ -85,11 +85,16 @@ def tests(session: nox.Session, *, extras: bool) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The tests that take long: many processes, whole corpora, a contract on a synced disk."""
+    """The tests that take long: many processes, thousands of messages, a contract on a synced disk."""
     install(session, "-e", ".[dev]")
+    run_long(session, *session.posargs)
+
+
+def run_long(session: nox.Session, *given: str, silent: bool = False) -> object:
+    """Run the tests marked `long`."""
     patient = ("-o", "faulthandler_timeout=300")  # ten seconds alone are minutes on a machine that others use
     # More at once than there are processors: half of their time they wait for sockets and for each other.
-    session.run("pytest", "-q", "-n", "4", "-m", "long", *patient, *session.posargs)
+    return session.run("pytest", "-q", "-n", "4", "-m", "long", *patient, *given, silent=silent)
 
 
 @nox.session
@@ -111,16 +116,42 @@ def stories(session: nox.Session) -> None:
 def official(session: nox.Session) -> None:
     """Providers' own clients judge the emulators; their packages come from npm, once, into `.cache`."""
     install(session, "-e", ".[dev]")
-    session.run("python", "-m", "tests.official.packages", "official")
-    session.run("pytest", "-q", "-n", "2", "-m", "official", "tests/official", *session.posargs)
+    run_official(session, *session.posargs)
+
+
+def run_official(session: nox.Session, *given: str, silent: bool = False) -> object:
+    """Run the tests marked `official`."""
+    session.run("python", "-m", "tests.official.packages", "official", silent=silent)
+    return session.run("pytest", "-q", "-n", "2", "-m", "official", "tests/official", *given, silent=silent)
 
 
 @nox.session
 def servers(session: nox.Session) -> None:
     """The same cases against third-party servers, likewise from npm."""
     install(session, "-e", ".[dev]")
-    session.run("python", "-m", "tests.official.packages", "servers")
-    session.run("pytest", "-q", "-m", "servers", "tests/official", "tests/servers", *session.posargs)
+    run_servers(session, *session.posargs)
+
+
+def run_servers(session: nox.Session, *given: str, silent: bool = False) -> object:
+    """Run the tests marked `servers`."""
+    session.run("python", "-m", "tests.official.packages", "servers", silent=silent)
+    where = ("tests/official", "tests/servers")
+    return session.run("pytest", "-q", "-n", "2", "-m", "servers", *where, *given, silent=silent)
+
+
+@nox.session
+def waiting(session: nox.Session) -> None:
+    """`long`, and beside it `official`, then `servers`: each waits half of its time."""
+    install(session, "-e", ".[dev]")
+
+    def judged() -> list[object]:
+        return [run_official(session, silent=True), run_servers(session, silent=True)]
+
+    with ThreadPoolExecutor() as both:
+        judging = both.submit(judged)
+        found = [run_long(session, silent=True), *judging.result()]
+    for told in found:
+        session.log(str(told).strip())
 
 
 @nox.session

@@ -29,7 +29,7 @@ def seconds(module: str) -> float:
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure."""
-    rounds = 9 if quick else 51
+    rounds = 5 if quick else 51
     seconds("chatkit"), seconds("asyncio")
     ours, bare = interleave(
         rounds, lambda: {"ms": seconds("chatkit") * 1e3}, lambda: {"ms": seconds("asyncio") * 1e3}

@@ -73,16 +73,19 @@ LOGS: Final[dict[str, LogFactory]] = {"memory": memory, "sqlite": sqlite, "postg
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure every log."""
-    many, pages = (20_000, 300) if quick else (1_000_000, 2_000)
+    many, pages = (5_000, 100) if quick else (1_000_000, 2_000)
+    callers, appends = ((8,), 500) if quick else (WRITERS, 2_000)
     counts = {"memory": many // 10}
     return [
         figure
         for name, factory in LOGS.items()
-        for figure in asyncio.run(_measure(name, factory, counts.get(name, many), pages))
+        for figure in asyncio.run(_measure(name, factory, counts.get(name, many), pages, callers, appends))
     ]
 
 
-async def _measure(name: str, factory: LogFactory, count: int, pages: int) -> list[Figure]:
+async def _measure(
+    name: str, factory: LogFactory, count: int, pages: int, callers: Sequence[int], appends: int
+) -> list[Figure]:
     written = list(outgoing(count))
     async with factory() as log:
         for start in range(0, count, GROUP):
@@ -106,7 +109,7 @@ async def _measure(name: str, factory: LogFactory, count: int, pages: int) -> li
                     await log.search(word, channels=[CHANNEL], limit=50)
                     took.append(_ms(began))
                 found.append(_at_most(f"{name}: search for a {kind} word", median(took), SEARCH))
-    rates = {f"appends a second, {n} writers": await _rate(factory, n, written[:2_000]) for n in WRITERS}
+    rates = {f"appends a second, {n} writers": await _rate(factory, n, written[:appends]) for n in callers}
     return [replace(found[0], notes=rates), *found[1:]]
 
 

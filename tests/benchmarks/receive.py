@@ -249,7 +249,7 @@ async def ours(url: str, count: int, store: str) -> float:
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure."""
-    count, rounds = (5_000, 3) if quick else (20_000, 7)
+    count, rounds = (4_000, 2) if quick else (20_000, 7)
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

@@ -175,7 +175,7 @@ def bare_alone(path: Path, rows: Sequence[Values]) -> float:
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure."""
-    each, lone, rounds = (2, 100, 3) if quick else (5, 500, 7)
+    each, lone, rounds = (2, 100, 2) if quick else (5, 500, 7)
     with tempfile.TemporaryDirectory() as folder:
         return [*_many(Path(folder), each, rounds), *_lone(Path(folder), lone, rounds)]
 

@@ -96,14 +96,14 @@ def insertion(large: int, rounds: int) -> tuple[list[float], list[float]]:
 
 def run(*, quick: bool) -> list[Figure]:
     """Measure."""
-    count, rounds = (LARGE // 5, 5) if quick else (LARGE, 9)
+    count, rounds = (LARGE // 10, 3) if quick else (LARGE, 9)
     held = json.loads(_apart("memory", count)) / count * LARGE / 1e6
     small, large = (
         [{"µs": seconds * 1e6} for seconds in side] for side in json.loads(_apart("insertion", count, rounds))
     )
     return [
         Figure(
-            name=f"timeline: 100,000 messages{', reckoned from 20,000' if quick else ''}",
+            name=f"timeline: 100,000 messages{', reckoned from 10,000' if quick else ''}",
             unit="MB, beside the 80 allowed",
             chatkit=held,
             bare=MEGABYTES,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from chatkit.engine.system import SystemClock
 from chatkit.logs.postgres import PostgresLog
 from tests.engine.contract_log import EngineOnLog, LogKit
 from tests.logs.postgres_kit import opened
-from tests.logs.test_transcript import corpus, messages, put
+from tests.logs.test_transcript import SIZES, corpus, messages, put
 
 
 @pytest.mark.realtime
@@ -22,13 +20,13 @@ class TestPostgres(EngineOnLog):
         return LogKit(SystemClock(), lambda: PostgresLog(emptied), timed=False)
 
 
-@pytest.mark.long
 @pytest.mark.realtime
-async def test_the_whole_corpus_comes_out_of_a_database_as_it_went_in(emptied: str, tmp_path: Path) -> None:
-    """32,154 lines of real talk, equal to the last."""
-    lines = corpus()
+@SIZES
+async def test_real_talk_comes_out_of_a_database_as_it_went_in(emptied: str, size: int) -> None:
+    """Thousands of lines, equal to the last."""
+    lines = corpus(size)
     async with opened(emptied) as log:
         done = await put(log, lines)
 
-        assert done.counts == {"new": 32_154}
+        assert done.counts == {"new": size}
         assert await messages(log) == lines

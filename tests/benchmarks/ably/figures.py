@@ -52,9 +52,9 @@ def run(*, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder, Server() as server:
         bench = _Bench(server, Path(folder), others={} if quick else _others())
         found = [
-            *bench.receiving(3 if quick else 25, 2 if quick else 7),
+            *bench.receiving(3 if quick else 25, 1 if quick else 7),
             *bench.publishing(100 if quick else 1_000, 1 if quick else 7),
-            bench.draining(200 if quick else 1_000, 1 if quick else 5),
+            bench.draining(100 if quick else 1_000, 1 if quick else 5),
         ]
         return found if quick else [*found, bench.cut(9)]
 

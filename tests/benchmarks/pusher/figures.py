@@ -5,7 +5,7 @@
 - Sending: from a send to where it is handled, one at a time; and a queue of an earlier life going out.
 - A restart: soketi is killed and started again under a client.
 
-`quick` leaves out other clients and the restart, which take their packages and their time.
+`quick` leaves out other clients, the session alone and the restart, which take their packages and their time.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def run(*, quick: bool) -> list[Figure]:
     """Measure."""
     with tempfile.TemporaryDirectory() as folder, Soketi(Path(folder) / "soketi") as server:
         found = [
-            *_receiving(server, 5 if quick else 25, 3 if quick else 7, with_others=not quick),
-            _latency(server, 100 if quick else 500, 3 if quick else 7),
-            _draining(server, Path(folder), 500 if quick else 1_000, 1 if quick else 5),
+            *_receiving(server, 3 if quick else 25, 2 if quick else 7, with_others=not quick),
+            _latency(server, 100 if quick else 500, 1 if quick else 7),
+            _draining(server, Path(folder), 200 if quick else 1_000, 1 if quick else 5),
         ]
         return found if quick else [*found, _restart(server, 7)]
 
@@ -50,18 +50,19 @@ def run(*, quick: bool) -> list[Figure]:
 def _receiving(server: Soketi, chunks: int, rounds: int, *, with_others: bool) -> list[Figure]:
     count = chunks * CHUNK
     feed = Feed(server.port, count)
-    commands = own(f"{MODULE}.clients", "bare", "session", "chat") | (_others() if with_others else {})
+    commands = own(f"{MODULE}.clients", "bare", "chat")
+    if with_others:
+        commands |= own(f"{MODULE}.clients", "session") | _others()
     sides = [
         partial(received, feed, [*command, str(server.port), NAME, str(count), str(CHUNK)], count)
         for command in commands.values()
     ]
     found = dict(zip(commands, interleave(rounds, *sides), strict=True))
     chat, plain = found["chat"], found["bare"]
-    notes = {
-        "session alone, µs": middle(found["session"], "µs"),
-        "session alone beside bare": paired(found["session"], plain, "µs"),
-        "messages": count,
-    }
+    notes: dict[str, float] = {"messages": count}
+    if with_others:
+        notes["session alone, µs"] = middle(found["session"], "µs")
+        notes["session alone beside bare"] = paired(found["session"], plain, "µs")
     others = [name for name in found if name not in {"bare", "session", "chat"}]
     notes |= {f"{name}, µs": middle(found[name], "µs") for name in others}
     notes |= {f"beside {name}": paired(chat, found[name], "µs") for name in others}

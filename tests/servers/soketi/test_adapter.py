@@ -256,7 +256,7 @@ async def test_a_server_killed_under_load_loses_and_doubles_nothing(mortal: Soke
         assert restarting is not None
         await restarting
 
-        assert (await ada.outbox.flush(timeout=PATIENCE)).queued == 0
+        assert (await ada.outbox.flush(timeout=4 * PATIENCE)).queued == 0
         assert await told(events, said[-1]) == (said, 0)
 
 

@@ -88,6 +88,7 @@ class FaultsContract(AdapterPart):
             await ada.session.probe()
             await kit.settle()
             kit.cut("ada", half_open=True)
+            await kit.settle()  # what had come through before is heard
             before = list(ada.signals)
             await bob.say("unheard")
 
