@@ -17,8 +17,9 @@ from chatkit.adapters.ably.hearing import Hearing, resolve
 from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.looking import Looking
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.places import is_version
+from chatkit.adapters.ably.places import is_change
 from chatkit.adapters.ably.protocol import (
+    Annotated,
     Answered,
     AskedForToken,
     Attached,
@@ -33,6 +34,7 @@ from chatkit.adapters.ably.protocol import (
 )
 from chatkit.adapters.ably.saying import Waiter
 from chatkit.adapters.ably.speaking import Speaking
+from chatkit.adapters.ably.surveying import Surveying
 from chatkit.errors import StateError, TransportError
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
@@ -57,7 +59,7 @@ class AblySession(AsyncIterator[Signal]):
         access: Gives fresh tokens.
         log: The app's own.
         history: Where messages are looked up.
-        native: Edits and deletes are Ably's own.
+        native: Edits, deletes and reactions are Ably's own.
         memory: What outlives it.
         clock: By which frames are timed.
         observer: Told of what is dropped.
@@ -90,9 +92,18 @@ class AblySession(AsyncIterator[Signal]):
         self._clock = clock
         self._observer = observer
         logged = log is not None
-        self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged)
+        self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged, native=native)
         looking = Looking(self._hearing, history.pages, spawn=self._spawn, wake=self._wake, observer=observer)
         self._hearing.on_unknown = looking.look_up
+        surveying = Surveying(
+            self._hearing,
+            history.listing,
+            memory.recall.reacted,
+            spawn=self._spawn,
+            wake=self._wake,
+            observer=observer,
+        )
+        self._hearing.on_reactions, self._hearing.on_attached = surveying.ask, surveying.go_on
         self._speaking = Speaking(
             protocol,
             self._write,
@@ -134,7 +145,7 @@ class AblySession(AsyncIterator[Signal]):
         """
         self._check()
         behind = self._hearing.behind(channel, after)
-        if after is not None and is_version(after):
+        if after is not None and is_change(after):
             self._memory.note(channel, after.serial)  # an earlier life's: no page of messages has that place
         name, frame = self._hearing.attach(channel, presence=presence, behind=behind)
         try:
@@ -254,8 +265,13 @@ class AblySession(AsyncIterator[Signal]):
             try:
                 raw = await self._socket.recv()
             except ConnectionClosed as error:
-                raise self._closed_by(error) from None
-            await self._hear(raw)
+                end = self._closed_by(error)
+                if (
+                    not self._hearing.ready
+                ):  # else what was looked up meanwhile comes first: nobody tells it again
+                    raise end from None
+            else:
+                await self._hear(raw)
         return self._hearing.ready.popleft()
 
     async def _hear(self, raw: str | bytes) -> None:
@@ -264,6 +280,8 @@ class AblySession(AsyncIterator[Signal]):
             match meaning:
                 case Came():
                     self._hearing.take(meaning)
+                case Annotated():
+                    self._hearing.annotated(meaning)
                 case Write():
                     await self._write(meaning.frame)
                 case Closing(error=error, fatal=fatal):
