@@ -76,7 +76,7 @@ class Surveying:
 
     def _begin(self, channel: str, serial: str) -> None:
         self._asked.add((channel, serial))
-        self._spawn(self._find_out(channel, serial), "ably-reactions")
+        _ = self._spawn(self._find_out(channel, serial), "ably-reactions")
 
     async def _find_out(self, channel: str, serial: str) -> None:
         """Ask until it is known; one who is cut off leaves it wanted, for the next connection."""
