@@ -198,6 +198,8 @@ def test_a_message_is_listed_where_it_is_not_known_what_stands() -> None:
     assert not known.is_whole("support", serial(1), stands, "s2")
     assert not known.is_whole("support", serial(1), stands, None)
     assert not known.is_whole("support", serial(1), frozenset(), "s1")
+    assert known.is_whole("support", serial(1), frozenset({("👍", "")}), "s1")  # as far as it names users
+    assert not known.is_whole("support", serial(1), frozenset({("🎉", "")}), "s1")
     known.note("support", serial(1), [told(annotation(6, action=1))])
     assert known.is_whole("support", serial(1), frozenset(), "s1")
 

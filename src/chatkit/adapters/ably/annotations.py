@@ -165,7 +165,7 @@ def pack(serial: str, change: Envelope, names: Sequence[str], *, user: str | Non
 def summary_of(item: Frame) -> frozenset[Register] | None:
     """Return the reactions that stand, as a message says; `None`: nobody ever reacted by an annotation.
 
-    What is cut short, having too many users, holds nobody's name: nothing that is known agrees with it.
+    Of an emoji whose users are too many to be named it has none but "".
     """
     told = as_frame((as_frame(item.get("annotations")) or {}).get("summary")) or {}
     if TYPE not in told:
@@ -173,9 +173,11 @@ def summary_of(item: Frame) -> frozenset[Register] | None:
     found = set[Register]()
     for name, one in (as_frame(told[TYPE]) or {}).items():
         emoji, given = _emoji(name), as_frame(one) or {}
+        if emoji is None:
+            continue
         if given.get("clipped") is True:
-            found.add((name, ""))
-        elif emoji is not None:
+            found.add((emoji, ""))
+        else:
             found.update((emoji, user) for each in as_list(given.get("clientIds")) if (user := as_text(each)))
     return frozenset(found)
 

@@ -180,7 +180,9 @@ def explained(error: ChatkitError, kind: str) -> ChatkitError:
     if not isinstance(error, NotAllowed):
         return error
     return NotAllowed(
-        "the credential has no right to change messages",
+        "the credential has no right to change messages"
+        if kind not in KINDS
+        else "the credential may not react",
         code=error.code,
         channel=error.channel,
         hint=f"Give the key or token the capabilities history and {RIGHTS[kind]} for this channel, "

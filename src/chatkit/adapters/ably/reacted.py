@@ -38,10 +38,13 @@ class _Of:
         """One came, of which no summary has told yet."""
         self.size = 0
 
-    @property
-    def stands(self) -> frozenset[Register]:
-        """What was given, and not taken back."""
-        return frozenset(register for register, reaction in self.known.items() if reaction.given)
+    def stands_as(self, summary: frozenset[Register]) -> bool:
+        """Say whether what was given and not taken back is what a summary says, as far as it names users."""
+        crowds = {emoji for emoji, user in summary if not user}
+        stands = {register for register, reaction in self.known.items() if reaction.given}
+        return {one for one in stands if one[0] not in crowds} == {
+            one for one in summary if one[0] not in crowds
+        }
 
 
 class Reacted:
@@ -118,7 +121,7 @@ class Reacted:
         one = self._messages.get((channel, serial))
         if one is None:
             return summary is None
-        return one.listed is not None and one.listed == heard_since and one.stands == (summary or frozenset())
+        return one.listed is not None and one.listed == heard_since and one.stands_as(summary or frozenset())
 
     def is_told(self, channel: str, serial: str, summary: frozenset[Register]) -> bool:
         """Say whether a summary tells of what came and was passed on; the next one tells of something else.
@@ -127,7 +130,7 @@ class Reacted:
         taken back.
         """
         one = self._messages.get((channel, serial))
-        if one is None or not one.fresh or one.stands != summary:
+        if one is None or not one.fresh or not one.stands_as(summary):
             return False
         keys = {register: reaction.entry.stamp.key for register, reaction in one.known.items()}
         one.fresh = keys != one.told
