@@ -16,9 +16,10 @@ from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.pages import FIRSTS
 from chatkit.adapters.ably.places import Trail, behind, key_of, moment, version_key
-from chatkit.adapters.ably.recall import CHANGED, PLACES, Recall
+from chatkit.adapters.ably.recall import CHANGED, Recall
 from chatkit.adapters.ably.rest import Page, Rest
 from chatkit.adapters.ably.versions import pack, version_of
+from chatkit.adapters.ably.whereabouts import PLACES
 from chatkit.core.raw_page import CREATE
 from chatkit.errors import (
     ChatkitError,
@@ -227,13 +228,13 @@ def test_what_is_remembered_is_bounded_and_says_so() -> None:
     for number in range(CHANGED + 1):
         recall.change("support", serial(number), change(number))
     for number in range(PLACES + 1):
-        recall.place("support", Ident("ada", str(number)), serial(number))
+        recall.places.note("support", Ident("ada", str(number)), serial(number))
 
     assert not recall.reaches(key_of(serial(0)))
     assert recall.reaches(version_key(serial(0)))
     assert recall.newest("support", serial(0)) == ()
-    assert recall.place_of("support", Ident("ada", "0")) is None
-    assert recall.place_of("support", Ident("ada", "1")) == serial(1)
+    assert recall.places.serial_of("support", Ident("ada", "0")) is None
+    assert recall.places.serial_of("support", Ident("ada", "1")) == serial(1)
     for number in range(3):
         recall.change("large", serial(number), change(CHANGED + number, size=6_000_000))
     assert recall.newest("large", serial(0)) == ()

@@ -284,7 +284,8 @@ class AblyAdapter:
         self, socket: ClientConnection, resume: Resume | None
     ) -> Protocol[asyncio.Future[Any]]:
         """Hear CONNECTED; nothing may be said before it."""
-        protocol = Protocol[asyncio.Future[Any]](self._config.format, resume)
+        annotations = self._config.native_edits
+        protocol = Protocol[asyncio.Future[Any]](self._config.format, resume, annotations=annotations)
         try:
             while True:
                 for meaning in protocol.receive(await socket.recv()):
@@ -352,7 +353,7 @@ def capabilities(config: AblyConfig, *, trusted: bool, log: bool) -> Capabilitie
         "resume": own if socket else "emulated",  # without a socket what was missed is read from history
         "presence": "native" if socket else "none",
         "edit": "native" if config.native_edits else "emulated",
-        "react": "emulated",
+        "react": "native" if config.native_edits else "emulated",
         "receipts": "emulated",
         "search": lacking,
         "direct": "emulated",

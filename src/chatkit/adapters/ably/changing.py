@@ -1,8 +1,9 @@
-"""`Changing`: edits and deletes as Ably's own (`native_edits`).
+"""`Changing`: edits, deletes and reactions as Ably's own (`native_edits`).
 
 Ably takes an update as often as it is sent, and knows no id by which it would know one again. So each is
 preceded by a look at the message's versions: what is there is not sent a second time, and so cannot win over
 what came after it (D10). The look also gives what the message is, into which the change is written.
+`Reacting` does the same with annotations.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from chatkit.adapters.ably import versions
+from chatkit.adapters.ably.annotations import Annotation
 from chatkit.adapters.ably.envelopes import BYTES
 from chatkit.adapters.ably.history import MARGIN, AblyHistory
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.places import moment, time_of, version_key
+from chatkit.adapters.ably.places import annotation_key, moment, time_of, version_key
+from chatkit.adapters.ably.reacting import KINDS, Reacted, Reacting
+from chatkit.adapters.ably.seeking import Seeking, missing
 from chatkit.adapters.ably.versions import Version, version_of
 from chatkit.adapters.ably.wire import Frame
 from chatkit.errors import (
@@ -24,15 +28,19 @@ from chatkit.errors import (
     MessageTooLarge,
     NotAllowed,
     Rejected,
-    TransportError,
 )
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.outgoing import Ack, Outgoing
 
-RIGHTS: Final = {"message.update": "message-update-own", "message.delete": "message-delete-own"}
+_REACT: Final = "annotation-publish and annotation-subscribe"
+RIGHTS: Final = {
+    "message.update": "message-update-own",
+    "message.delete": "message-delete-own",
+    "reaction.add": _REACT,
+    "reaction.remove": _REACT,
+}
 """What a key or token needs beside `history`, by the kind of the change."""
-_NOT_FOUND: Final = frozenset({"404", "40400"})
 
 
 class Change(NamedTuple):
@@ -60,34 +68,45 @@ class Changing:
         self._history = history
         self._memory = memory
         self._for_all = for_all
+        self._seeking = Seeking(history, memory)
+        self._reacting = Reacting(history, memory, self._seeking, for_all=for_all)
 
-    async def prepare(self, channel: str, entry: Outgoing) -> Change | Ack | None:
+    async def prepare(self, channel: str, entry: Outgoing) -> Change | Reacted | Ack | None:
         """Return a change as Ably's own.
 
         Returns:
             An `Ack` where it is there already, or cannot be made; `None`: it goes as a message of its own,
-            being none that Ably knows: of another user's message, or an edit of one that is deleted, which
-            shows no more than it does elsewhere.
+            being none that Ably knows: a change of another user's message, an edit of one that is deleted,
+            which shows no more than it does elsewhere, or a reaction taken back that is no annotation.
 
         Raises:
             ChatkitError: No answer; nothing was written.
         """
         change = _change_of(entry.data)
-        if change is None or change.ref is None or change.ref.user != entry.ident.user:
+        if change is None or change.ref is None:
             return None
+        target, user = Ident(change.ref.user, change.ref.id), entry.ident.user
         try:
-            return await self._prepare(channel, entry, change, Ident(change.ref.user, change.ref.id))
+            if change.kind in KINDS:
+                found = await self._reacting.prepare(channel, user, change, target)
+                if not isinstance(found, Annotation):
+                    return found
+                return self._there(channel, entry, annotation_key(found.number), outcome="duplicate")
+            return await self._prepare(channel, entry, change, target) if target.user == user else None
         except NotAllowed as error:
-            found = explained(error, change.kind)
-            found.channel, found.message_id = channel, entry.ident.id
-            return Ack(entry.ident, "unsent", error=found, again="reauthenticate")
+            refused = explained(error, change.kind)
+            refused.channel, refused.message_id = channel, entry.ident.id
+            return Ack(entry.ident, "unsent", error=refused, again="reauthenticate")
         except (CapabilityError, MessageNotFound, MessageTooLarge, Rejected) as error:
             return _refused(channel, entry, error)
 
-    def done(self, channel: str, entry: Outgoing, change: Change, number: str | None) -> Ack:
-        """Return the answer for a change that Ably took; `number`: of its version, if it was told."""
+    def done(self, channel: str, entry: Outgoing, change: Change | Reacted, number: str | None) -> Ack:
+        """Return the answer for a change that Ably took; `number`: its own serial, if it was told."""
         if number is None:
             return Ack(entry.ident, "new")
+        if isinstance(change, Reacted):
+            self._reacting.done(channel, entry.ident.user, change, number)
+            return self._there(channel, entry, annotation_key(number), outcome="new")
         item = {**change.frame, "clientId": entry.ident.user}
         told: Frame = change.frame["version"]
         item["version"] = {**told, "serial": number, "clientId": entry.ident.user}
@@ -95,32 +114,25 @@ class Changing:
         now = None if version is None else version.creation(channel)
         if version is not None and now is not None:
             self._memory.recall.change(channel, change.serial, version.changes(now))
-        return self._there(channel, entry, number, outcome="new")
+        return self._there(channel, entry, version_key(number), outcome="new")
 
     # -- inside
 
     async def _prepare(
         self, channel: str, entry: Outgoing, change: Envelope, target: Ident
     ) -> Change | Ack | None:
-        recall = self._memory.recall
-        serial = recall.place_of(channel, target)
-        if serial is None:
-            found = (await self._history.find(channel, [target])).items.get(target)
-            if found is None:
-                raise _missing()
-            serial = found.serial
-            recall.place(channel, target, serial)
+        serial = await self._seeking.serial(channel, target)
         known = await self._versions(channel, serial, change)
         told = [version for item in known if (version := version_of(item)) is not None]
         for version in told:
             if version.is_of(change.id) and version.editor == entry.ident.user:
-                return self._there(channel, entry, version.number, outcome="duplicate")
+                return self._there(channel, entry, version.key, outcome="duplicate")
         newest = told[0] if told and told[0].number == versions.number_of(known[0]) else None
         if newest is not None and newest.action == versions.DELETE and change.kind == "message.update":
             return None
         now = await self._creation(channel, known[0], newest)
         if now is None or now.id != target.id:
-            raise _missing()
+            raise missing()
         user = entry.ident.user if self._for_all else None
         frame = versions.pack(serial, change, now, user=user)
         if versions.size_of(frame) > BYTES:
@@ -139,13 +151,10 @@ class Changing:
         try:
             known = await self._history.pages.versions(channel, serial, since=since)
         except Rejected as error:
-            if error.code not in _NOT_FOUND:
-                raise
+            raise self._seeking.unknown(channel, serial, error) from error
         if known:
             return known
-        if self._history.is_new(serial):
-            raise TransportError("Ably does not have the message yet", channel=channel)
-        raise _missing()
+        raise self._seeking.unknown(channel, serial)
 
     async def _creation(self, channel: str, item: Frame, newest: Version | None) -> Envelope | None:
         if newest is None:
@@ -153,9 +162,9 @@ class Changing:
         return await self._history.pages.creation(channel, newest)
 
     def _there(
-        self, channel: str, entry: Outgoing, number: str, *, outcome: Literal["new", "duplicate"]
+        self, channel: str, entry: Outgoing, key: OrderKey, *, outcome: Literal["new", "duplicate"]
     ) -> Ack:
-        key, at = version_key(number), time_of(number)
+        at = time_of(key.serial)
         self._memory.note(channel, key.serial)
         sent_at = None if at is None else moment(at)
         return Ack(entry.ident, outcome, key, sent_at)
@@ -171,7 +180,9 @@ def explained(error: ChatkitError, kind: str) -> ChatkitError:
     if not isinstance(error, NotAllowed):
         return error
     return NotAllowed(
-        "the credential has no right to change messages",
+        "the credential has no right to change messages"
+        if kind not in KINDS
+        else "the credential may not react",
         code=error.code,
         channel=error.channel,
         hint=f"Give the key or token the capabilities history and {RIGHTS[kind]} for this channel, "
@@ -185,14 +196,6 @@ def _change_of(data: bytes) -> Envelope | None:
     except InvalidMessage:
         return None
     return envelope if envelope.kind in RIGHTS and envelope.readable else None
-
-
-def _missing() -> MessageNotFound:
-    return MessageNotFound(
-        "Ably does not have the message that is to be changed",
-        hint="It is older than the account keeps messages, or the rule of the channel's namespace in Ably's "
-        "dashboard allows no updates and deletes.",
-    )
 
 
 def _refused(channel: str, entry: Outgoing, error: ChatkitError) -> Ack:

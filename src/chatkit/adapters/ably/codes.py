@@ -156,7 +156,7 @@ def _not_allowed(error: ErrorInfo, channel: str | None) -> NotAllowed:
 
 def _no_rule(channel: str | None) -> CapabilityError:
     return CapabilityError(
-        "Ably's rule for the channel allows no updates and deletes",
+        "Ably's rule for the channel allows no updates, deletes and annotations",
         channel=channel,
         hint="In Ably's dashboard, under Settings and Rules, add a rule for the channel's namespace and "
         "switch on 'Message annotations, updates, deletes and appends'; or leave native_edits out.",

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from chatkit.adapters.ably import envelopes
+from chatkit.adapters.ably.annotations import SUMMARY, Register, annotation_of, summary_of
 from chatkit.adapters.ably.codes import refusal
 from chatkit.adapters.ably.members import Member
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
-from chatkit.adapters.ably.places import Trail
+from chatkit.adapters.ably.places import Trail, annotation_key
 from chatkit.adapters.ably.protocol import (
+    Annotated,
     Attached,
     Came,
     Detached,
@@ -32,7 +34,7 @@ from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
 from chatkit.model.values import EMPTY
 from chatkit.ports import adapter as port
-from chatkit.ports.adapter import Attachment, Lost, Roster, Signal
+from chatkit.ports.adapter import Attachment, Foreign, Lost, Roster, Signal
 from chatkit.ports.outgoing import Again
 
 
@@ -44,9 +46,12 @@ class Hearing:
         memory: What outlives it: trails are taken from there, and left there at the end.
         namespace: Of the channels.
         logged: A log beside Ably numbers.
+        native: What is changed, or reacted to, is that at Ably.
     """
 
-    def __init__(self, protocol: Protocol[Waiter], memory: Memory, *, namespace: str, logged: bool) -> None:
+    def __init__(
+        self, protocol: Protocol[Waiter], memory: Memory, *, namespace: str, logged: bool, native: bool
+    ) -> None:
         self.ready: Final = deque[Signal]()
         """What was heard and not handed on yet."""
         self.trails: Final = dict[str, Trail]()
@@ -56,8 +61,12 @@ class Hearing:
         self._memory = memory
         self._namespace = namespace
         self._logged = logged
+        self._keep = native
         self.on_unknown: Callable[[str, Frame, Version], None] = self.unknown
         """Told a version that does not say of which message it is."""
+        self.on_reactions: Callable[[str, str, frozenset[Register] | None], None] = _ignore
+        """Told of which message reactions are to be listed, and what stands, if that was said."""
+        self.on_attached: Callable[[str], None] = _ignore
         self._channels: dict[str, str] = {}
 
     def behind(self, channel: str, after: OrderKey | None) -> str | None:
@@ -81,6 +90,7 @@ class Hearing:
         _ = self.trails.pop(channel, None)
         _ = self._memory.take_trail(channel)
         self._memory.ended(channel)
+        self._memory.recall.reacted.unwant(channel)
         kept = [one for one in self.ready if getattr(one, "channel", None) != channel]
         self.ready.clear()
         self.ready.extend(kept)
@@ -126,6 +136,40 @@ class Hearing:
         if channel in self._channels.values():
             self.ready.append(envelopes.signal_of(channel, item))
 
+    def annotated(self, came: Annotated) -> None:
+        """Pass on reactions that are annotations."""
+        channel = self._channels.get(came.name)
+        if channel is None or self._logged:
+            return
+        recall = self._memory.recall
+        for item in came.items:
+            annotation = annotation_of(item)
+            if annotation is None:
+                self.ready.append(
+                    Foreign(channel, as_text(item.get("name")), item.get("data"), "other_message", None)
+                )
+                continue
+            target = recall.places.ident_of(channel, annotation.message)
+            reaction = None if target is None else annotation.reaction(channel, target)
+            if reaction is not None:
+                recall.reacted.note(channel, annotation.message, [reaction])
+                recall.reacted.came(channel, annotation.message)
+                self.reacted(channel, annotation.message)
+            elif target is None:
+                self.on_reactions(channel, annotation.message, None)
+        numbers = [number for item in came.items if (number := as_text(item.get("serial"))) is not None]
+        trail = self.trails.get(channel)
+        if trail is not None and numbers and came.serial is not None:
+            trail.step(annotation_key(numbers[-1]).serial, came.serial)
+
+    def reacted(self, channel: str, serial: str) -> None:
+        """Pass on what was not yet of the reactions to a message."""
+        if channel not in self._channels.values():
+            return
+        for entry in self._memory.recall.reacted.untold(channel, serial):
+            self._memory.note(channel, entry.stamp.key.serial)
+            self.ready.append(received(channel, entry))
+
     def note(self, meaning: Meaning) -> None:
         """Tell who waits for an answer about a channel, or the reader."""
         match meaning:
@@ -157,6 +201,7 @@ class Hearing:
             self._memory.broke(channel)
             self._memory.note(channel, trail.start.serial)  # no log may stand below where live begins
         self._memory.unbroken(channel, self.trails[channel].start.serial)
+        self.on_attached(channel)
         if found.asked:
             resolve(self.waiting.get(found.name), found)
         elif not found.resumed:  # continuity was lost: the log is read
@@ -164,8 +209,13 @@ class Hearing:
             self.ready.append(Attachment(channel, resumed=False, start=start, may_publish=found.may_publish))
 
     def _hear(self, channel: str, item: Frame) -> None:
-        version = None if self._logged else version_of(item)
+        changed = item.get("action") and not self._logged  # most are new
+        if changed and item["action"] == SUMMARY and self._summed(channel, item):
+            return
+        version = version_of(item) if changed else None
         if version is None:
+            if self._keep and (serial := as_text(item.get("serial"))) is not None:
+                self._keep_as_came(channel, serial, item)
             self.ready.append(envelopes.signal_of(channel, item, logged=self._logged))
             return
         now = version.creation(channel)
@@ -173,6 +223,21 @@ class Hearing:
             self.on_unknown(channel, item, version)
         else:
             self.changed(channel, version, now)
+
+    def _summed(self, channel: str, item: Frame) -> bool:
+        """Take note of what reactions stand; `False`: it is said of something else."""
+        serial, summary = as_text(item.get("serial")), summary_of(item)
+        if serial is None or summary is None:
+            return False
+        if not self._memory.recall.reacted.is_told(channel, serial, summary):
+            self.on_reactions(channel, serial, summary)
+        return True
+
+    def _keep_as_came(self, channel: str, serial: str, item: Frame) -> None:
+        """Keep a message that may be reacted to."""
+        user, text = as_text(item.get("clientId")), text_of(item)
+        if user is not None and text is not None and not envelopes.is_passing(item):
+            self._memory.recall.places.heard(channel, serial, user, text)
 
     def _lose(self, name: str, error: ChatkitError) -> None:
         channel = self._channels.pop(name, None)
@@ -189,6 +254,10 @@ class Hearing:
         waiter = self.waiting.get(name)
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
+
+
+def _ignore(*_: object) -> None:
+    """Take no note."""
 
 
 def resolve(waiter: Waiter | None, found: object = None) -> None:

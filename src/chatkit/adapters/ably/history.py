@@ -17,11 +17,21 @@ from typing import Final
 
 from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.config import SHORT, AblyConfig
+from chatkit.adapters.ably.listing import Listing
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.pages import CutShort, Kept, Pages
 from chatkit.adapters.ably.places import EPOCH, key_of, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
-from chatkit.adapters.ably.stretch import Stretch, creations, folded, reads_of
+from chatkit.adapters.ably.stretch import (
+    BEFORE,
+    Stretch,
+    creations,
+    folded,
+    follows,
+    in_order,
+    just_before,
+    reads_of,
+)
 from chatkit.core.fold import Voucher
 from chatkit.core.raw_page import CREATE
 from chatkit.errors import CapabilityError, TransportError
@@ -35,8 +45,6 @@ MOST: Final = 1_000
 """Most items in one answer of ours."""
 AT_ONCE: Final = 4
 """Channels whose heads are asked for at once."""
-BEFORE: Final = 30_000
-"""Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
 MARGIN: Final = 10_000
 """Milliseconds by which clocks may differ, and history end a little earlier than it should."""
 SHORTFALLS: Final = 100
@@ -69,6 +77,7 @@ class AblyHistory(RawLog):
         now: Callable[[], float],
     ) -> None:
         self.pages = Pages(rest, access, memory, config.namespace)
+        self.listing = Listing(self.pages, memory, observer)
         self._memory = memory
         self._native = config.native_edits
         self._said = self._window = config.history
@@ -105,14 +114,14 @@ class AblyHistory(RawLog):
         more = False
         try:
             async for item in self._forwards(channel, after, late=True):
-                if after is not None and not _follows(item.entry, after, at=False):
+                if after is not None and not follows(item.entry, after, at=False):
                     kept.append(item.entry)
                 elif len(found) == limit:
                     more = True
                     break
                 else:
                     found.append(item.entry)
-                kept += item.changes
+                kept += item.later
         except CutShort as cut:
             more = True
             if not found:  # so many messages of others: the next read goes on behind them
@@ -121,10 +130,10 @@ class AblyHistory(RawLog):
                 found.append(_nothing_at(cut))
         kept += await self._changed_before(channel, after)
         end = found[-1].stamp.key if more else None  # what changed later comes with what is read then
-        later = [entry for entry in kept if after is None or _follows(entry, after, at=False)]
+        later = [entry for entry in kept if after is None or follows(entry, after, at=False)]
         later = [entry for entry in later if end is None or entry.stamp.key < end]
-        late = [] if place is None else [entry for entry in kept if _just_before(entry, place)]
-        late, found = _in_order(late), _in_order([*found, *later])
+        late = [] if place is None else [entry for entry in kept if just_before(entry, place)]
+        late, found = in_order(late), in_order([*found, *later])
         self._memory.mended(channel)
         seen = found[-1].stamp.key if found else after if isinstance(after, OrderKey) else None
         state = self._state(channel, seen)
@@ -171,13 +180,35 @@ class AblyHistory(RawLog):
         wanted, found = set(idents), dict[Ident, OrderKey]()
         reaches = moment(self._floor())
         try:
-            async for item in self._backwards(channel, None):
+            async for item in self._backwards(channel, None, listed=False):
                 for read in reads_of(item):
                     if read.ident in wanted:
                         found[read.ident] = read.key  # the first one stands: the last that is met
         except CutShort as cut:
             reaches = cut.at
         return Found(self._state(channel, max(found.values(), default=None)), found, reaches)
+
+    async def seek(
+        self, channel: str, ident: Ident, *, before: OrderKey | None
+    ) -> tuple[OrderKey | None, OrderKey | None]:
+        """Return where a message stands, or else where the search had to end, though more lies beyond.
+
+        Args:
+            channel: The channel.
+            ident: Of the message.
+            before: Where a search before had to end; `None`: from the newest on.
+        """
+        found: OrderKey | None = None
+        try:
+            async for item in self._backwards(channel, before, listed=False):
+                if any(read.ident == ident for read in reads_of(item)[:1]):
+                    found = item.entry.stamp.key  # the first one stands: the last that is met
+        except CutShort as cut:
+            if found is None:
+                if before is not None and cut.place >= before:
+                    raise _too_crowded(channel) from None
+                return None, cut.place
+        return found, None
 
     def is_new(self, serial: str) -> bool:
         """Say whether a message was made so shortly ago that history may not have it yet."""
@@ -263,7 +294,7 @@ class AblyHistory(RawLog):
         count = 0
         with suppress(CutShort):
             async for item in self._backwards(channel, after):
-                known += item.changes
+                known += item.later
                 count += 1
                 if count == PAGE:
                     break
@@ -280,7 +311,10 @@ class AblyHistory(RawLog):
         cuts: tuple[OrderKey | None, OrderKey | None],
     ) -> Messages:
         """Return a page; `cuts`: where the reads below and above ended without a message of ours."""
-        keys = sorted(creations(found.reads).values())
+        made = creations(found.reads)
+        for ident, key in made.items():
+            self._memory.recall.places.note(channel, ident, key.serial)
+        keys = sorted(made.values())
         state = self._state(channel, max((read.key for read in found.reads), default=None))
         voucher = Voucher("provider", self._log_id, stamped=True)
         as_of = max(given, found.reach or "", state.floor or "")
@@ -304,11 +338,12 @@ class AblyHistory(RawLog):
             start = max(start, told - BEFORE)
         missing = self._promised(after)
         params = {"direction": "forwards", "start": str(max(0, start)), "limit": str(PAGE)}
-        async for serial, kept in self.pages.read(channel, params):
+        reads = self.listing.read(channel, self.pages.read(channel, params))
+        async for serial, kept in reads:
             if missing is not None and serial >= missing:
                 self._check(channel, found=serial == missing)
                 missing = None
-            if kept is not None and (after is None or late or _follows(kept.entry, after, at=at)):
+            if kept is not None and (after is None or late or follows(kept.entry, after, at=at)):
                 yield kept
         self._check(channel, found=missing is None)
 
@@ -332,8 +367,10 @@ class AblyHistory(RawLog):
         """Return what asks for messages, newest first."""
         return {"direction": "backwards", "limit": str(size), "start": str(max(0, self._floor()))}
 
-    async def _backwards(self, channel: str, before: Place | None) -> AsyncIterator[Kept]:
-        """Read messages before a place, newest first. `CutShort`."""
+    async def _backwards(
+        self, channel: str, before: Place | None, *, listed: bool = True
+    ) -> AsyncIterator[Kept]:
+        """Read messages before a place, newest first; `listed`: with their reactions. `CutShort`."""
         params = self._newest(PAGE)
         if isinstance(before, datetime):
             params["end"] = str(int(before.timestamp() * 1_000))
@@ -341,8 +378,9 @@ class AblyHistory(RawLog):
             params["end"] = str(told + BEFORE)
         if int(params.get("end", params["start"])) < int(params["start"]):
             return
-        async for _, kept in self.pages.read(channel, params):
-            if kept is not None and (before is None or not _follows(kept.entry, before, at=True)):
+        reads = self.pages.read(channel, params)
+        async for _, kept in self.listing.read(channel, reads) if listed else reads:
+            if kept is not None and (before is None or not follows(kept.entry, before, at=True)):
                 yield kept
 
 
@@ -354,24 +392,6 @@ def _too_crowded(channel: str) -> TransportError:
 def _nothing_at(cut: CutShort) -> Entry:
     """Return an entry of ours that says nothing: a place that a read goes on from."""
     return Entry(b"", Stamp(cut.place, None, None, "", cut.at))
-
-
-def _follows(item: Entry, place: Place, *, at: bool) -> bool:
-    """Say whether an entry stands after a place, or at it too."""
-    if isinstance(place, datetime):
-        return item.stamp.at >= place if at else item.stamp.at > place
-    return item.stamp.key >= place if at else item.stamp.key > place
-
-
-def _just_before(item: Entry, place: OrderKey) -> bool:
-    """Say whether an entry stands before a place by no more than what may still come there (D17)."""
-    told, at = time_of(item.stamp.key.serial), time_of(place.serial)
-    return item.stamp.key < place and (told is None or at is None or told >= at - BEFORE)
-
-
-def _in_order(items: list[Entry]) -> list[Entry]:
-    """Return entries by place, each once."""
-    return sorted(dict.fromkeys(items), key=lambda entry: entry.stamp.key)
 
 
 def _bounded(limit: int) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from chatkit.adapters.ably.access import keep_fresh, renewed
 from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import is_token_error
 from chatkit.adapters.ably.line import Line
 from chatkit.adapters.ably.listening import Listening, Shared
+from chatkit.adapters.ably.living import Living
 from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.posting import Post, Posts
 from chatkit.adapters.ably.rosters import Rosters
@@ -22,16 +23,14 @@ from chatkit.errors import (
     CapabilityError,
     ChatkitError,
     RateLimited,
-    StateError,
     TransportError,
 )
-from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
-from chatkit.ports.adapter import Attachment, Present, Roster, SessionClosed, Signal
-from chatkit.ports.outgoing import Ack, Again, Batch
+from chatkit.ports.adapter import Attachment, Roster, SessionClosed, Signal
+from chatkit.ports.outgoing import Again
 
 
-class HttpSession(AsyncIterator[Signal]):
+class HttpSession(Living[Post]):
     """One live connection that dies once. Made by `AblyAdapter.open`.
 
     Args:
@@ -40,6 +39,7 @@ class HttpSession(AsyncIterator[Signal]):
     """
 
     def __init__(self, way: Way, shared: Shared) -> None:
+        super().__init__()
         parts, config = shared.parts, shared.config
         self.user: Final = parts.user
         self.transport: Final = way
@@ -47,9 +47,6 @@ class HttpSession(AsyncIterator[Signal]):
         self._rest = shared.rest
         self._access = shared.access
         self._log = parts.log
-        self._read = False
-        self._end: Callable[[], SessionClosed] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._posts = Posts(
             shared.rest,
             shared.access,
@@ -76,13 +73,6 @@ class HttpSession(AsyncIterator[Signal]):
         )
         self._rosters = Rosters(shared.rest, shared.access, self._show, parts.observer)
         _ = self._spawn(self._rosters.run(), "ably-rosters")
-
-    def signals(self) -> AsyncIterator[Signal]:
-        """What is heard; one reader. Ends by raising `SessionClosed`."""
-        if self._read:
-            raise StateError("the signals of a session have one reader")
-        self._read = True
-        return self
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:
         """Start receiving. Nobody vouches for what lies behind `after`: history is read.
@@ -112,30 +102,6 @@ class HttpSession(AsyncIterator[Signal]):
         self._rosters.leave(channel)
         self._listening.forget(channel)
 
-    async def publish(self, batch: Batch, stamps: Sequence[Stamp | None], /) -> list[Ack]:
-        """Make one attempt; one `Ack` an entry, in order.
-
-        Raises:
-            TransportError, SessionClosed: The outcome is unknown.
-        """
-        self._check()
-        return await self._speaking.publish(batch, stamps)
-
-    async def emit(self, channel: str, data: bytes) -> None:
-        """Send what is not kept, in its turn; dropped where too many wait."""
-        self._check()
-        await self._speaking.emit(channel, data)
-
-    async def enter(self, channel: str, member: Present) -> None:
-        """Decline: `CapabilityError`."""
-        self._check()
-        await self._speaking.enter(channel, member)
-
-    async def leave(self, channel: str, member: Present) -> None:
-        """Decline: `CapabilityError`."""
-        self._check()
-        await self._speaking.leave(channel, member)
-
     async def probe(self) -> None:
         """Make the service answer a call; that a stream is dead is noticed by its silence."""
         self._check()
@@ -155,11 +121,6 @@ class HttpSession(AsyncIterator[Signal]):
             await asyncio.wait(self._tasks)
 
     # ------------------------------------------------------------------ what the adapter needs
-
-    @property
-    def ended(self) -> SessionClosed | None:
-        """How it ended, if it has."""
-        return None if self._end is None else self._end()
 
     def keep_fresh(self, lead: float) -> None:
         """Renew tokens so many seconds before they end, from now on."""
@@ -187,16 +148,10 @@ class HttpSession(AsyncIterator[Signal]):
 
         self._end = ended
         self._listening.close(ended)
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
+        self._end_tasks()
         self._line.wake()
 
     # ------------------------------------------------------------------ signals
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Signal:
         while (signal := self._line.next()) is None:
@@ -208,10 +163,6 @@ class HttpSession(AsyncIterator[Signal]):
         source = self._listening.channels.get(channel)
         if source is not None:
             await self._line.put(source, roster)
-
-    def _check(self) -> None:
-        if self._end is not None:
-            raise self._end()
 
     # ------------------------------------------------------------------ inside
 
@@ -239,14 +190,8 @@ class HttpSession(AsyncIterator[Signal]):
     async def _renew(self) -> None:
         await renewed(self.reauthenticate, self._shared.parts.observer)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended_task)
-        return task
-
     def _ended_task(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        super()._ended_task(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:  # an app's token provider may raise anything
             self._fail(error)

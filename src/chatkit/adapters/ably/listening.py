@@ -11,32 +11,30 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import httpx
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.access import Access
+from chatkit.adapters.ably.annotations import summary_of
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.hosts import Hosts
 from chatkit.adapters.ably.line import Line, Source
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
-from chatkit.adapters.ably.places import key_of, moment, place_at, time_of
+from chatkit.adapters.ably.places import key_of, moment, place_at
 from chatkit.adapters.ably.rest import PAGE, Rest
 from chatkit.adapters.ably.streams import opened
-from chatkit.adapters.ably.versions import Version, received, version_of
+from chatkit.adapters.ably.telling import Telling, Told
+from chatkit.adapters.ably.versions import version_of
 from chatkit.adapters.ably.ways import ATTEMPTS, Way, Ways
-from chatkit.adapters.ably.wire import Frame, as_int, as_text
+from chatkit.adapters.ably.wire import Frame, as_text
 from chatkit.errors import AuthenticationError, ChatkitError, RateLimited, TransportError
-from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey, Place
 from chatkit.ports.adapter import Alive, Lost, Parts, Signal
 from chatkit.transport import Item, Poller
-
-Told: TypeAlias = tuple[Signal, ...]
-"""What one thing that stands in a channel is told as."""
 
 CHANNELS: Final = 200
 """Channels of one session."""
@@ -134,6 +132,7 @@ class Listening:
             margin=MARGIN,
             clock=parts.clock,
         )
+        self._telling = Telling(shared.history, shared.memory, parts.observer, logged=self._logged)
         self.channels: dict[str, Heard] = {}
         _ = spawn(self._poll(), "ably-looks")
 
@@ -222,12 +221,14 @@ class Listening:
                 break
             page = await self._rest.page(page.next, self._access, renew=False)
             items += page.items
-        found = [told for item in items for told in await self._told(channel, item, whole=True)]
+        found = [told for item in items for told in await self._telling.told(channel, item, whole=True)]
         if self._shared.config.native_edits or self._memory.recall.has_changes(channel):
             params = {"direction": "backwards", "limit": str(CHANGED)}
             page = await self._rest.history(one.name, self._access, params, renew=False)
-            versions = [item for item in page.items if version_of(item) is not None]
-            changed = [told for item in versions for told in await self._told(channel, item, whole=False)]
+            versions = [item for item in page.items if version_of(item) or summary_of(item) is not None]
+            changed = [
+                told for item in versions for told in await self._telling.told(channel, item, whole=False)
+            ]
             found += [told for told in changed if told.at >= after]
         return sorted(dict.fromkeys(found), key=lambda told: told.key)
 
@@ -239,39 +240,6 @@ class Listening:
         one = self.channels.get(channel)
         if one is not None:
             await self._line.put(one, signal)
-
-    async def _told(self, channel: str, message: Frame, *, whole: bool) -> list[Item[Told]]:
-        """Return what a message tells, each with its place; nothing where it has none.
-
-        Args:
-            channel: Its channel.
-            message: Of history, or of a stream.
-            whole: Of one that was changed also what it was made as, which stands where it was made.
-        """
-        version = None if self._logged else version_of(message)
-        if version is None:
-            item = _item(message)
-            if item is None:
-                return []
-            return [item._replace(what=(envelopes.signal_of(channel, message, logged=self._logged),))]
-        at = moment(time_of(version.number) or 0)
-        now = await self._creation(channel, version)
-        if now is None:
-            return [Item(version.key, at, (envelopes.signal_of(channel, message),))]
-        changes = version.changes(now)
-        self._memory.recall.change(channel, version.serial, changes)
-        self._memory.note(channel, version.key.serial)
-        told = Item[Told](version.key, at, tuple(received(channel, entry) for entry in changes))
-        made = version.as_entry(now)
-        return [Item(made.stamp.key, made.stamp.at, (received(channel, made),)), told] if whole else [told]
-
-    async def _creation(self, channel: str, version: Version) -> Envelope | None:
-        try:
-            return await self._shared.history.pages.creation(channel, version)
-        except ChatkitError as error:
-            point = self._shared.parts.observer.point
-            point("ably.version_unknown", channel=channel, error=type(error).__name__)
-            return None
 
     async def _poll(self) -> None:
         try:
@@ -340,7 +308,7 @@ class Listening:
             if not self._is_mine(message):
                 await self._put(channel, envelopes.signal_of(channel, message, logged=self._logged))
             return
-        told = await self._told(channel, message, whole=False)
+        told = await self._telling.told(channel, message, whole=False)
         if not told:
             self._poller.prompt(channel)
         for item in told:
@@ -360,12 +328,3 @@ class Listening:
             _ = await self._rest.time()
             self._shared.ways.no_streams()
         self._end(TransportError("event streams bring nothing"))
-
-
-def _item(message: Frame) -> Item[Told] | None:
-    """Return the place of a message; `None`: it has none."""
-    serial = as_text(message.get("serial"))
-    if serial is None:
-        return None
-    at = time_of(serial)
-    return Item(key_of(serial), moment(as_int(message.get("timestamp")) or 0 if at is None else at), ())

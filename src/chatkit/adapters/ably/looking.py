@@ -34,7 +34,7 @@ class Looking:
         hearing: Hearing,
         pages: Pages,
         *,
-        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], object],
         wake: Callable[[], Awaitable[None]],
         observer: Observer,
     ) -> None:
@@ -51,7 +51,7 @@ class Looking:
             self._hearing.unknown(channel, item, version)
             return
         self._looks += 1
-        self._spawn(self._find_out(channel, item, version), "ably-version")
+        _ = self._spawn(self._find_out(channel, item, version), "ably-version")
 
     async def _find_out(self, channel: str, item: Frame, version: Version) -> None:
         try:

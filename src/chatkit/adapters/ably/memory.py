@@ -113,6 +113,10 @@ class Memory:
         begin = self._unbroken.get(channel)
         return begin is not None and begin <= place.serial
 
+    def heard_since(self, channel: str) -> str | None:
+        """Return from which place on all comes live; `None`: the channel is not heard."""
+        return self._unbroken.get(channel)
+
     def given(self, channel: str) -> str:
         """Return the greatest of them; "" where there is none."""
         return self._given.get(channel, "")

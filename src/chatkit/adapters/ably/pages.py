@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.access import Access
+from chatkit.adapters.ably.annotations import Annotation, Register, annotation_of, summary_of
 from chatkit.adapters.ably.envelopes import entry_of
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
@@ -25,6 +26,8 @@ PAGES: Final = 20
 """Answers of the service that one call of ours reads at most."""
 FIRSTS: Final = 100
 """Messages whose first version is asked for in one read at most: others that need it are left out."""
+ANSWERS: Final = 5
+"""Of them so many are read about the annotations of one message, 1,000 each."""
 VERSIONS: Final = "50"
 """Versions of a message in one answer."""
 
@@ -38,6 +41,15 @@ class Kept(NamedTuple):
     """What its newest version changed, if it is not its first."""
     at_once: bool
     """It came with the first answer: all that was changed before that is in."""
+    stands: frozenset[Register] | None
+    """The reactions that stand, being annotations; `None`: there never were any."""
+    reactions: tuple[Entry, ...] = ()
+    """The last of each of these (`Listing`)."""
+
+    @property
+    def later(self) -> tuple[Entry, ...]:
+        """All that came after what it carries."""
+        return (*self.changes, *self.reactions)
 
 
 class CutShort(Exception):  # no error: passed on within the adapter
@@ -88,13 +100,13 @@ class Pages:
                 version = version_of(item)
                 if version is None:
                     entry = entry_of(item)
-                    kept = None if entry is None else Kept(entry, (), number == 0)
+                    kept = None if entry is None else Kept(entry, (), number == 0, summary_of(item))
                 else:
                     now = version.creation(channel)
                     if now is None and asked < FIRSTS:
                         asked += 1
                         now = await self.creation(channel, version)
-                    kept = None if now is None else self._kept(channel, version, now, at_once=number == 0)
+                    kept = None if now is None else self._kept(channel, version, now, number == 0, item)
                 serial = as_text(item.get("serial")) or serial
                 yield serial, kept
             if page.next is None:
@@ -139,11 +151,24 @@ class Pages:
             found += page.items
         return sorted(found, key=number_of, reverse=True)
 
-    def _kept(self, channel: str, version: Version, now: Envelope, *, at_once: bool) -> Kept:
+    async def annotations(self, channel: str, serial: str) -> list[Annotation]:
+        """Return the annotations of a message that are reactions."""
+        page = await self._rest.annotations(name_of(channel, self._namespace), serial, self._access)
+        found = list(page.items)
+        for _ in range(ANSWERS - 1):
+            if page.next is None:
+                break
+            page = await self._rest.page(page.next, self._access)
+            found += page.items
+        told = [annotation_of({**item, "messageSerial": serial}) for item in found]
+        return [annotation for annotation in told if annotation is not None]
+
+    def _kept(self, channel: str, version: Version, now: Envelope, at_once: bool, item: Frame) -> Kept:  # noqa: FBT001
         changes = version.changes(now)
         self._recall.change(channel, version.serial, changes)
         # History may lag behind what came live: a newer version that is known counts (I7).
-        return Kept(version.as_entry(now), self._recall.newest(channel, version.serial) or changes, at_once)
+        newest = self._recall.newest(channel, version.serial) or changes
+        return Kept(version.as_entry(now), newest, at_once, summary_of(item))
 
 
 def _made_at(item: Frame) -> int:

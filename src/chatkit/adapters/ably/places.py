@@ -39,9 +39,19 @@ def version_key(version: str) -> OrderKey:
     return OrderKey(EPOCH, f"{version}:v")
 
 
-def is_version(place: OrderKey) -> bool:
-    """Say whether a place is that of a version."""
-    return place.serial.endswith(":v")
+def annotation_key(serial: str) -> OrderKey:
+    """Return the place of an annotation: behind its serial, as that of a version."""
+    return OrderKey(EPOCH, f"{serial}:a")
+
+
+def is_annotation(place: OrderKey) -> bool:
+    """Say whether a place is that of an annotation."""
+    return place.serial.endswith(":a")
+
+
+def is_change(place: OrderKey) -> bool:
+    """Say whether a place is that of a version or an annotation, at which no message stands."""
+    return place.serial.endswith((":v", ":a"))
 
 
 def moment(milliseconds: int) -> datetime:

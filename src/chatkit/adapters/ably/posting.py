@@ -29,6 +29,7 @@ class Post(NamedTuple):
 
     name: str
     messages: list[Frame]
+    """Or annotations of one."""
     what: Waiter
 
 
@@ -56,6 +57,10 @@ class Posts:
         own: Frame = {} if self.client_id == "*" else {"clientId": self.client_id}
         return Post(name, [{**own, **self._marked(message)} for message in messages], what)
 
+    def annotate(self, name: str, annotations: list[Frame], what: Waiter) -> Post:
+        """Return the call that makes annotations of one message, or takes them back."""
+        return self.publish(name, annotations, what)
+
     def present(self, name: str, member: Frame, what: Waiter) -> NoReturn:
         """Decline: there is no call by which a member enters."""
         del name, member, what
@@ -70,8 +75,10 @@ class Posts:
             TransportError: The outcome is unknown.
             ChatkitError: There was no token to be had.
         """
-        changed = post.messages[0].get("serial")
-        if changed is None:
+        changed, annotated = (post.messages[0].get(name) for name in ("serial", "messageSerial"))
+        if annotated is not None:
+            posted = await self._rest.annotate(post.name, annotated, post.messages, self._access)
+        elif changed is None:
             posted = await self._rest.publish(post.name, post.messages, self._access)
         else:
             posted = await self._rest.change(post.name, changed, post.messages[0], self._access)

@@ -104,6 +104,15 @@ class Came(NamedTuple):
     items: list[Frame]
 
 
+class Annotated(NamedTuple):
+    """Annotations of one frame."""
+
+    name: str
+    serial: str | None
+    """Of the frame."""
+    items: list[Frame]
+
+
 class Present(NamedTuple):
     """Who is in a channel: the whole set."""
 
@@ -148,6 +157,7 @@ Meaning: TypeAlias = (
     | Refused
     | Ended
     | Came
+    | Annotated
     | Present
     | Moved
     | AskedForToken
@@ -157,6 +167,7 @@ Meaning: TypeAlias = (
 )
 
 _MODES: Final = Flag.PUBLISH | Flag.SUBSCRIBE | Flag.PRESENCE
+_ANNOTATIONS: Final = Flag.ANNOTATION_PUBLISH | Flag.ANNOTATION_SUBSCRIBE
 
 
 class Protocol(Generic[T]):
@@ -165,13 +176,15 @@ class Protocol(Generic[T]):
     Args:
         form: How frames are written.
         resume: Of the connection that is to be gone on with.
+        annotations: They are made, and heard one by one.
     """
 
-    def __init__(self, form: Form, resume: Resume | None = None) -> None:
+    def __init__(self, form: Form, resume: Resume | None = None, *, annotations: bool = False) -> None:
         self.connection_id = ""
         self.client_id: str | None = None
         """Whom it speaks for: `*` for anybody, `None` for nobody."""
         self._form: Form = form
+        self._modes = int(_MODES | _ANNOTATIONS if annotations else _MODES)
         self._resume = resume
         self._key = ""
         self._pending = Pending[T](0)
@@ -193,7 +206,7 @@ class Protocol(Generic[T]):
         attachment = self._attachments.setdefault(name, Attachment())
         attachment.ask("attach")
         attachment.presence = presence
-        flags = int(_MODES) | (int(Flag.PRESENCE_SUBSCRIBE) if presence else 0)
+        flags = self._modes | (int(Flag.PRESENCE_SUBSCRIBE) if presence else 0)
         frame: Frame = {"action": int(Action.ATTACH), "channel": name, "flags": flags}
         if behind is not None:
             frame["channelSerial"] = behind
@@ -211,6 +224,11 @@ class Protocol(Generic[T]):
         """Return the frame that publishes messages, all or none."""
         number = self._pending.add(what)
         return self._frame(Action.MESSAGE, channel=name, msgSerial=number, messages=messages)
+
+    def annotate(self, name: str, annotations: list[Frame], what: T) -> str | bytes:
+        """Return the frame that makes annotations of one message, or takes them back, all or none."""
+        number = self._pending.add(what)
+        return self._frame(Action.ANNOTATION, channel=name, msgSerial=number, annotations=annotations)
 
     def present(self, name: str, member: Frame, what: T) -> str | bytes:
         """Return the frame by which a member enters, changes or leaves."""
@@ -250,6 +268,8 @@ class Protocol(Generic[T]):
             case Action.HEARTBEAT:
                 id = as_text(frame.get("id"))
                 return [] if id is None else [Answered(id)]
+            case Action.ANNOTATION if self.hears(name):
+                return [Annotated(name, as_text(frame.get("channelSerial")), items_of(frame, "annotations"))]
             case Action.PRESENCE | Action.SYNC as action:
                 return self._presence(name, frame, sync=action == Action.SYNC)
             case Action.ATTACHED:

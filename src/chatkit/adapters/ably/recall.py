@@ -1,4 +1,4 @@
-"""`Recall`: what is remembered of messages: where they stand, and what changed them lately.
+"""`Recall`: what is remembered of messages: where they stand, what changed them lately, and reactions.
 
 History shows a message in its newest version at the place of its first, so that a read from a place on does
 not bring what changed older messages since. What came live of that is remembered here.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from chatkit.adapters.ably.reacted import Reacted
+from chatkit.adapters.ably.whereabouts import Whereabouts
 from chatkit.model.entry import Entry
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import OrderKey
 
-PLACES: Final = 10_000
-"""Messages of which it is known where they stand."""
 CHANGED: Final = 10_000
 """Messages of which the newest version is remembered."""
 BYTES: Final = 16_000_000
@@ -24,22 +24,12 @@ class Recall:
     """Of one adapter (I10)."""
 
     def __init__(self) -> None:
-        self._places: OrderedDict[tuple[str, Ident], str] = OrderedDict()
+        self.places: Final = Whereabouts()
+        self.reacted: Final = Reacted()
         self._changes: OrderedDict[tuple[str, str], tuple[Entry, ...]] = OrderedDict()
         self._size = 0
         self._forgotten: OrderKey | None = None
         """The highest place of those that were forgotten, in whichever channel."""
-
-    def place(self, channel: str, ident: Ident, serial: str) -> None:
-        """Take note of where a message stands."""
-        self._places[channel, ident] = serial
-        self._places.move_to_end((channel, ident))
-        if len(self._places) > PLACES:
-            _ = self._places.popitem(last=False)
-
-    def place_of(self, channel: str, ident: Ident) -> str | None:
-        """Return the serial of a message; `None`: it is not known."""
-        return self._places.get((channel, ident))
 
     def change(self, channel: str, serial: str, changes: tuple[Entry, ...]) -> None:
         """Take note of a version of a message; an older one than is known counts for nothing."""
@@ -59,22 +49,24 @@ class Recall:
         return self._changes.get((channel, serial), ())
 
     def since(self, channel: str, after: OrderKey) -> list[Entry]:
-        """Return what changed messages after a place, of each the newest."""
-        return [
+        """Return what changed messages after a place, of each the newest, and the reactions."""
+        changes = [
             entry
             for (name, _), entries in self._changes.items()
             if name == channel
             for entry in entries
             if entry.stamp.key > after
         ]
+        return changes + self.reacted.since(channel, after)
 
     def reaches(self, after: OrderKey) -> bool:
         """Say whether nothing that changed after a place was forgotten since."""
-        return self._forgotten is None or self._forgotten <= after
+        return (self._forgotten is None or self._forgotten <= after) and self.reacted.reaches(after)
 
     def has_changes(self, channel: str) -> bool:
         """Say whether messages of a channel are known to have been changed, or may have been."""
-        return self._forgotten is not None or any(name == channel for name, _ in self._changes)
+        changed = self._forgotten is not None or any(name == channel for name, _ in self._changes)
+        return changed or self.reacted.has_any(channel)
 
 
 def _size(entries: tuple[Entry, ...]) -> int:

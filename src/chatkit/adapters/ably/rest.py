@@ -92,6 +92,10 @@ class Rest:
         """Return the first page of a message's versions. Raises as `time`."""
         return await self.page(f"{_message(name, serial)}/versions?{httpx.QueryParams(params)}", access)
 
+    async def annotations(self, name: str, serial: str, access: Access) -> Page:
+        """Return the first page of a message's annotations. Raises as `time`."""
+        return await self.page(f"{_message(name, serial)}/annotations?limit={PAGE}", access)
+
     async def page(self, path: str, access: Access, *, renew: bool = True) -> Page:
         """Return a page; raises as `time`. `renew`: with a fresh token if the present one is refused."""
         try:
@@ -119,6 +123,18 @@ class Rest:
         if told is None or "versionSerial" not in told:
             raise TransportError("there was an answer by HTTP, but none of Ably's")
         return Posted([as_text(told["versionSerial"])], None)
+
+    async def annotate(self, name: str, serial: str, annotations: list[Frame], access: Access) -> Posted:
+        """Make annotations of a message, or take them back. Raises as `publish`."""
+        path = f"{_message(name, serial)}/annotations"
+        try:
+            answer = await self._send("POST", path, authorization=await access.header(), json=annotations)
+        except _Refused as refused:
+            return Posted([], refused.told)
+        told = as_frame(_body(answer))
+        if told is None and answer.content:  # whether the service tells places is written nowhere
+            raise TransportError("there was an answer by HTTP, but none of Ably's")
+        return Posted([as_text(each) for each in as_list((told or {}).get("serials"))], None)
 
     async def publish(self, name: str, messages: list[Frame], access: Access) -> Posted:
         """Publish messages, all or none.

@@ -24,6 +24,10 @@ class Sayer(Protocol[F_co]):
         """Return what publishes messages, all or none."""
         ...
 
+    def annotate(self, name: str, annotations: list[Frame], what: Waiter) -> F_co:
+        """Return what makes annotations of one message, or takes them back, all or none."""
+        ...
+
     def present(self, name: str, member: Frame, what: Waiter) -> F_co:
         """Return that by which a member enters, changes or leaves."""
         ...

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -15,10 +15,12 @@ from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.hearing import Hearing, resolve
 from chatkit.adapters.ably.history import AblyHistory
+from chatkit.adapters.ably.living import Living
 from chatkit.adapters.ably.looking import Looking
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.places import is_version
+from chatkit.adapters.ably.places import is_change
 from chatkit.adapters.ably.protocol import (
+    Annotated,
     Answered,
     AskedForToken,
     Attached,
@@ -33,19 +35,19 @@ from chatkit.adapters.ably.protocol import (
 )
 from chatkit.adapters.ably.saying import Waiter
 from chatkit.adapters.ably.speaking import Speaking
-from chatkit.errors import StateError, TransportError
-from chatkit.model.entry import Stamp
+from chatkit.adapters.ably.surveying import Surveying
+from chatkit.errors import TransportError
 from chatkit.model.order import OrderKey
-from chatkit.ports.adapter import Alive, Attachment, Present, SessionClosed, Signal
+from chatkit.ports.adapter import Alive, Attachment, SessionClosed, Signal
 from chatkit.ports.context import Clock, Observer
 from chatkit.ports.log import Log
-from chatkit.ports.outgoing import Ack, Again, Batch
+from chatkit.ports.outgoing import Again
 
 _BAD_FRAMES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 """Codes of the WebSocket protocol after which coming again at once would be no better."""
 
 
-class AblySession(AsyncIterator[Signal]):
+class AblySession(Living["str | bytes"]):
     """One live connection that dies once. Made by `AblyAdapter.open`.
 
     Args:
@@ -57,7 +59,7 @@ class AblySession(AsyncIterator[Signal]):
         access: Gives fresh tokens.
         log: The app's own.
         history: Where messages are looked up.
-        native: Edits and deletes are Ably's own.
+        native: Edits, deletes and reactions are Ably's own.
         memory: What outlives it.
         clock: By which frames are timed.
         observer: Told of what is dropped.
@@ -79,6 +81,7 @@ class AblySession(AsyncIterator[Signal]):
         clock: Clock,
         observer: Observer,
     ) -> None:
+        super().__init__()
         self.user: Final = user
         self.transport: Final = "websocket"
         self._socket = socket
@@ -90,9 +93,18 @@ class AblySession(AsyncIterator[Signal]):
         self._clock = clock
         self._observer = observer
         logged = log is not None
-        self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged)
+        self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged, native=native)
         looking = Looking(self._hearing, history.pages, spawn=self._spawn, wake=self._wake, observer=observer)
         self._hearing.on_unknown = looking.look_up
+        surveying = Surveying(
+            self._hearing,
+            history.listing,
+            memory.recall.reacted,
+            spawn=self._spawn,
+            wake=self._wake,
+            observer=observer,
+        )
+        self._hearing.on_reactions, self._hearing.on_attached = surveying.ask, surveying.go_on
         self._speaking = Speaking(
             protocol,
             self._write,
@@ -104,25 +116,11 @@ class AblySession(AsyncIterator[Signal]):
             observer=observer,
             changing=Changing(history, memory, for_all=protocol.client_id == "*") if native else None,
         )
-        self._read = False
-        self._end: Callable[[], SessionClosed] | None = None
         self._beats: dict[str, Waiter] = {}
         self._beat = 0
         self._renewals: list[Waiter] = []
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ the port
-
-    def signals(self) -> AsyncIterator[Signal]:
-        """Return the signals, for one reader; ends by raising `SessionClosed`.
-
-        Raises:
-            StateError: Somebody reads them already.
-        """
-        if self._read:
-            raise StateError("the signals of a session have one reader")
-        self._read = True
-        return self
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:
         """Start receiving; with all that lies behind `after`, if the service vouches for that.
@@ -134,7 +132,7 @@ class AblySession(AsyncIterator[Signal]):
         """
         self._check()
         behind = self._hearing.behind(channel, after)
-        if after is not None and is_version(after):
+        if after is not None and is_change(after):
             self._memory.note(channel, after.serial)  # an earlier life's: no page of messages has that place
         name, frame = self._hearing.attach(channel, presence=presence, behind=behind)
         try:
@@ -157,30 +155,6 @@ class AblySession(AsyncIterator[Signal]):
         name, frame = self._hearing.detach(channel)
         if frame is not None:
             _ = await self._hearing.ask(name, frame, self._waiter(), self._write)
-
-    async def publish(self, batch: Batch, stamps: Sequence[Stamp | None], /) -> list[Ack]:
-        """Make one attempt; one `Ack` an entry, in order.
-
-        Raises:
-            TransportError, SessionClosed: The outcome is unknown.
-        """
-        self._check()
-        return await self._speaking.publish(batch, stamps)
-
-    async def emit(self, channel: str, data: bytes) -> None:
-        """Send what is not kept, in its turn; dropped where too many wait."""
-        self._check()
-        await self._speaking.emit(channel, data)
-
-    async def enter(self, channel: str, member: Present) -> None:
-        """Enter a member, or change what it says. Raises as `Speaking.enter`."""
-        self._check()
-        await self._speaking.enter(channel, member)
-
-    async def leave(self, channel: str, member: Present) -> None:
-        """Take a member out; nothing where it is not in. Raises as `enter`."""
-        self._check()
-        await self._speaking.leave(channel, member)
 
     async def probe(self) -> None:
         """Make the service answer a heartbeat."""
@@ -228,11 +202,6 @@ class AblySession(AsyncIterator[Signal]):
         """What the service calls this connection."""
         return self._protocol.connection_id
 
-    @property
-    def ended(self) -> SessionClosed | None:
-        """How it ended, if it has."""
-        return None if self._end is None else self._end()
-
     def keep_fresh(self, now: Callable[[], float], lead: float) -> None:
         """Renew tokens before they end, from now on.
 
@@ -241,12 +210,9 @@ class AblySession(AsyncIterator[Signal]):
             lead: Seconds before the end, or half of what is left where that is less.
         """
         if self._access.renewable:
-            self._spawn(keep_fresh(self._access, now, lead, self._renew), "ably-tokens")
+            _ = self._spawn(keep_fresh(self._access, now, lead, self._renew), "ably-tokens")
 
     # ------------------------------------------------------------------ reading
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Signal:
         while not self._hearing.ready:
@@ -254,8 +220,13 @@ class AblySession(AsyncIterator[Signal]):
             try:
                 raw = await self._socket.recv()
             except ConnectionClosed as error:
-                raise self._closed_by(error) from None
-            await self._hear(raw)
+                end = self._closed_by(error)
+                if (
+                    not self._hearing.ready
+                ):  # else what was looked up meanwhile comes first: nobody tells it again
+                    raise end from None
+            else:
+                await self._hear(raw)
         return self._hearing.ready.popleft()
 
     async def _hear(self, raw: str | bytes) -> None:
@@ -264,6 +235,8 @@ class AblySession(AsyncIterator[Signal]):
             match meaning:
                 case Came():
                     self._hearing.take(meaning)
+                case Annotated():
+                    self._hearing.annotated(meaning)
                 case Write():
                     await self._write(meaning.frame)
                 case Closing(error=error, fatal=fatal):
@@ -290,7 +263,7 @@ class AblySession(AsyncIterator[Signal]):
                 for waiter in renewals:
                     resolve(waiter)
             case AskedForToken():
-                self._spawn(self._renew(), "ably-token")
+                _ = self._spawn(self._renew(), "ably-token")
             case _:
                 self._hearing.note(meaning)
 
@@ -298,11 +271,6 @@ class AblySession(AsyncIterator[Signal]):
 
     async def _renew(self) -> None:
         await renewed(self.reauthenticate, self._observer)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # ------------------------------------------------------------------ inside
 
@@ -329,10 +297,6 @@ class AblySession(AsyncIterator[Signal]):
         return asyncio.get_running_loop().create_future()
 
     # ------------------------------------------------------------------ the end
-
-    def _check(self) -> None:
-        if self._end is not None:
-            raise self._end()
 
     def _closed_by(self, error: ConnectionClosed) -> SessionClosed:
         code = 1006 if error.rcvd is None else error.rcvd.code
@@ -362,7 +326,4 @@ class AblySession(AsyncIterator[Signal]):
             if not waiter.done():
                 waiter.set_exception(end())
                 _ = waiter.exception()  # known to be seen: who waits may be busy with something else
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
+        self._end_tasks()

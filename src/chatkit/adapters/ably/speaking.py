@@ -16,6 +16,7 @@ from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.pace import BATCH, Emits
 from chatkit.adapters.ably.places import moment, time_of
 from chatkit.adapters.ably.protocol import Settled
+from chatkit.adapters.ably.reacting import Reacted
 from chatkit.adapters.ably.saying import Sayer, Waiter
 from chatkit.adapters.ably.wire import Frame
 from chatkit.errors import ChatkitError, MessageTooLarge, NotAllowed, Rejected, TransportError
@@ -41,7 +42,7 @@ class Speaking(Generic[F]):
         memory: Told each place.
         clock: For the pace.
         observer: Told of what is dropped.
-        changing: Makes edits and deletes Ably's own; `None`: they are messages like others.
+        changing: Makes edits, deletes and reactions Ably's own; `None`: they are messages like others.
     """
 
     def __init__(
@@ -160,9 +161,13 @@ class Speaking(Generic[F]):
         change = await changing.prepare(channel, entry)
         if change is None or isinstance(change, Ack):
             return change
-        settled = await self._answer(
-            channel, lambda name, waiter: self._protocol.publish(name, [change.frame], waiter)
-        )
+
+        def frame(name: str, waiter: Waiter) -> F:
+            if isinstance(change, Reacted):
+                return self._protocol.annotate(name, change.frames, waiter)
+            return self._protocol.publish(name, [change.frame], waiter)
+
+        settled = await self._answer(channel, frame)
         if settled.error is None:
             return changing.done(channel, entry, change, settled.serials[0] if settled.serials else None)
         error, outcome, scope, again, after = verdict(settled.error, channel)
@@ -176,7 +181,7 @@ class Speaking(Generic[F]):
             return Ack(entry.ident, "new")
         self._memory.note(channel, serial)
         if self._changing is not None:
-            self._memory.recall.place(channel, entry.ident, serial)
+            self._memory.recall.places.note(channel, entry.ident, serial)
         at = time_of(serial)
         return Ack(entry.ident, "new", envelopes.place_of(serial), None if at is None else moment(at))
 

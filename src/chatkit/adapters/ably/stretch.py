@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from datetime import datetime
+from typing import Final, NamedTuple, Self
 
 from chatkit.adapters.ably.pages import Kept
+from chatkit.adapters.ably.places import is_annotation, time_of
 from chatkit.core.fact import Fact
 from chatkit.core.fold import Voucher
 from chatkit.core.raw_page import CREATE, fold_page
 from chatkit.errors import InvalidMessage
 from chatkit.model.entry import Entry, Folded
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import Ident, OrderKey, Place
+
+BEFORE: Final = 30_000
+"""Milliseconds before a place from which on what follows it is asked for: times are estimates (D30)."""
 
 
 class Read(NamedTuple):
@@ -52,13 +57,14 @@ class Stretch(NamedTuple):
         self.reads.extend(reads)
         if not item.at_once:
             return self
-        reach = max((read.key.serial for read in reads), default="")
+        # Reactions were listed later than others of the same read, which may lack what came in between.
+        reach = max((read.key.serial for read in reads if not is_annotation(read.key)), default="")
         return self._replace(reach=max(reach, self.reach or ""))
 
 
 def reads_of(item: Kept) -> list[Read]:
-    """Return a message's envelopes: its own, then what its newest version changed."""
-    return [read for entry in (item.entry, *item.changes) if (read := _read(entry)) is not None]
+    """Return a message's envelopes: its own, then what its newest version changed, and reactions."""
+    return [read for entry in (item.entry, *item.later) if (read := _read(entry)) is not None]
 
 
 def folded(reads: Sequence[Read], voucher: Voucher) -> tuple[Folded, ...]:
@@ -74,6 +80,24 @@ def folded(reads: Sequence[Read], voucher: Voucher) -> tuple[Folded, ...]:
 def creations(reads: Sequence[Read]) -> dict[Ident, OrderKey]:
     """Return where each message of a stretch stands: where its first copy does."""
     return {read.ident: read.key for read in reversed(reads) if read.envelope.kind == CREATE}
+
+
+def follows(item: Entry, place: Place, *, at: bool) -> bool:
+    """Say whether an entry stands after a place, or at it too."""
+    if isinstance(place, datetime):
+        return item.stamp.at >= place if at else item.stamp.at > place
+    return item.stamp.key >= place if at else item.stamp.key > place
+
+
+def just_before(item: Entry, place: OrderKey) -> bool:
+    """Say whether an entry stands before a place by no more than what may still come there (D17)."""
+    told, at = time_of(item.stamp.key.serial), time_of(place.serial)
+    return item.stamp.key < place and (told is None or at is None or told >= at - BEFORE)
+
+
+def in_order(items: list[Entry]) -> list[Entry]:
+    """Return entries by place, each once."""
+    return sorted(dict.fromkeys(items), key=lambda entry: entry.stamp.key)
 
 
 def _read(entry: Entry) -> Read | None:

@@ -43,6 +43,7 @@ class Action(IntEnum):
     MESSAGE = 15
     SYNC = 16
     AUTH = 17
+    ANNOTATION = 21
 
 
 class Flag(IntEnum):
@@ -54,6 +55,8 @@ class Flag(IntEnum):
     PUBLISH = 1 << 17
     SUBSCRIBE = 1 << 18
     PRESENCE_SUBSCRIBE = 1 << 19
+    ANNOTATION_PUBLISH = 1 << 21
+    ANNOTATION_SUBSCRIBE = 1 << 22
 
 
 class ErrorInfo(NamedTuple):

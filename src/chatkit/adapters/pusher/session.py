@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -18,12 +18,13 @@ from chatkit.adapters.pusher.permits import Permits
 from chatkit.adapters.pusher.protocol import Answered, Closing, Meaning, Protocol, Refused, Subscribed, Write
 from chatkit.adapters.pusher.speaking import Speaking
 from chatkit.adapters.pusher.wire import Wire
-from chatkit.errors import CapabilityError, RateLimited, StateError
+from chatkit.errors import CapabilityError, RateLimited
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Present, SessionClosed, Signal
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Batch
+from chatkit.transport import OneLife
 
 SPEAK: Final = 60.0
 """Most seconds for which a connection that hears something writes nothing: some servers count that alone."""
@@ -33,7 +34,7 @@ FULL: Final = 30.0
 """Seconds until a full channel is tried again."""
 
 
-class PusherSession(AsyncIterator[Signal]):
+class PusherSession(OneLife):
     """One live connection that dies once. Made by `PusherAdapter.open`.
 
     Args:
@@ -61,6 +62,7 @@ class PusherSession(AsyncIterator[Signal]):
         log: Log | None,
         user: str | None,
     ) -> None:
+        super().__init__()
         self.user: Final = user
         self.transport: Final = "websocket"
         self._socket = socket
@@ -72,9 +74,7 @@ class PusherSession(AsyncIterator[Signal]):
         self._speaking = speaking
         self._log = log
         self._ready: deque[Signal] = deque()
-        self._read = False
         self._written = asyncio.get_running_loop().time()
-        self._end: Callable[[], SessionClosed] | None = None
         self._pings: deque[tuple[asyncio.Future[None], float]] = deque()
         """Who waits for the answer to a ping, in order, and when it was sent."""
         self._joining = Joining(
@@ -88,17 +88,6 @@ class PusherSession(AsyncIterator[Signal]):
         )
 
     # ------------------------------------------------------------------ the port
-
-    def signals(self) -> AsyncIterator[Signal]:
-        """Return the signals, for one reader; ends by raising `SessionClosed`.
-
-        Raises:
-            StateError: Somebody reads them already.
-        """
-        if self._read:
-            raise StateError("the signals of a session have one reader")
-        self._read = True
-        return self
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:  # noqa: ARG002  # there is no resuming by a place
         """Start receiving; `resumed` where a cache channel proves that nothing was missed.
@@ -186,11 +175,6 @@ class PusherSession(AsyncIterator[Signal]):
         """What the server calls this connection."""
         return self._protocol.socket_id
 
-    @property
-    def ended(self) -> SessionClosed | None:
-        """How it ended, if it has."""
-        return None if self._end is None else self._end()
-
     async def barrier(self) -> None:
         """Return when the server has dealt with all that was written before.
 
@@ -237,9 +221,6 @@ class PusherSession(AsyncIterator[Signal]):
             await self._joining.leave(name)
 
     # ------------------------------------------------------------------ reading
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Signal:
         while not self._ready:
@@ -305,10 +286,6 @@ class PusherSession(AsyncIterator[Signal]):
             await self._joining.leave(name)
 
     # ------------------------------------------------------------------ the end
-
-    def _check(self) -> None:
-        if self._end is not None:
-            raise self._end()
 
     def _closed_by(self, error: ConnectionClosed) -> SessionClosed:
         code = 1006 if error.rcvd is None else error.rcvd.code
