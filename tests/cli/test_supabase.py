@@ -150,3 +150,29 @@ def test_a_newer_schema_is_refused(project: str) -> None:
     assert "newer chatkit" in ran.stderr
     with session(project) as database, pytest.raises(psycopg.errors.RaiseException, match="newer chatkit"):
         database.execute(RUN(app, ["supabase", "sql"]).stdout.encode())
+
+
+def test_it_is_removed_and_made_anew(project: str) -> None:
+    """What stays outside of the schema is in nobody's way."""
+    RUN(app, ["supabase", "migrate", "--dsn", project])
+    with session(project) as database:
+        before = objects(database)
+        database.execute("DROP SCHEMA chatkit CASCADE")
+        left = database.execute("SELECT polname FROM pg_policy WHERE polname LIKE 'chatkit:%'").fetchall()
+        assert left == [("chatkit: nobody changes",)]
+
+        ran = RUN(app, ["supabase", "migrate", "--dsn", project])
+        assert ran.exit_code == 0
+        assert objects(database) == before
+
+
+def test_a_role_that_may_not_announce_is_refused(project: str) -> None:
+    """Told at once, not by messages that nobody hears of."""
+    create = "CREATE ROLE mute LOGIN BYPASSRLS; EXCEPTION WHEN duplicate_object THEN NULL"
+    ask(project, f"DO $$ BEGIN {create}; END $$")
+    ask(project, "GRANT USAGE ON SCHEMA auth, realtime TO mute")
+
+    ran = RUN(app, ["supabase", "migrate", "--dsn", project.replace("postgres@", "mute@")])
+
+    assert ran.exit_code == 2
+    assert "could announce nothing" in ran.stderr

@@ -2,6 +2,8 @@
 --
 -- They run as their owner, who alone may use the tables. Who asks is what the token says; a secret key speaks
 -- for anybody. An answer is one JSON value, so that no limit of rows cuts it.
+--
+-- What is outside of the schema may be left from one that was dropped: it is replaced.
 
 -- Why an entry of a user is refused before anything is looked up; null: it is not.
 create function stranger(channel text, item json) returns text[]
@@ -67,7 +69,7 @@ begin
 end
 $$;
 
-create function public.chatkit_append(channel text, entries json) returns json
+create or replace function public.chatkit_append(channel text, entries json) returns json
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 begin
     if json_array_length(entries) > 1000 then
@@ -80,7 +82,7 @@ end
 $$;
 
 -- Of channels that may not be read nothing is said.
-create function public.chatkit_heads(names text[]) returns json
+create or replace function public.chatkit_heads(names text[]) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 declare
     all_of_them constant boolean := trusted();
@@ -92,7 +94,7 @@ begin
 end
 $$;
 
-create function public.chatkit_entries(channel text, after json default null, how_many integer default 1000)
+create or replace function public.chatkit_entries(channel text, after json default null, how_many integer default 1000)
 returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 begin
@@ -101,7 +103,7 @@ begin
 end
 $$;
 
-create function public.chatkit_messages(
+create or replace function public.chatkit_messages(
     channel text,
     before json default null,
     after json default null,
@@ -120,7 +122,7 @@ begin
 end
 $$;
 
-create function public.chatkit_get(channel text, idents json) returns json
+create or replace function public.chatkit_get(channel text, idents json) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 begin
     perform check_read(chatkit_get.channel);
@@ -128,7 +130,7 @@ begin
 end
 $$;
 
-create function public.chatkit_versions(channel text, user_id text, id text) returns json
+create or replace function public.chatkit_versions(channel text, user_id text, id text) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 begin
     perform check_read(chatkit_versions.channel);
@@ -137,7 +139,7 @@ end
 $$;
 
 -- Who may write and not read, as in the personal channel of another, finds what is theirs.
-create function public.chatkit_find(channel text, idents json) returns json
+create or replace function public.chatkit_find(channel text, idents json) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 declare
     who constant text := caller();
@@ -154,7 +156,7 @@ begin
 end
 $$;
 
-create function public.chatkit_put(given json) returns void
+create or replace function public.chatkit_put(given json) returns void
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 begin
     if trusted() then
@@ -166,7 +168,7 @@ end
 $$;
 
 -- What a user has marked as unread is nobody else's business.
-create function public.chatkit_registers(channel text, names text[], users text[] default null) returns json
+create or replace function public.chatkit_registers(channel text, names text[], users text[] default null) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 declare
     found json;
@@ -183,7 +185,7 @@ begin
 end
 $$;
 
-create function public.chatkit_unread(reader text, names text[]) returns json
+create or replace function public.chatkit_unread(reader text, names text[]) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 begin
     if not trusted() and chatkit_unread.reader <> caller() then
@@ -195,7 +197,7 @@ end
 $$;
 
 -- Without names: in whatever channels may be read.
-create function public.chatkit_search(
+create or replace function public.chatkit_search(
     said text,
     names text[] default null,
     sender text default null,
@@ -224,7 +226,7 @@ begin
 end
 $$;
 
-create function public.chatkit_trimmed(channel text, before json) returns json
+create or replace function public.chatkit_trimmed(channel text, before json) returns json
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 begin
     perform check_trusted();
@@ -233,7 +235,7 @@ end
 $$;
 
 -- With a condition: a project's database refuses an update that has none.
-create function public.chatkit_restored() returns text
+create or replace function public.chatkit_restored() returns text
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 declare
     made text := replace(gen_random_uuid()::text, '-', '');
@@ -244,7 +246,7 @@ begin
 end
 $$;
 
-create function public.chatkit_add_member(channel text, user_id text, writes boolean default true) returns void
+create or replace function public.chatkit_add_member(channel text, user_id text, writes boolean default true) returns void
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 begin
     perform check_trusted();
@@ -252,7 +254,7 @@ begin
 end
 $$;
 
-create function public.chatkit_remove_member(channel text, user_id text) returns void
+create or replace function public.chatkit_remove_member(channel text, user_id text) returns void
 language plpgsql volatile security definer set search_path = chatkit, pg_temp as $$
 begin
     perform check_trusted();

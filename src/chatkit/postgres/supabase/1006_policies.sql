@@ -29,20 +29,25 @@ begin
 end
 $$;
 
+drop policy if exists "chatkit: members hear" on realtime.messages;
 create policy "chatkit: members hear" on realtime.messages for select to anon, authenticated
     using (chatkit.may_hear(topic, extension));
+drop policy if exists "chatkit: members speak" on realtime.messages;
 create policy "chatkit: members speak" on realtime.messages for insert to anon, authenticated
     with check (chatkit.may_speak(topic, extension));
 
 -- A policy of the app's own that allows every topic must not open these: nobody forges what was appended.
+drop policy if exists "chatkit: only members hear" on realtime.messages;
 create policy "chatkit: only members hear" on realtime.messages as restrictive for select
     to anon, authenticated
     using (topic not like 'chatkit:%' and topic not like 'chatkit-live:%' or chatkit.may_hear(topic, extension));
+drop policy if exists "chatkit: only members speak" on realtime.messages;
 create policy "chatkit: only members speak" on realtime.messages as restrictive for insert
     to anon, authenticated
     with check (
         topic not like 'chatkit:%' and topic not like 'chatkit-live:%' or chatkit.may_speak(topic, extension)
     );
+drop policy if exists "chatkit: nobody changes" on realtime.messages;
 create policy "chatkit: nobody changes" on realtime.messages as restrictive for update
     to anon, authenticated
     using (topic not like 'chatkit:%' and topic not like 'chatkit-live:%');

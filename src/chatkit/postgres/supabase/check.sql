@@ -19,5 +19,9 @@ begin
             using hint = 'Give the connection string of the project''s database, or upgrade the project; '
                 || 'a plain PostgreSQL takes `chatkit log migrate`.';
     end if;
+    if not has_table_privilege('realtime.messages', 'insert') then
+        raise exception 'this role may not write to realtime.messages: it could announce nothing'
+            using hint = 'Connect as `postgres`, the owner of the project''s database.';
+    end if;
 end
 $chatkit_check$;
