@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -83,6 +83,22 @@ def test_places_sort_as_they_happened() -> None:
     assert places == sorted(places)
     assert (time_of(serial), time_of("opaque")) == (100, None)
     assert moment(100).timestamp() == 0.1
+
+
+@given(st.integers(min_value=0, max_value=99_999_999_999_999))
+@settings(max_examples=200)
+def test_a_time_is_exact_to_the_millisecond(milliseconds: int) -> None:
+    """Whatever a serial says, far ahead too."""
+    assert (moment(milliseconds) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(
+        milliseconds=1
+    ) == milliseconds
+    assert moment(milliseconds).microsecond == milliseconds % 1_000 * 1_000
+
+
+@pytest.mark.parametrize("serial", ["", "1" * 14, "1" * 13 + "-", "1" * 13 + "²-000", "1" * 15 + "-"])
+def test_what_does_not_begin_with_a_time_tells_none(serial: str) -> None:
+    """Serials are opaque: one that looks otherwise costs longer reads, and nothing else."""
+    assert time_of(serial) is None
 
 
 SERIALS = [f"{n:014d}-000@a" for n in range(1, 9)]

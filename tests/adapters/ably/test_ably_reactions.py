@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from chatkit import ReactionChanged
 from chatkit.adapters.ably.annotations import TYPE
 from chatkit.adapters.ably.session import AblySession
 from chatkit.testing.death import kill
-from chatkit.testing.emulators.ably import Fault
+from chatkit.testing.emulators.ably import ErrorInfo, Fault
 from chatkit.testing.emulators.ably.publishing import Origin, fresh_id
 from chatkit.testing.emulators.ably.store import Stored
 from tests.adapters.ably.app import PATIENCE, App, texts, until
@@ -257,6 +258,41 @@ async def test_a_reaction_without_an_answer_is_one_annotation(resumed: bool) -> 
 
         assert [one["name"] for one in stored(app).annotations] == ["👍"]
         await until(shows(mine, {"👍": ["ada"]}), "it is shown")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(does="drop", action="ANNOTATION"),
+        Fault(does="duplicate", action="ANNOTATION"),
+        Fault(does="duplicate", way="out", action="ANNOTATION"),
+        Fault(does="abort", action="ANNOTATION"),
+        Fault(does="abort", action="ANNOTATION", after=True),
+        Fault(does="abort", way="out", action="ANNOTATION"),
+        Fault(does="nack", action="ANNOTATION", error=ErrorInfo(code=42911)),
+        Fault(does="nack", action="ANNOTATION", error=ErrorInfo(code=50000)),
+    ],
+    ids=lambda fault: f"{fault.does}-{fault.way}-{fault.after}",
+)
+async def test_whatever_befalls_an_annotation_it_is_made_once(fault: Fault) -> None:
+    """On its way in, or out to others; all show it in the end (I2, I5)."""
+    async with App(NATIVE) as app, app.member("ada") as ada, app.member("bob") as bob:
+        mine, theirs = await opened(ada, bob)
+        message = await (await mine.send("Hello")).wait("sent", timeout=PATIENCE)
+        await until(lambda: texts(theirs) == ["Hello"], "it is there")
+        app.emulator.add_fault(fault)
+
+        given_up = await mine.react(message, "👍")
+        await asyncio.sleep(0)
+        if fault.does == "drop":  # Ably leaves it without an answer, which the end of a connection tells
+            await until(lambda: not app.emulator.app.faults._waiting, "it is lost")
+            app.cut("ada")
+        _ = await given_up.wait("sent", timeout=PATIENCE)
+
+        for channel in (mine, theirs):
+            await until(shows(channel, {"👍": ["ada"]}), "it is shown")
+        assert [one["name"] for one in stored(app).annotations] == ["👍"]
 
 
 @pytest.mark.long

@@ -28,7 +28,7 @@ from chatkit.adapters.ably.protocol import (
 )
 from chatkit.adapters.ably.saying import Waiter
 from chatkit.adapters.ably.versions import Version, received, version_of
-from chatkit.adapters.ably.wire import Frame, as_frame, as_int, as_text, text_of
+from chatkit.adapters.ably.wire import Frame, as_frame, as_text, text_of
 from chatkit.errors import AuthenticationError, ChatkitError, TransportError
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import OrderKey
@@ -115,7 +115,7 @@ class Hearing:
         if channel is None:
             return
         for item in came.items:
-            if not envelopes.is_passing(item) or item.get("connectionId") != self._protocol.connection_id:
+            if item.get("connectionId") != self._protocol.connection_id or not envelopes.is_passing(item):
                 self._hear(channel, item)
         last = _last_place(came)
         trail = self.trails.get(channel)
@@ -271,12 +271,14 @@ def _last_place(came: Came) -> str | None:
     if not came.items:
         return None
     item = came.items[-1]
+    if not item.get("action"):  # most are new
+        return as_text(item.get("serial"))
     version = version_of(item)
     if version is not None:
         return version.key.serial
-    if as_int(item.get("action")):  # about an older message, whose serial it has
-        return None if came.serial is None else f"{came.serial}:000"
-    return as_text(item.get("serial"))
+    return (
+        None if came.serial is None else f"{came.serial}:000"
+    )  # about an older message, whose serial it has
 
 
 def present_of(member: Member) -> port.Present:

@@ -9,7 +9,6 @@ Source: the Ably sheet, sections 6 and 7; decision 21.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,7 +20,10 @@ STEPS: Final = 1_000
 """Places that a trail remembers of one channel (I10)."""
 
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIMED: Final = re.compile(r"(\d{14})-").match
+_DIGITS: Final = 14
+"""Of the time in a serial."""
+_EXACT: Final = 1 << 42
+"""Milliseconds, until the year 2109, in which a float of seconds tells each from the next exactly."""
 
 
 def key_of(serial: str) -> OrderKey:
@@ -56,13 +58,15 @@ def is_change(place: OrderKey) -> bool:
 
 def moment(milliseconds: int) -> datetime:
     """Return a time of the service."""
+    if 0 <= milliseconds < _EXACT:  # of each message: it takes a quarter of the time
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC)
     return _START + timedelta(milliseconds=milliseconds)
 
 
 def time_of(serial: str) -> int | None:
     """Return when a serial was made, in milliseconds since 1970; `None`: it does not say."""
-    found = _TIMED(serial)
-    return None if found is None else int(found[1])
+    time = serial[:_DIGITS]
+    return int(time) if serial[_DIGITS : _DIGITS + 1] == "-" and time.isdecimal() else None
 
 
 def place_at(milliseconds: int) -> OrderKey:

@@ -100,13 +100,14 @@ def error_of(frame: Frame) -> ErrorInfo | None:
 
 
 def items_of(frame: Frame, field: str) -> list[Frame]:
-    """Return the items of a frame, with what they take over from it."""
+    """Return the items of a frame, which is used up: with what they take over from it."""
     items: list[Frame] = []
     for index, given in enumerate(as_list(frame.get(field))):
         item = as_frame(given)
         if item is None:
             continue
-        item = {name: value for name, value in item.items() if value is not None}
+        if None in item.values():
+            item = {name: value for name, value in item.items() if value is not None}
         for name in ("connectionId", "timestamp"):
             if name not in item and frame.get(name) is not None:
                 item[name] = frame[name]
