@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -658,31 +659,80 @@ async def test_retention_that_overtakes_a_slow_reader_is_told(clock: VirtualCloc
         assert gaps[0].after is not None
 
 
-async def test_a_log_that_is_replaced_while_it_is_read_is_told(stage: Stage) -> None:
-    """The reader hears that its numbers mean nothing any more, and goes on with what is new (D18)."""
-    chat = stage.chat("ada")
-    log = odd_log(chat)
-    peer = stage.peer("cleo")
-    peer.say(*numbers(0, 250))
-    async with chat as ada:
-        stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=10)
+@pytest.mark.parametrize("heard", [True, False], ids=["live first", "log first"])
+async def test_a_log_that_is_replaced_while_it_is_read_is_told_once(stage: Stage, heard: bool) -> None:
+    """The reader hears that its numbers mean nothing any more, and goes on with what is new (D18).
+
+    Whoever notices first: the channel, by a frame, or what reads to the reader.
+    """
+    stage.peer("cleo").say(*numbers(0, 250))
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=300 if heard else 10)
         await asyncio.sleep(1)
-        log.edit = lambda name, answer: (
-            answer._replace(state=answer.state._replace(log_id="f" * 32)) if name == "entries" else answer
-        )
+        core: Any = stage.hub.log.core
+        core._channels, core.log_id = {}, "f" * 32
+        dora = stage.peer("dora")
+        with nullcontext() if heard else stage.lost():
+            dora.say("new 1", "new 2")
         got: list[Any] = []
         while (event := await _next(stream)) is not None:
             got.append(event)
+        dora.say("new 3")
+        got += await later(stream, 60)
 
         assert texts(got)[:200] == numbers(0, 200)
-        assert "log_reset" in [
-            event.reason for event in got[200:] if isinstance(event, chatkit.Discontinuity)
-        ]
+        assert [event.reason for event in got if isinstance(event, chatkit.Discontinuity)] == ["log_reset"]
+        assert texts(got)[-2:] == ["Discontinuity", "new 3"]
 
 
-async def _next(stream: chatkit.Stream[Any]) -> Any:
+@pytest.mark.parametrize("longer", [True, False], ids=["beyond what was read", "short of it"])
+async def test_a_log_that_is_put_back_while_it_is_read_is_told_once(stage: Stage, longer: bool) -> None:
+    """Under its own name: it stands behind what it had shown for longer than a replica would (D18)."""
+    stage.peer("cleo").say(*numbers(0, 250))
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=10)
+        await asyncio.sleep(1)
+        core: Any = stage.hub.log.core
+        core._channels = {}
+        dora = stage.peer("dora")
+        with stage.lost():
+            dora.say(*(f"new {number}" for number in range(220 if longer else 2)))
+        got: list[Any] = []
+        while (event := await _next(stream, 90)) is not None:
+            got.append(event)
+        dora.say("last")
+        got += await later(stream, 60)
+
+        assert [event.reason for event in got if isinstance(event, chatkit.Discontinuity)] == ["log_reset"]
+        assert texts(got)[-2:] == ["Discontinuity", "last"]
+
+
+async def test_a_log_that_is_put_back_before_the_channel_is_there_is_told_once(stage: Stage) -> None:
+    """What reads to the reader notices alone, since the channel has no mark yet (D18)."""
+    stage.peer("cleo").say(*numbers(0, 250))
+    stage.hub.network.refuse("ada", Down("no way"), calls=["attach"])
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(*GAPS, since=chatkit.START, buffer=10)
+        await asyncio.sleep(1)
+        core: Any = stage.hub.log.core
+        core._channels = {}
+        dora = stage.peer("dora")
+        dora.say("new 1", "new 2")
+        got: list[Any] = []
+        while (event := await _next(stream, 30)) is not None:
+            got.append(event)
+        stage.hub.network.refuse("ada", None)
+        await asyncio.sleep(60)
+        dora.say("last")
+        got += await later(stream, 60)
+
+        assert texts(got) == [*numbers(0, 200), "Discontinuity", "last"]
+        assert got[200].reason == "log_reset"
+
+
+async def _next(stream: chatkit.Stream[Any], patience: float = 5) -> Any:
     try:
-        return await stream.next(timeout=5)
+        return await stream.next(timeout=patience)
     except chatkit.WaitTimeout:
         return None
 

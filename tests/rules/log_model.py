@@ -124,17 +124,18 @@ class ChannelModel:
         if known is not None:
             same = known.said.get("body") == said.get("body")
             return Answer("duplicate" if same else "conflict", known.number)
+        attempt = (out.ident, out.device, out.seq)
+        if attempt in self.refused:
+            return self.refused[attempt]
         if out.not_after is not None and now > out.not_after:
             return Answer("too_late")
         lane = [row.out.seq or 0 for row in self.rows if _lane(row.out) == _lane(out)]
         if out.seq is not None and lane and out.seq <= max(lane):
             return Answer("superseded")
-        attempt = (out.ident, out.device, out.seq)
-        if attempt not in self.refused:
-            error = self._objection(out.ident.user, said)
-            if error is None:
-                return Answer("new", len(self.rows) + 1)
-            self.refused[attempt] = Answer("refused", error=error)
+        error = self._objection(out.ident.user, said)
+        if error is None:
+            return Answer("new", len(self.rows) + 1)
+        self.refused[attempt] = Answer("refused", error=error)
         return self.refused[attempt]
 
     def take(self, out: Outgoing, at: datetime) -> None:

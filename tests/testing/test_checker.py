@@ -240,11 +240,11 @@ CASES: dict[str, tuple[str, Terms, tuple[Record, ...], tuple[Record, ...]]] = {
         "I4",
         UNDER_WAY,
         (P2, promised(3), THEIRS, accepted(3, seq=2), LIKED),
-        (P2, promised(3), accepted(3, at=0, seq=2), THEIRS, LIKED),
+        (P2, promised(3), THEIRS, accepted(3, at=5, seq=4), LIKED),
     ),
     "a change before its target": (
         "I4",
-        UNDER_WAY._replace(fenced=False),
+        UNDER_WAY,
         (P2, promised(3), accepted(3, at=0, seq=2), THEIRS, LIKED),
         (P2, promised(3), THEIRS, accepted(3, at=5, seq=4), LIKED),
     ),

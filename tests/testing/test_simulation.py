@@ -48,6 +48,7 @@ FAILED = (
     ("pusher-log", 13226),
     ("forged", 14331),
     ("forged", 396),
+    ("restored-log", 5055),
     ("restored-log", 5085),
     ("restored-log", 15508),
     ("late-finish", 18128),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from chatkit.core import backoff
 from chatkit.core.timeline import Timeline
 from chatkit.engine.news import News, can_fetch, event_of, fetched, news_of
-from chatkit.engine.progress import LAG
+from chatkit.engine.progress import LAG, head_of
 from chatkit.engine.reading import Refused, from_log
 from chatkit.engine.track import Told
 from chatkit.errors import ChatkitError, CursorInvalid
@@ -63,6 +63,7 @@ class Replay:
         self._context = context
         self._name = channel.name
         self._progress = channel.progress
+        self._receiver = channel.receiver
         self._teller = channel.teller
         self._roles = channel.roles
         self._presenter = presenter
@@ -95,6 +96,11 @@ class Replay:
             if loss == "lagging":
                 await asyncio.sleep(PAUSE)
                 continue
+            if loss == "log_reset" and not asked and self._channel_tells(got.state):
+                self._receiver.prompt_read(0.0)
+                await asyncio.sleep(PAUSE)
+                continue
+            self._log_id = got.state.log_id
             self._progress.answered = self._progress.answered or got.state.log_id
             if loss is not None and asked:
                 self._reader.close(_invalid(loss, self._name))
@@ -140,20 +146,29 @@ class Replay:
 
     def _loss(self, place: Place | None, state: LogState) -> Loss | Literal["lagging"] | None:
         """Say whether the log still has what follows a place (D18)."""
-        known, self._log_id = self._log_id, state.log_id
+        known = self._log_id
         if known is None and self._origin not in {None, state.log_id, self._context.origin}:
             return "log_reset"
         if known not in {None, state.log_id}:
             return "log_reset"
         if not isinstance(place, OrderKey):
             return None
-        if place > OrderKey(state.epoch, state.head or ""):
+        if place > head_of(state):
             now = self._context.clock.monotonic()
             self._lagging_since = now if self._lagging_since is None else self._lagging_since
             return "lagging" if now - self._lagging_since < LAG else "log_reset"
         self._lagging_since = None
         below = state.floor is not None and place < OrderKey(state.epoch, state.floor)
         return "retention" if below else None
+
+    def _channel_tells(self, state: LogState) -> bool:
+        """Whether the channel finds another log, too: it tells its readers, and ends what reads to them.
+
+        Were this reader told here as well, it would hear of one reset twice.
+        """
+        progress = self._progress
+        restored = progress.complete is not None and head_of(state) < progress.complete
+        return restored or not progress.is_of(state.log_id)
 
     def _tell_loss(self, loss: Loss, place: Place | None, state: LogState) -> OrderKey:
         """Tell the reader what it misses, and return where to go on."""
@@ -243,7 +258,7 @@ def _end_of(got: Entries, place: Place | None) -> OrderKey:
         return got.items[-1].stamp.key
     if isinstance(place, OrderKey):
         return place
-    return OrderKey(got.state.epoch, got.state.head or "")
+    return head_of(got.state)
 
 
 def _invalid(loss: Loss, channel: str) -> CursorInvalid:

@@ -49,16 +49,19 @@ class Fence:
         return self._known.get(ident)
 
     def answer(self, entry: Outgoing, digest: bytes, now: datetime) -> Ack | None:
-        """Answer what needs no look at rights: known, too late, overtaken, or refused before."""
+        """Answer what needs no look at rights: known, refused before, too late, or overtaken."""
         found = self._known.get(entry.ident)
         if found is not None:
             same = found.digest == digest
             return Ack(entry.ident, "duplicate" if same else "conflict", found.key, found.at, prev=found.prev)
+        refused = self._refused.get(_attempt(entry))
+        if refused is not None:  # also where its lane went on meanwhile: else it would be made anew (D27)
+            return refused
         if entry.not_after is not None and now > entry.not_after:
             return Ack(entry.ident, "too_late")
         if entry.seq is not None and entry.seq <= self._lanes.get((entry.ident.user, entry.device), 0):
             return Ack(entry.ident, "superseded")
-        return self._refused.get(_attempt(entry))
+        return None
 
     def accept(self, entry: Outgoing, known: Known) -> None:
         """Remember an envelope and how far its lane has come."""

@@ -58,7 +58,7 @@ class _Append:
         if problem is not None:
             return Ack(entry.ident, "refused", error=problem)
         body = digest(envelope, self._secret)
-        answer = self._known(entry, body) or self._fenced(entry) or self._refused(entry)
+        answer = self._known(entry, body) or self._refused(entry) or self._fenced(entry)
         if answer is not None:
             return answer
         target = projection.target(self._connection, self.channel.number, envelope)
@@ -105,7 +105,10 @@ class _Append:
         return Ack(entry.ident, "superseded") if last is not None and entry.seq <= last[0] else None
 
     def _refused(self, entry: Outgoing) -> Ack | None:
-        """Answer a copy of an attempt that was refused before as it was then: `refused` is certain."""
+        """Answer a copy of an attempt that was refused before as it was then: `refused` is certain.
+
+        Also where its lane went on meanwhile: else it would be made anew (D27).
+        """
         found = one(
             self._connection,
             "SELECT error, reason FROM refusals"

@@ -167,20 +167,21 @@ begin
             'prev', case when known.serial > place.floor then known.serial - 1 end
         );
     end if;
-    if micros(clock_timestamp()) > entry.not_after then
-        return json_build_object('outcome', 'too_late');
-    end if;
-    if entry.seq <= (
-        select seq from lanes as l
-        where l.channel = place.number and l.user_id = entry.user_id and l.device = entry.device
-    ) then
-        return json_build_object('outcome', 'superseded');
-    end if;
-    -- A copy of an attempt that was refused is refused as it was then: `refused` is certain.
+    -- A copy of an attempt that was refused is refused as it was then: `refused` is certain. Also where its lane
+    -- went on meanwhile: else it would be made anew (D27).
     select array[r.error, r.reason] into wrong from refusals as r
     where r.channel = place.number and r.id = entry.id and r.user_id = entry.user_id
         and r.device = entry.device and r.seq = coalesce(entry.seq, 0);
     if wrong is null then
+        if micros(clock_timestamp()) > entry.not_after then
+            return json_build_object('outcome', 'too_late');
+        end if;
+        if entry.seq <= (
+            select seq from lanes as l
+            where l.channel = place.number and l.user_id = entry.user_id and l.device = entry.device
+        ) then
+            return json_build_object('outcome', 'superseded');
+        end if;
         wrong := objection(place, entry);
         if wrong is null then
             return null;

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import Ident
 from chatkit.testing.checker.truth import Told, Truth, fold, read
 from chatkit.testing.history import (
     Accepted,
@@ -225,8 +225,3 @@ class Case:
         opened = self.opened.get(life)
         who = "?" if opened is None else opened.user
         return f"{channel or '-'} {who} (client {life})"
-
-    def key_of(self, channel: str, ident: Ident) -> OrderKey | None:
-        """Return where a message stands."""
-        told = self.places.get((channel, ident))
-        return None if told is None else told.key

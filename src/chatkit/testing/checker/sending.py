@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from chatkit.model.order import Ident, OrderKey
+from chatkit.model.order import Ident
 from chatkit.testing.checker.case import Breach, Case, Wish
-from chatkit.testing.checker.truth import Told
 from chatkit.testing.history import Promised, Retried, Settled
 
 KEPT: Final = "kept"
@@ -109,7 +108,7 @@ def check_lanes(case: Case) -> Iterator[Breach]:
     turns = {(wish.promised.channel, wish.promised.ident): wish for wish in case.wishes.values()}
     for channel, entries in case.told.items():
         numbers: dict[tuple[str, str], int] = {}
-        before: dict[str, list[tuple[OrderKey, int]]] = {}
+        before: dict[str, list[int]] = {}
         seen: set[Ident] = set()
         for told in sorted(entries, key=lambda one: one.key):
             if told.seq is None or told.ident in seen:
@@ -127,22 +126,11 @@ def check_lanes(case: Case) -> Iterator[Breach]:
                 continue
             life = wish.promised.life
             mine = case.opened[life].store or str(life)  # it may go on under another name (D27)
-            target = _least(case, channel, told)
             wished = before.setdefault(mine, [])
-            if any(turn > wish.turn and (target is None or key > target) for key, turn in wished):
+            if any(turn > wish.turn for turn in wished):
                 where = case.name(life, channel)
                 yield Breach("I4", where, f"{told.ident.id} was wished before one it follows")
-            wished.append((told.key, wish.turn))
-
-
-def _least(case: Case, channel: str, told: Told) -> OrderKey | None:
-    """Return what an envelope cannot stand below: a log with a fence takes no change of what it lacks (D9).
-
-    It refused it then; where that answer was lost, the next was `superseded`, and it was made anew.
-    """
-    if told.target is None or told.kind == "message.create" or not case.terms.fenced:
-        return None
-    return case.key_of(channel, told.target)
+            wished.append(wish.turn)
 
 
 def _moved(wish: Wish) -> bool:

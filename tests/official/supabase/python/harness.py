@@ -155,7 +155,7 @@ class Tools:
     async def post(self, path: str, body: Any, token: str | None = None) -> httpx.Response:
         """Call the project."""
         headers = {"Authorization": f"Bearer {token or self.token()}"}
-        async with httpx.AsyncClient(base_url=self.url) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
             return await client.post(path, json=body, headers=headers)
 
     async def socket_of(self, name: str) -> str:

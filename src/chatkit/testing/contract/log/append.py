@@ -300,6 +300,22 @@ class AppendContract(LogPart):
             assert (type(again), str(again)) == (type(first), str(first))
             assert isinstance(again, MessageNotFound)
 
+    async def test_a_refusal_outlives_its_deadline_and_what_its_lane_did_since(self, kit: LogKit) -> None:
+        """The copy is refused, neither late nor overtaken: made anew it would be taken behind its target (D9, D27)."""
+        async with kit.opened() as log:
+            created = wish(1, user="bob")
+            early = change(2, "reaction.add", created)
+            first = await refusal(log, early)
+            await append(log, created, wish(3))
+            overtaken = await refusal(log, early)
+            now = (await state(log)).now
+            await kit.later(log)
+
+            late = await refusal(log, early._replace(not_after=now))
+
+            assert {type(error) for error in (first, overtaken, late)} == {MessageNotFound}
+            assert {str(error) for error in (first, overtaken, late)} == {str(first)}
+
     async def test_a_manual_retry_after_a_refusal_is_weighed_anew(self, kit: LogKit) -> None:
         """It takes a new number, and so is another attempt (D7)."""
         async with kit.opened() as log:
