@@ -504,3 +504,29 @@ class Rights:
             assert [ack.outcome for ack in mine].count("new") == 25
             assert {(user, ack.key) for ack in mine} <= places
         assert sorted(int(serial) for (serial,) in told) == list(range(1, 503))
+
+    async def test_of_two_who_claim_a_channel_at_once_one_gets_it(self, project: Project) -> None:
+        """Whoever comes second is told that it has an owner."""
+        names = [f"new{number}" for number in range(10)]
+        project.member("", EVERYONE)
+        async with Opened(project) as doors:
+            claims = [
+                doors[user].put([role(user, "owner", name)]) for name in names for user in ("ada", "bob")
+            ]
+            ended = await asyncio.gather(*(told(claim) for claim in claims))
+            owners = [await doors["ada"].registers(name, [ROLE]) for name in names]
+
+        assert sorted(ended) == [NO] * 10 + ["ok"] * 10
+        assert [len(found) for found in owners] == [1] * 10
+
+    async def test_no_limit_of_rows_cuts_an_answer(self, project: Project) -> None:
+        """A project's Data API gives a thousand rows at most, and says nothing of the others."""
+        marks = [read(number, f"user{number}") for number in range(1, 1_201)]
+        async with Opened(project) as doors:
+            await doors["service"].put(marks)
+            found = await doors["ada"].registers(SUPPORT, [READ])
+            await append(doors["service"], *(wish(number, seq=None) for number in range(10, 1_010)))
+            page = await doors["ada"].entries(SUPPORT, after=None, limit=1_000)
+
+        assert len(found) == 1_200
+        assert (len(page.items), page.more) == (1_000, True)
