@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -16,6 +16,9 @@ from chatkit.ports.log import Log
 from tests.logs.sqlite_kit import file_log
 from tests.rules.driving import drive, examples
 from tests.rules.log_machine import LogMachine
+
+if TYPE_CHECKING:
+    from tests.logs.supabase_kit import Project
 
 
 class InMemory(LogMachine):
@@ -67,6 +70,16 @@ class InPostgres(LogMachine):
         return [PostgresLog(self.dsn, connections=2) for _ in range(2)]
 
 
+class InSupabase(InPostgres):
+    """A log in a Supabase project, which two processes call by HTTP."""
+
+    project: ClassVar[Project]
+
+    def open_doors(self) -> list[Log]:
+        self.project.empty()
+        return [self.project.service() for _ in range(2)]
+
+
 @examples(5, 60, 3_000)
 @pytest.mark.parametrize("machine", [InMemory, Short])
 def test_a_log_in_memory_answers_as_its_model(machine: type[LogMachine], examples: int) -> None:
@@ -89,3 +102,17 @@ def test_a_log_in_postgresql_answers_as_its_model(
     """The same, by a server's own clock."""
     monkeypatch.setattr(InPostgres, "dsn", emptied, raising=False)
     drive(InPostgres, examples)
+
+
+@pytest.mark.parametrize(
+    "examples", [pytest.param(4, marks=pytest.mark.long), pytest.param(100, marks=pytest.mark.nightly)]
+)
+def test_a_log_in_a_project_answers_as_its_model(
+    examples: int, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, call by call through the emulator's own equivalent of PostgREST."""
+    from tests.logs.supabase_kit import serving  # needs the extras `emulators` and `postgres`
+
+    with serving(database) as project:
+        monkeypatch.setattr(InSupabase, "project", project, raising=False)
+        drive(InSupabase, examples)
