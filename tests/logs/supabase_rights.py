@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import httpx
 import pytest
 
-from chatkit.adapters.supabase.rpc import RpcLog
+from chatkit.adapters.supabase.rpc import Rpc, RpcLog
 from chatkit.errors import AuthenticationError, ChatkitError, ConfigError, InvalidMessage, NotAllowed
 from chatkit.logs.postgres import migrate_supabase
 from chatkit.model.names import EVERYONE, direct, personal
@@ -530,3 +530,21 @@ class Rights:
 
         assert len(found) == 1_200
         assert (len(page.items), page.more) == (1_000, True)
+
+    # ------------------------------------------------------------------ members
+
+    async def test_a_server_makes_members(self, project: Project) -> None:
+        """With the secret key, by the same calls as all else; no user does, for themself or another."""
+        body = {"channel": SUPPORT, "user_id": "eve"}
+        async with Opened(project) as doors, httpx.AsyncClient() as client:
+            for user, status in (("ada", 403), ("eve", 403), (None, 401)):
+                for function in ("add_member", "remove_member"):
+                    assert (await client.post(**request(project, user, function, body))).status_code == status
+            assert await told(doors["eve"].heads([SUPPORT])) == NO
+
+            service = doors["service"]
+            await Rpc(project.url, service.client, service.given).call("add_member", **body, writes=False)
+            assert await told(doors["eve"].heads([SUPPORT])) == "ok"
+            assert await appended(doors["eve"], wish(10, user="eve")) == NO
+            await Rpc(project.url, service.client, service.given).call("remove_member", **body)
+            assert await told(doors["eve"].heads([SUPPORT])) == NO
