@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from chatkit.errors import ChatkitError, InvalidMessage, NotAllowed, TransportError
+from chatkit.errors import InvalidMessage, NotAllowed, TransportError
 from chatkit.model.admission import mismatch
 from chatkit.model.envelope import Envelope
 from chatkit.model.ids import is_message_id
@@ -216,10 +216,10 @@ class FunctionLog:
         return await self._ask("restored", str)
 
     async def _ask(self, name: str, read: Callable[[Any], T], where: str | None = None, **values: Any) -> T:
-        """Call a function and read its answer; errors name the channel."""
+        """Call a function and read its answer; a refusal that is about a channel names it."""
         try:
             found = await self._functions.call(name, **values)
-        except ChatkitError as error:
+        except NotAllowed as error:
             error.channel = error.channel or where
             raise
         try:
