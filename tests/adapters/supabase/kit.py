@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from chatkit.adapters.supabase.adapter import SupabaseAdapter
 from chatkit.engine.system import SystemClock
 from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, Rejected
 from chatkit.logs.memory import MemoryLog
+from chatkit.logs.postgres import migrate_supabase
 from chatkit.testing.contract import AdapterKit, Closing, Refusal
 from chatkit.testing.emulators.faults import CallFault
 from chatkit.testing.emulators.sockets import Socket
@@ -40,6 +42,7 @@ CALLS: Final = {
 }
 
 
+NUMBERS: Final = count(1)
 NO_LONGER: Final = "You no longer have permission to read from this Channel topic"
 
 
@@ -61,12 +64,14 @@ class SupabaseKit(AdapterKit):
     """
 
     def __init__(self, database: str, *, trusted: bool = False, log: bool = False, **config: Any) -> None:
-        super().__init__(clock=SystemClock(), echoes=False, patience=3.0, quiet=0.15)
+        super().__init__(clock=SystemClock(), patience=3.0, quiet=0.15)
         self._database = database
         self._trusted = trusted or log
         self._config = {"mode": "broadcast", "payload": 3_000, **config}
         self.log = MemoryLog(self.clock, Random(9)) if log else None
-        self._logged = log or self._config["mode"] == "database"
+        self.echoes = self._config["mode"] == "database"
+        self._logged = log or self.echoes
+        self._number = next(NUMBERS)
         self._relays: dict[str, Relay] = {}
         self._adapters: dict[str, list[SupabaseAdapter]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -78,6 +83,8 @@ class SupabaseKit(AdapterKit):
                 join_error_delay=0.05, connect_error_delay=0.05, replication_start=0.05, replication_poll=0.05
             )
             async with SupabaseEmulator(settings, database=self._database) as self.emulator:
+                if self._config["mode"] == "database":
+                    await asyncio.to_thread(migrate_supabase, self._database, everyone=True)
                 try:
                     await main
                 finally:
@@ -106,6 +113,10 @@ class SupabaseKit(AdapterKit):
         )
         self._adapters.setdefault(user, []).append(made)
         return made
+
+    def channel(self, name: str) -> str:
+        """Return a name of its own for each test: the database outlives it."""
+        return f"{name}-{self._number}" if self.echoes else name
 
     # -- what is done to the server
 
@@ -178,7 +189,8 @@ class SupabaseKit(AdapterKit):
 
     @property
     def _publishes(self) -> str:
-        return "/realtime/v1/api/broadcast"
+        in_database = self._config["mode"] == "database"
+        return "/rest/v1/rpc/chatkit_append" if in_database else "/realtime/v1/api/broadcast"
 
     @property
     def _has_tokens(self) -> bool:

@@ -8,6 +8,24 @@ from chatkit.testing.contract import AdapterContract, AdapterKit
 from tests.adapters.supabase.kit import SupabaseKit
 
 
+class TestDatabase(AdapterContract):
+    """Users of the project, whose messages its own PostgreSQL keeps, numbers and announces."""
+
+    @pytest.fixture
+    def kit(self, database: str) -> AdapterKit:
+        return SupabaseKit(database, mode="database")
+
+
+@pytest.mark.long
+class TestTrusted(AdapterContract):
+    """The same with the service key: one connection speaks for any user."""
+
+    @pytest.fixture
+    def kit(self, database: str) -> AdapterKit:
+        return SupabaseKit(database, mode="database", trusted=True)
+
+
+@pytest.mark.long
 class TestBroadcast(AdapterContract):
     """Without a log: public channels, acknowledged broadcasts, calls by HTTP where no channel is attached."""
 

@@ -46,16 +46,18 @@ class Access(Protocol):
         """Return a fresh one."""
         ...
 
+    async def headers(self) -> Mapping[str, str]:
+        """Return what goes with a call."""
+        ...
+
     def refused(self) -> None:
         """Take note that the present one was refused: the next one is fresh."""
         ...
 
 
-async def headers(access: Access) -> dict[str, str]:
+def headers_of(key: str, token: str) -> dict[str, str]:
     """Return the headers of a call. A key of the new kind is no token, and goes as itself alone."""
-    token = await access.token() or access.key
-    found = {"apikey": access.key}
-    return found if token.startswith("sb_") else {**found, "Authorization": f"Bearer {token}"}
+    return {"apikey": key} if token.startswith("sb_") else {"apikey": key, "Authorization": f"Bearer {token}"}
 
 
 class KeyAccess:
@@ -78,6 +80,10 @@ class KeyAccess:
     async def renew(self) -> str | None:
         """Return nothing: there is no other."""
         return None
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the key."""
+        return headers_of(self.key, self.key)
 
     def refused(self) -> None:
         """Do nothing: likewise."""
@@ -130,6 +136,10 @@ class TokenAccess:
                 await self._fetch()
             assert self._token is not None  # noqa: S101  # likewise
             return self._token.value
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return key and token. Raises as `token`."""
+        return headers_of(self.key, await self.token())
 
     def refused(self) -> None:
         """Ask for a fresh one next time."""

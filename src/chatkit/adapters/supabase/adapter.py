@@ -17,7 +17,10 @@ from chatkit.adapters.supabase.attaching import ALONE, BOTH
 from chatkit.adapters.supabase.calls import ANSWER, Broadcasts
 from chatkit.adapters.supabase.codes import not_opened
 from chatkit.adapters.supabase.config import SupabaseConfig
+from chatkit.adapters.supabase.database import DatabaseLog
 from chatkit.adapters.supabase.names import topic_of
+from chatkit.adapters.supabase.rpc import ANSWER as LONG_ANSWER
+from chatkit.adapters.supabase.rpc import Rpc
 from chatkit.adapters.supabase.session import Shared, SupabaseSession
 from chatkit.adapters.supabase.speaking import BATCH, Publisher, measure
 from chatkit.errors import ConfigError
@@ -53,14 +56,18 @@ class SupabaseAdapter:
     def __init__(self, config: SupabaseConfig, parts: Parts) -> None:
         database = config.mode == "database"
         logged = database or parts.log is not None
-        if parts.log is not None and not database and not config.trusted:
+        if parts.log is not None and database:
+            raise ConfigError(
+                "supabase: in mode=database the project's own PostgreSQL is the log",
+                hint="Leave log= out, or set mode=broadcast.",
+            )
+        if parts.log is not None and not config.trusted:
             raise ConfigError(
                 "supabase: log= needs a service_role or secret key: members announce nothing in a log's name",
                 hint="Set CHATKIT_SECRET in a backend, or leave log= out.",
             )
         self.trusted = config.trusted and logged
         self.realm = config.realm
-        self.log: Log | None = parts.log
         self.capabilities = capabilities(config, trusted=self.trusted, log=parts.log is not None)
         self.publisher: PublisherPort | None = None
         self._config = config
@@ -68,12 +75,19 @@ class SupabaseAdapter:
         self._logged = logged
         self._largest = min(MAX_BYTES, int(config.payload * 1_000 * ROOM))
         self._time = DateClock(parts.clock)
-        self._http = http_client(verify=config.tls, local=config.local, most=ANSWER)
+        most = LONG_ANSWER if database else ANSWER
+        self._http = http_client(verify=config.tls, local=config.local, most=most)
         self._access: Access
         if config.trusted or not (database or config.private):
             self._access = KeyAccess(config.key)
         else:
             self._access = TokenAccess(config.key, parts.credentials, parts.user, parts.clock)
+        self.log: Log | None = parts.log
+        if self.log is None and database:
+            rpc = Rpc(config.http_url, self._http, self._access, told_time=self._time.told)
+            self.log = DatabaseLog(rpc, self._server_now)
+        self._has_log = not database
+        """It is known that the project has the schema."""
         broadcasts = Broadcasts(config.http_url, self._http, self._access, told_time=self._time.told)
         self._broadcasts = broadcasts
         self._sessions: dict[SupabaseSession, None] = {}
@@ -109,9 +123,10 @@ class SupabaseAdapter:
             ChatkitError: There was no token to be had, or it is another user's.
         """
         self._sessions = {old: None for old in self._sessions if not self._gone(old)}
-        _ = await self._access.token()
         try:
             async with asyncio.timeout(OPEN):
+                _ = await self._access.token()
+                await self._find_log()
                 socket = await self._connect()
         except TimeoutError:
             raise SessionClosed(
@@ -152,7 +167,21 @@ class SupabaseAdapter:
     # -- inside -----------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return (self._time.now() or self._parts.clock.wall()).timestamp()
+        return self._server_now().timestamp()
+
+    def _server_now(self) -> datetime:
+        return self._time.now() or self._parts.clock.wall()
+
+    async def _find_log(self) -> None:
+        """Learn once that the project has the schema: else joins would be refused as if nobody had a right.
+
+        Raises:
+            ConfigError: It has not.
+            TransportError: No answer.
+        """
+        if not self._has_log and self.log is not None:
+            _ = await self.log.heads(())
+            self._has_log = True
 
     async def _connect(self) -> ClientConnection:
         query = urlencode({"apikey": self._access.key, "vsn": "2.0.0"})

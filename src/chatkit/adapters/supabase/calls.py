@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from chatkit.adapters.supabase.access import Access, headers
+from chatkit.adapters.supabase.access import Access
 from chatkit.adapters.supabase.codes import Verdict, call_refused
 from chatkit.adapters.supabase.wire import Object, dumps
 from chatkit.errors import TransportError
@@ -55,7 +55,7 @@ class Broadcasts:
         """
         path = f"/realtime/v1/api/broadcast/{quote(topic, safe='')}/events/{quote(event, safe='')}"
         url = f"{self._url}{path}{'?private=true' if private else ''}"
-        sent = {**await headers(self._access), "Content-Type": "application/json"}
+        sent = {**await self._access.headers(), "Content-Type": "application/json"}
         answer = await self._call("POST", url, sent, dumps(payload).encode())
         if answer.status_code == 202:
             return None

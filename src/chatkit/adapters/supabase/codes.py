@@ -19,9 +19,10 @@ from chatkit.errors import (
     Rejected,
     TransportError,
 )
+from chatkit.model.order import Ident
 from chatkit.ports.adapter import SessionClosed
 from chatkit.ports.context import RandomSource
-from chatkit.ports.outgoing import Again, Outcome, Scope
+from chatkit.ports.outgoing import Ack, Again, Outcome, Scope
 
 PAUSE: Final = 30.0
 """Least seconds to wait where something came too fast, or the project has no room."""
@@ -83,6 +84,17 @@ class Verdict(NamedTuple):
     scope: Scope
     again: Again
     after: float | None = None
+
+    def ack(self, ident: Ident) -> Ack:
+        """Return the answer to one entry."""
+        return Ack(
+            ident,
+            self.outcome,
+            error=self.error,
+            scope=self.scope,
+            again=self.again,
+            after=self.after,
+        )
 
 
 def pause(random: RandomSource) -> float:

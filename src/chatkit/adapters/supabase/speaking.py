@@ -89,7 +89,7 @@ class Publisher:
         )
         verdict = await self._say(channel, event, told)
         if verdict is not None:
-            return [_ack(entry, verdict) for entry in entries]
+            return [verdict.ack(entry.ident) for entry in entries]
         return [Ack(entry.ident, "new", None if stamp is None else stamp.key) for entry, stamp in good]
 
     async def _say(self, channel: str, event: str, told: Object) -> Verdict | None:
@@ -135,17 +135,6 @@ async def _say_on(
         return Verdict(too_large(channel), "refused", "entry", "never")
     gone = CapabilityError("the channel was left meanwhile", channel=channel)
     return Verdict(gone, "unsent", "lane", "now")
-
-
-def _ack(entry: Outgoing, verdict: Verdict) -> Ack:
-    return Ack(
-        entry.ident,
-        verdict.outcome,
-        error=verdict.error,
-        scope=verdict.scope,
-        again=verdict.again,
-        after=verdict.after,
-    )
 
 
 def _refuse(entry: Outgoing, error: ChatkitError) -> Ack:
