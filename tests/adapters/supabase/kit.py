@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from random import Random
@@ -12,7 +12,7 @@ from typing import Any, Final
 from chatkit.adapters.supabase import SupabaseConfig, factory, topic_of
 from chatkit.adapters.supabase.adapter import SupabaseAdapter
 from chatkit.engine.system import SystemClock
-from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, Rejected
+from chatkit.errors import AuthenticationError, ChatkitError, ConfigError, NotAllowed, RateLimited, Rejected
 from chatkit.logs.memory import MemoryLog
 from chatkit.logs.postgres import migrate_supabase
 from chatkit.testing.contract import AdapterKit, Closing, Refusal
@@ -40,9 +40,17 @@ CALLS: Final = {
     Refusal("too fast", "unsent", RateLimited, "connection", "later", 3.0): 429,
     Refusal("malformed", "refused", Rejected, "entry", "never"): 422,
 }
+APPENDS: Final = {
+    Refusal("token refused", "unsent", AuthenticationError, "connection", "reauthenticate"): 401,
+    Refusal("no right", "refused", NotAllowed, "entry", "reauthenticate"): 403,
+    Refusal("too fast", "unsent", RateLimited, "connection", "later", 3.0): 429,
+    Refusal("no schema", "unsent", ConfigError, "connection", "later"): 404,
+}
 
 
 NUMBERS: Final = count(1)
+MIGRATED: Final = set[str]()
+"""Databases that have the schema."""
 NO_LONGER: Final = "You no longer have permission to read from this Channel topic"
 
 
@@ -83,8 +91,9 @@ class SupabaseKit(AdapterKit):
                 join_error_delay=0.05, connect_error_delay=0.05, replication_start=0.05, replication_poll=0.05
             )
             async with SupabaseEmulator(settings, database=self._database) as self.emulator:
-                if self._config["mode"] == "database":
+                if self._config["mode"] == "database" and self._database not in MIGRATED:
                     await asyncio.to_thread(migrate_supabase, self._database, everyone=True)
+                    MIGRATED.add(self._database)
                 try:
                     await main
                 finally:
@@ -168,15 +177,19 @@ class SupabaseKit(AdapterKit):
         return None if self._trusted or not self._has_tokens else self.tokens[user].fetched
 
     def refusals(self) -> Sequence[Refusal]:
-        return tuple(CALLS)
+        return tuple(self._refusals)
 
     def refuse(self, user: str, refusal: Refusal | None) -> None:
         del user
         self.emulator.faults.clear()
         if refusal is not None:
-            headers = {"Retry-After": "3"} if CALLS[refusal] == 429 else {}
+            headers = {"Retry-After": "3"} if self._refusals[refusal] == 429 else {}
             fault = CallFault(
-                does="fail", status=CALLS[refusal], headers=headers, path=self._publishes, times=1_000
+                does="fail",
+                status=self._refusals[refusal],
+                headers=headers,
+                path=self._publishes,
+                times=1_000,
             )
             self.emulator.faults.add(fault)
 
@@ -186,6 +199,10 @@ class SupabaseKit(AdapterKit):
         return [name for name, socket in self.emulator.sockets.items() if _port(socket) in ports]
 
     # -- inside
+
+    @property
+    def _refusals(self) -> Mapping[Refusal, int]:
+        return APPENDS if self._config["mode"] == "database" else CALLS
 
     @property
     def _publishes(self) -> str:

@@ -23,7 +23,7 @@ from chatkit.adapters.supabase.rpc import ANSWER as LONG_ANSWER
 from chatkit.adapters.supabase.rpc import Rpc
 from chatkit.adapters.supabase.session import Shared, SupabaseSession
 from chatkit.adapters.supabase.speaking import BATCH, Publisher, measure
-from chatkit.errors import ConfigError
+from chatkit.errors import ConfigError, TransportError
 from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.model.envelope import MAX_BYTES
 from chatkit.ports.adapter import Parts, SessionClosed
@@ -85,7 +85,7 @@ class SupabaseAdapter:
         self.log: Log | None = parts.log
         if self.log is None and database:
             rpc = Rpc(config.http_url, self._http, self._access, told_time=self._time.told)
-            self.log = DatabaseLog(rpc, self._server_now)
+            self.log = DatabaseLog(rpc)
         self._has_log = not database
         """It is known that the project has the schema."""
         broadcasts = Broadcasts(config.http_url, self._http, self._access, told_time=self._time.told)
@@ -177,11 +177,16 @@ class SupabaseAdapter:
 
         Raises:
             ConfigError: It has not.
-            TransportError: No answer.
+            SessionClosed: No answer.
         """
-        if not self._has_log and self.log is not None:
+        if self._has_log or self.log is None:
+            return
+        try:
             _ = await self.log.heads(())
-            self._has_log = True
+        except TransportError as error:
+            text = f"no answer from the log of {self.realm}"
+            raise SessionClosed(text, again="later", hint=_NO_WAY) from error
+        self._has_log = True
 
     async def _connect(self) -> ClientConnection:
         query = urlencode({"apikey": self._access.key, "vsn": "2.0.0"})

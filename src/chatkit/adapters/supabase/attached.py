@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from chatkit.adapters.supabase.members import Members
 from chatkit.adapters.supabase.names import topic_of
 from chatkit.adapters.supabase.pace import Calls
 from chatkit.adapters.supabase.payload import Announced
 from chatkit.adapters.supabase.wire import Object
+from chatkit.model.entry import Stamp
+from chatkit.model.order import OrderKey
+from chatkit.ports.log import LogState
 from chatkit.transport import Source
+
+EARLY: Final = 1_000
+"""Entries that wait until it is known where live begins; of more the newest, which stand behind it."""
 
 
 class Attached(Source):
@@ -28,6 +34,10 @@ class Attached(Source):
         self.channel = channel
         self.log = topic_of(channel, "log") if logged else None
         self.live = topic_of(channel, "live")
+        self.start: LogState | None = None
+        """Where the log stood when live began: what it took in until then is told by nobody but the log."""
+        self.early: deque[Announced] | None = deque(maxlen=EARLY) if logged else None
+        """What was announced before that was known; `None`: it is."""
         self.ready = asyncio.Event()
         """What the database commits is broadcast from now on."""
         self.gone_on = False
@@ -49,6 +59,13 @@ class Attached(Source):
         self.calls = Calls()
         self.tracked: Object | None = None
         """How who is here was told last."""
+
+    def is_news(self, stamp: Stamp) -> bool:
+        """Say whether an entry stands behind where live began; of a log that was replaced, each."""
+        state = self.start
+        if state is None or state.log_id != stamp.log_id:
+            return True
+        return stamp.key > OrderKey(state.epoch, state.head or "")
 
     @property
     def main(self) -> str:

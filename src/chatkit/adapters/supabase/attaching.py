@@ -178,6 +178,7 @@ class Attaching:
             one.left = True
             await self._forget(one)
             raise
+        await self._hearing.begin_after(one, state)
         return OrderKey(state.epoch, state.head or "")
 
     async def _rejoin(self, one: Attached, why: Closing) -> None:

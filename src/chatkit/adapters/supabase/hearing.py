@@ -10,6 +10,7 @@ from chatkit.adapters.supabase.payload import ENTRIES, EVENT, Announced, announc
 from chatkit.adapters.supabase.protocol import Meaning, Moved, Present, Ready, Strange, Told
 from chatkit.ports.adapter import Alive, Foreign, Received, Roster, Shed, Signal
 from chatkit.ports.context import Clock
+from chatkit.ports.log import LogState
 from chatkit.transport import Line
 
 
@@ -109,9 +110,25 @@ class Hearing:
         if entries is None:
             await self.look(one, "unread")
             return
-        for index, entry in enumerate(entries):
+        if one.early is not None:
+            one.early.extend(entries)
+        else:
+            await self._tell(one, entries)
+
+    async def begin_after(self, one: Attached, state: LogState) -> None:
+        """Live begins where the log stands: what stands behind it is handed on, now and from now on.
+
+        The service announces a while after the commit, so what comes may stand before it.
+        """
+        one.start = state
+        early, one.early = one.early, None
+        await self._tell(one, [] if early is None else list(early))
+
+    async def _tell(self, one: Attached, entries: list[Announced]) -> None:
+        news = [entry for entry in entries if one.is_news(entry.stamp)]
+        for index, entry in enumerate(news):
             if entry.data is None or one.waiting is not None:
-                self._large(one, entries[index:])
+                self._large(one, news[index:])
                 return
             await self.put(one, received(one.channel, entry, entry.data))
 
