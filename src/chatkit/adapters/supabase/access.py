@@ -16,7 +16,7 @@ from chatkit.ports.adapter import Credentials
 from chatkit.ports.context import Clock
 from chatkit.transport import claims_of, end_of_jwt
 
-FRESH: Final = 5.0
+FRESH: Final = 0.5
 """Seconds for which a token that was just fetched is fresh for whoever asks for a fresh one, too."""
 
 

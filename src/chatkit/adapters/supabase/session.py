@@ -74,7 +74,7 @@ class SupabaseSession(AsyncIterator[Signal]):
 
     def __init__(self, socket: ClientConnection, shared: Shared) -> None:
         parts = shared.parts
-        self.user: Final = parts.user if shared.user is not None or shared.announced else None
+        self.user: Final = parts.user if shared.announced and shared.user is not None else None
         self.transport: Final = "websocket"
         self._socket = socket
         self._shared = shared
@@ -139,7 +139,9 @@ class SupabaseSession(AsyncIterator[Signal]):
         """
         del after
         self._check()
-        return await self._attaching.attach(channel, presence=presence)
+        found = await self._attaching.attach(channel, presence=presence)
+        self._check()
+        return found
 
     async def detach(self, channel: str) -> None:
         """Stop receiving; when it returns no more signals of the channel follow."""
@@ -254,6 +256,8 @@ class SupabaseSession(AsyncIterator[Signal]):
                 self._hearing.alive()
         except ConnectionClosed as error:
             _ = self._closed_by(error)
+        except SessionClosed:
+            return  # it ended for what it heard
 
     async def _hear(self, meaning: Meaning) -> None:
         match meaning:
@@ -350,6 +354,9 @@ class SupabaseSession(AsyncIterator[Signal]):
             raise self._closed_by(error) from None
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        if self._end is not None:
+            work.close()
+            raise self._end()
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -385,6 +392,8 @@ class SupabaseSession(AsyncIterator[Signal]):
             if not waiter.done():
                 waiter.set_exception(end())
                 _ = waiter.exception()  # known to be seen: who waits may be busy with something else
+        for one in self._hearing.channels.values():
+            one.ready.set()
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:
