@@ -91,7 +91,7 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
 
 
 def _as_heard(adapter: Adapter) -> Attested:
-    """Return who vouches to others for what this client publishes, so that it counts as much here (D2, I5)."""
+    """Return who vouches to others for what this client publishes: it counts as much here (D2, I5)."""
     if adapter.publisher is None:
         return "provider"
     return "backend" if adapter.trusted else "none"

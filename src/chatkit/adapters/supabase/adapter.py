@@ -19,6 +19,7 @@ from chatkit.adapters.supabase.codes import not_opened
 from chatkit.adapters.supabase.config import SupabaseConfig
 from chatkit.adapters.supabase.database import DatabaseLog
 from chatkit.adapters.supabase.names import topic_of
+from chatkit.adapters.supabase.own_client import ClientSession, config_of
 from chatkit.adapters.supabase.rpc import ANSWER as LONG_ANSWER
 from chatkit.adapters.supabase.rpc import Rpc
 from chatkit.adapters.supabase.session import Shared, SupabaseSession
@@ -54,6 +55,13 @@ class SupabaseAdapter:
     """
 
     def __init__(self, config: SupabaseConfig, parts: Parts) -> None:
+        credentials = parts.credentials
+        if parts.client is not None:
+            config, credentials = config_of(config, parts.client), ClientSession(parts.client)
+        elif config.is_open:
+            raise ConfigError(
+                "supabase: the URL names no project", hint="Write supabase://KEY@REF, or give client=."
+            )
         database = config.mode == "database"
         logged = database or parts.log is not None
         if parts.log is not None and database:
@@ -81,7 +89,7 @@ class SupabaseAdapter:
         if config.trusted or not (database or config.private):
             self._access = KeyAccess(config.key)
         else:
-            self._access = TokenAccess(config.key, parts.credentials, parts.user, parts.clock)
+            self._access = TokenAccess(config.key, credentials, parts.user, parts.clock)
         self.log: Log | None = parts.log
         if self.log is None and database:
             rpc = Rpc(config.http_url, self._http, self._access, told_time=self._time.told)

@@ -57,6 +57,11 @@ class SupabaseConfig(Config):
         return is_service_key(self.key)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it says nothing of project and key: `client=` does."""
+        return not (self.key or self.place or self.host)
+
+    @property
     def http_url(self) -> str:
         """Where calls go: scheme and host."""
         return f"{'https' if self.tls else 'http'}://{self._where}"
@@ -95,9 +100,9 @@ def complete(config: Config) -> SupabaseConfig:
     """
     found = own_config(SupabaseConfig, _placed(config), _READ, form=_FORM)
     rules = (
-        (_KEY(found.key), "the key stands before @"),
+        (_KEY(found.key) or found.is_open, "the key stands before @"),
         (found.secret is None or is_service_key(found.secret), "the secret is a service_role or secret key"),
-        (found.place or found.host, "after @ stands the project's reference, or HOST:PORT"),
+        (found.place or found.host or found.is_open, "after @ stands the project's reference, or HOST:PORT"),
         (not found.place or _REF(found.place), "the project's reference is letters and digits"),
         (not found.path, "nothing stands after the project"),
         (not found.host or _HOST(found.host), "host is a name or an address"),
