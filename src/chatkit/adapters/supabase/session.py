@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -30,7 +30,7 @@ from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Lost, Parts, Present, SessionClosed, Signal
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Ack, Batch
-from chatkit.transport import keep_fresh
+from chatkit.transport import OneLife, keep_fresh
 
 BEAT: Final = 25.0
 """Seconds between two heartbeats; the service ends a connection that says nothing for sixty."""
@@ -64,7 +64,7 @@ class Shared(NamedTuple):
     """The service's clock, in seconds since 1970."""
 
 
-class SupabaseSession(AsyncIterator[Signal]):
+class SupabaseSession(OneLife):
     """One live connection that dies once. Made by `SupabaseAdapter.open`.
 
     Args:
@@ -73,6 +73,7 @@ class SupabaseSession(AsyncIterator[Signal]):
     """
 
     def __init__(self, socket: ClientConnection, shared: Shared) -> None:
+        super().__init__()
         parts = shared.parts
         self.user: Final = parts.user if shared.announced and shared.user is not None else None
         self.transport: Final = "websocket"
@@ -80,8 +81,6 @@ class SupabaseSession(AsyncIterator[Signal]):
         self._shared = shared
         self._clock = parts.clock
         self._protocol = Protocol()
-        self._read = False
-        self._end: Callable[[], SessionClosed] | None = None
         self._asked: dict[str, tuple[str, asyncio.Future[Answered]]] = {}
         """Who waits for an answer, by its ref, and of which topic; of heartbeats the empty one."""
         self._emits = Turns(EMITS, BURST)
@@ -117,17 +116,6 @@ class SupabaseSession(AsyncIterator[Signal]):
             _ = self._spawn(keep_fresh(shared.access, shared.now, 60.0, self._renew), "supabase-tokens")
 
     # ------------------------------------------------------------------ the port
-
-    def signals(self) -> AsyncIterator[Signal]:
-        """Return the signals, for one reader; ends by raising `SessionClosed`.
-
-        Raises:
-            StateError: Somebody reads them already.
-        """
-        if self._read:
-            raise StateError("the signals of a session have one reader")
-        self._read = True
-        return self
 
     async def attach(self, channel: str, after: OrderKey | None, *, presence: bool) -> Attachment:
         """Start receiving. Nobody vouches for what lies behind `after`: the log is read, if there is one.
@@ -216,11 +204,6 @@ class SupabaseSession(AsyncIterator[Signal]):
 
     # ------------------------------------------------------------------ what the adapter needs
 
-    @property
-    def ended(self) -> SessionClosed | None:
-        """How it ended, if it has."""
-        return None if self._end is None else self._end()
-
     def is_joined(self, topic: str) -> bool:
         """Say whether something can be said on a topic, and is heard there."""
         return self._end is None and self._protocol.is_joined(topic)
@@ -236,9 +219,6 @@ class SupabaseSession(AsyncIterator[Signal]):
         return await self._await(*self._protocol.push(topic, event, told), topic=topic)
 
     # ------------------------------------------------------------------ reading
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Signal:
         line = self._hearing.line
@@ -363,10 +343,6 @@ class SupabaseSession(AsyncIterator[Signal]):
         return task
 
     # ------------------------------------------------------------------ the end
-
-    def _check(self) -> None:
-        if self._end is not None:
-            raise self._end()
 
     def _fail(self, why: Closing) -> None:
         """End it, for an error that is the whole connection's."""
