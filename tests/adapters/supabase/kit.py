@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from random import Random
 from typing import Any, Final
@@ -22,6 +22,7 @@ from chatkit.testing.emulators.supabase import Aim, SupabaseEmulator, SupabaseSe
 from chatkit.testing.emulators.supabase.joining import JoinError
 from chatkit.testing.parts import parts
 from tests.adapters.relay import Relay
+from tests.adapters.supabase.app import QUICK
 from tests.adapters.supabase.tokens import Tokens
 
 CLOSINGS: Final = {
@@ -87,22 +88,27 @@ class SupabaseKit(AdapterKit):
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         async def beside_the_server() -> None:
-            settings = SupabaseSettings(
-                join_error_delay=0.05, connect_error_delay=0.05, replication_start=0.05, replication_poll=0.05
-            )
-            async with SupabaseEmulator(settings, database=self._database) as self.emulator:
-                if self._config["mode"] == "database" and self._database not in MIGRATED:
-                    await asyncio.to_thread(migrate_supabase, self._database, everyone=True)
-                    MIGRATED.add(self._database)
-                try:
-                    await main
-                finally:
-                    for task in self._tasks:
-                        task.cancel()
-                    for relay in self._relays.values():
-                        await relay.aclose()
+            async with self.serving():
+                await main
 
         super().run(beside_the_server())
+
+    @asynccontextmanager
+    async def serving(self, **settings: Any) -> AsyncGenerator[SupabaseEmulator]:
+        """Have the project serve, with the schema where the mode wants it."""
+        async with SupabaseEmulator(
+            SupabaseSettings(**{**QUICK, **settings}), database=self._database
+        ) as self.emulator:
+            if self._config["mode"] == "database" and self._database not in MIGRATED:
+                await asyncio.to_thread(migrate_supabase, self._database, everyone=True)
+                MIGRATED.add(self._database)
+            try:
+                yield self.emulator
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                for relay in self._relays.values():
+                    await relay.aclose()
 
     def adapter(self, user: str, *, trusted: bool = False) -> SupabaseAdapter:
         trusted = trusted or self._trusted

@@ -289,7 +289,7 @@ class SupabaseSession(OneLife):
                     sent = self._clock.monotonic()
                 elif not beat.done() and self._clock.monotonic() - sent > ECHO:
                     error = TransportError("the service left a heartbeat without an answer")
-                    self._fail(Closing(error, "now", whole=True))
+                    return self._fail(Closing(error, "now", whole=True))
 
     async def _await_echo(self, ref: str, frame: str) -> None:
         try:
