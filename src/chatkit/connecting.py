@@ -41,8 +41,8 @@ _BUILT_IN: Final = {
     "ably": "chatkit.adapters.ably",
     "memory": "chatkit.adapters.memory",
     "pusher": "chatkit.adapters.pusher",
+    "supabase": "chatkit.adapters.supabase",
 }
-_TO_COME: Final = frozenset({"supabase"})
 _FEATURES: Final[frozenset[str]] = frozenset(
     {
         "durable",
@@ -252,8 +252,6 @@ def _factory(scheme: str) -> AdapterFactory:
                     f"the adapter of {scheme}:// needs {error.name or 'a package'}, which is not installed",
                     hint=f"Install the extra that brings it: `pip install 'chatkit-realtime[{scheme}]'`.",
                 ) from error
-    if scheme in _TO_COME:
-        raise ConfigError(f"this version has no adapter for {scheme}:// yet", hint="Use memory:// meanwhile.")
     known = sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
     raise ConfigError(f"no adapter for {scheme}://", hint=f"Known schemes: {', '.join(known)}.")
 

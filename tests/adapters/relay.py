@@ -64,6 +64,11 @@ class Relay:
             else:
                 passing.abort()
 
+    @property
+    def ports(self) -> set[int]:
+        """From which the server is spoken to: one for each connection."""
+        return {each.server.writer.get_extra_info("sockname")[1] for each in self._passing if each.server}
+
     async def struck(self) -> None:
         """Return once the cut has kept something from coming through."""
         await self._struck.wait()

@@ -24,7 +24,7 @@ SECRET = "hunter2-very-secret"
         (None, {}, "CHATKIT_URL"),
         ("nonsense", {}, "cannot be read"),
         ("nowhere://x", {}, "no adapter for nowhere://"),
-        ("supabase://key@project", {"store": ":memory:"}, "no adapter for supabase://"),
+        ("supabase://key@project?mode=queue", {"store": ":memory:"}, "mode is database or broadcast"),
         (object(), {}, "neither a URL nor a config nor an adapter"),
         ("memory://x?like=irc", {}, "like"),
         ("memory://x?colour=red", {}, "colour"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import chatkit
 from chatkit import MessageCreated
 from chatkit.logs.memory import MemoryLog
+from chatkit.ports import Lost
 from tests.engine.kit import C, Down, OddLog, Stage, later, ready, taken, texts
 
 if TYPE_CHECKING:
@@ -143,3 +144,26 @@ async def test_a_log_that_ends_its_word_is_listened_to_again(clock: VirtualClock
         await asyncio.sleep(3)
 
         assert len(log.listeners) == listeners + 1
+
+
+async def test_while_a_channel_is_closed_its_log_is_read(stage: Stage) -> None:
+    """Heads are compared meanwhile, each message is told once and health says what is wrong (D28)."""
+    async with stage.chat("ada", staleness=10) as ada:
+        stream = ada.channel(C).events(chatkit.Discontinuity, chatkit.MessageCreated)
+        await ready(ada)
+        await taken(stream)
+        cleo = stage.peer("cleo")
+        slow = chatkit.RateLimited("too many messages per second", retry_after=60.0)
+        stage.hub.inject(C, Lost(C, slow, "later", 60.0))
+        await asyncio.sleep(0.01)
+        with stage.lost():
+            cleo.say("meanwhile")
+
+        assert texts(await later(stream, 20)) == ["meanwhile"]
+        assert ada.channel(C).state == "suspended"
+        assert ada.health().status == "degraded"
+        cleo.say("unheard")
+        assert texts(await later(stream, 50)) == ["unheard"]
+        assert ada.channel(C).state == "attached"
+        cleo.say("live")
+        assert texts(await later(stream, 1)) == ["live"]

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatkit.engine.publishing import ACK_TIMEOUT, PAUSE, Publishing, Refresh
-from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, TransportError
+from chatkit.errors import (
+    AuthenticationError,
+    ChatkitError,
+    ConfigError,
+    NotAllowed,
+    RateLimited,
+    Rejected,
+    TransportError,
+)
 from chatkit.model.order import Ident
 from chatkit.ports import Ack, Batch, Outgoing
 from chatkit.testing.clock import settle
@@ -66,6 +74,8 @@ class Refusing:
         (RateLimited("slow", retry_after=7.0), ("unsent", "connection", "later", 7.0)),
         (AuthenticationError("expired"), ("unsent", "connection", "reauthenticate", None)),
         (NotAllowed("no member"), ("refused", "entry", "reauthenticate", None)),
+        (Rejected("too many"), ("refused", "entry", "never", None)),
+        (ConfigError("no schema"), ("unsent", "connection", "later", None)),
     ],
 )
 async def test_a_log_that_refuses_a_call_took_nothing(

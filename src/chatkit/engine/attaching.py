@@ -75,11 +75,18 @@ class Attacher:
         self._least = 0.0
         self._retry_at: float | None = None
         self._failures = 0
-        self._since = 0.0
+        self._since, self._ever = 0.0, False
         self._refresh = self._refreshed = False
         self._detaching: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._ended = False
+
+    @property
+    def readable(self) -> bool:
+        """Whether the channel is received; or was, and is waited for while the connection lives (D28)."""
+        if self.state is State.SUSPENDED:
+            return self._ever and self._session() is not None
+        return self.state is State.ATTACHED
 
     # -- wishes -----------------------------------------------------------------------------------------
 
@@ -124,7 +131,7 @@ class Attacher:
 
     def attached(self, found: Attachment) -> None:
         """The provider says that the channel is attached, asked or not."""
-        self._since = self._context.clock.monotonic()
+        self._since, self._ever = self._context.clock.monotonic(), True
         self._refreshed = False
         self._feed(Input.ATTACHED)
         if self.state is State.ATTACHED:

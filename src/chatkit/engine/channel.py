@@ -100,13 +100,7 @@ class ChannelEngine:
         self.roles = parts.roles
         keeper = Keeper(parts, keep=keep)
         self._beside = beside = Beside(
-            self,
-            parts,
-            keep=keep,
-            session=session,
-            reach=reach,
-            presence=presence,
-            wake=self._wake.set,
+            self, parts, keep=keep, session=session, reach=reach, presence=presence, wake=self._wake.set
         )
         self.typing, self.threads, self.presence = beside.typing, beside.threads, beside.presence
         self.receipts, self.marks, self.registers = beside.receipts, beside.marks, beside.registers
@@ -132,6 +126,7 @@ class ChannelEngine:
             self._loader,
             self.teller,
             attached=lambda: self.attached,
+            readable=lambda: self.readable,
             wake=self._wake,
             show=self._show,
         )
@@ -161,6 +156,11 @@ class ChannelEngine:
     def attached(self) -> bool:
         """Whether it is received."""
         return self.state is State.ATTACHED
+
+    @property
+    def readable(self) -> bool:
+        """Whether its log is read: it is received, or was and will be again (D28)."""
+        return self._attacher.readable
 
     @property
     def holes(self) -> tuple[Hole, ...]:

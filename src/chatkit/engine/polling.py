@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from chatkit.core import backoff
-from chatkit.core.attachment import State
 from chatkit.errors import ChatkitError
 from chatkit.model.order import OrderKey
 
@@ -21,7 +20,7 @@ GATHER: Final = 1.0
 
 
 class Polling:
-    """Has heads compared for all attached channels; one call for those that are due.
+    """Has heads compared for all channels that are read; one call for those that are due.
 
     Args:
         context: The client's parts.
@@ -84,8 +83,8 @@ class Polling:
         return self._channels[name].receiver.heard <= since
 
     async def _compare(self, names: Collection[str]) -> None:
-        """Have read what stands elsewhere than its log; names what is attached."""
-        asked = {name: one for name in names if (one := self._channels[name]).state is State.ATTACHED}
+        """Have read what stands elsewhere than its log, of what may be read."""
+        asked = {name: one for name in names if (one := self._channels[name]).readable}
         log = self._log
         if not asked or log is None:
             return

@@ -7,7 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chatkit.engine.context import Context, bounded
-from chatkit.errors import AuthenticationError, ChatkitError, NotAllowed, RateLimited, TransportError
+from chatkit.errors import (
+    AuthenticationError,
+    ChatkitError,
+    ConfigError,
+    NotAllowed,
+    RateLimited,
+    Rejected,
+    TransportError,
+)
 from chatkit.ports import Ack
 
 if TYPE_CHECKING:
@@ -18,6 +26,8 @@ ACK_TIMEOUT: Final = 10.0
 """Seconds without an answer after which a publish is in doubt."""
 PAUSE: Final = 30.0
 """Seconds that lanes pause after a refusal of the whole connection that named no time."""
+REFUSALS: Final = (AuthenticationError, NotAllowed, RateLimited, Rejected, ConfigError)
+"""What a log raises that took nothing."""
 HAIR: Final = 0.001
 """Seconds by which a timer may go off early."""
 
@@ -129,8 +139,8 @@ class Publishing:
             log = self._context.need_log(batch.channel)
             try:
                 appended = await bounded(lambda: log.append(batch.channel, batch.entries), ACK_TIMEOUT)
-            except (AuthenticationError, NotAllowed, RateLimited) as refusal:
-                return [_refused(out, refusal) for out in batch.entries]
+            except REFUSALS as refusal:
+                return [refused(out, refusal) for out in batch.entries]
             self._context.server_time.confirm(appended.state.now)
             self.log_ids[batch.channel] = appended.state.log_id
             return _one_each(batch, appended.acks)
@@ -155,12 +165,14 @@ class Publishing:
         return _one_each(batch, await bounded(lambda: publisher.publish(batch, stamps), ACK_TIMEOUT))
 
 
-def _refused(out: Outgoing, error: AuthenticationError | NotAllowed | RateLimited) -> Ack:
+def refused(out: Outgoing, error: ChatkitError) -> Ack:
     """Answer for a log that refused the call itself, and so took nothing (D12)."""
     match error:
-        case RateLimited():
-            after = error.retry_after
+        case RateLimited() | ConfigError():
+            after = error.retry_after if isinstance(error, RateLimited) else None
             return Ack(out.ident, "unsent", error=error, scope="connection", again="later", after=after)
+        case Rejected():
+            return Ack(out.ident, "refused", error=error)
         case AuthenticationError():
             return Ack(out.ident, "unsent", error=error, scope="connection", again="reauthenticate")
         case _:  # of who is no member once more, with a fresh credential

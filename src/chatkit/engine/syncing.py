@@ -44,7 +44,8 @@ class Sync:
         folder: Where entries go.
         loader: Where pages go.
         teller: Told what readers miss.
-        attached: Whether the channel is attached: else nothing is read.
+        attached: Whether the channel is attached.
+        readable: Whether it is read: attached or not.
         wake: Set when there is something to do.
         show: Called after something was folded.
     """
@@ -58,6 +59,7 @@ class Sync:
         teller: Teller,
         *,
         attached: Callable[[], bool],
+        readable: Callable[[], bool],
         wake: asyncio.Event,
         show: Callable[[], None],
     ) -> None:
@@ -67,6 +69,7 @@ class Sync:
         self._receiver = receiver
         self._teller = teller
         self._attached = attached
+        self._readable = readable
         self._wake = wake
         self._show = show
         self._catch_up = CatchUp(parts, folder, receiver, loader, teller, ask=self._ask)
@@ -136,7 +139,7 @@ class Sync:
             self._failures, self.error = 0, None
             self._teller.holding = self._progress.gap = self._gap_told = False
             self._receiver.has_read()
-            self.caught_up = True
+            self.caught_up = self._attached()  # else more may have come since
         elif self._attached():
             self._failures += 1
             if self._failures >= PATIENT:
@@ -146,7 +149,7 @@ class Sync:
     def _due(self) -> float | None:
         """Return when the log is to be read, not too often (D17); `None`: not now."""
         due = self._receiver.read_due
-        return max(due, self._not_before) if due is not None and self._attached() else None
+        return max(due, self._not_before) if due is not None and self._readable() else None
 
     def _give_way(self) -> None:
         """Without an answer let live facts through, behind a word that something may be missing (I6)."""
@@ -162,7 +165,7 @@ class Sync:
         try:
             while not reading.done():
                 self._wake.clear()
-                if not self._attached():
+                if not self._readable():
                     raise TransportError("the channel was lost while its log was read", channel=self._name)
                 if not hold:
                     await self._receiver.turn()

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
+from ipaddress import ip_address
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import unquote
 
@@ -151,3 +152,12 @@ def switch(text: str) -> bool:
         KeyError: It is neither `1` nor `0`.
     """
     return {"1": True, "0": False}[text]
+
+
+def is_local(host: str) -> bool:
+    """Say whether a host is this machine: no proxy leads there."""
+    host = host.strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

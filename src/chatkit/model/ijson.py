@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final, TypeAlias, cast
 
-from chatkit.errors import InvalidMessage
+from chatkit.errors import InvalidMessage, MessageTooLarge
 
 MAX_INT: Final = 2**53 - 1
 MAX_DEPTH: Final = 32
@@ -34,10 +34,11 @@ def loads(data: bytes, *, limit: int) -> dict[str, Any]:
         limit: The most bytes to look at.
 
     Raises:
-        InvalidMessage: It is too long, not an object, or outside I-JSON.
+        MessageTooLarge: It is too long.
+        InvalidMessage: It is not an object, or outside I-JSON.
     """
     if len(data) > limit:
-        raise field_error("", f"is {len(data)} bytes long, at most {limit} are read")
+        raise MessageTooLarge(f"envelope: is {len(data)} bytes long, at most {limit} are read")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

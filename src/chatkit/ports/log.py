@@ -91,7 +91,8 @@ class Log(Protocol):
         has a `ROLE` register in the channel that says so (D2).
 
         Raises:
-            AuthenticationError, NotAllowed, RateLimited: The call was refused: nothing was taken.
+            AuthenticationError, NotAllowed, RateLimited, Rejected, ConfigError: The call was refused: nothing
+                was taken.
             TransportError: The outcome is unknown.
         """
         ...

@@ -149,6 +149,10 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "roles.failed": "roles are asked for again",
         "search.offline": "a read of what is stored",
         "session.end_failed": "a session keeps nothing",
+        "supabase.dropped": "what passes by is kept nowhere",
+        "supabase.live_lost": "who is there, and what passes by, is in memory alone",
+        "supabase.not_ready": "the log is looked at once more, as after any attach",
+        "supabase.not_renewed": "credentials are in memory alone",
         "store.failed": "a call of the store failed: nothing changed on disk",
     }
 )

@@ -10,11 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from chatkit.adapters.ably import line as lines
 from chatkit.adapters.ably.access import KeyAccess
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.hosts import Hosts
-from chatkit.adapters.ably.line import Line, Source
 from chatkit.adapters.ably.posting import MINE, Posts
 from chatkit.adapters.ably.rest import Rest
 from chatkit.adapters.ably.streams import opened
@@ -23,6 +21,8 @@ from chatkit.errors import AuthenticationError, CapabilityError, ChatkitError, N
 from chatkit.ports.adapter import Alive, Received, Signal
 from chatkit.testing.clock import VirtualClock, settle
 from chatkit.testing.parts import parts
+from chatkit.transport import Line, Source
+from chatkit.transport import line as lines
 
 EVENTS = {"Content-Type": "text/event-stream"}
 

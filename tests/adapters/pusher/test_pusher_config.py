@@ -12,11 +12,11 @@ import pytest
 import chatkit
 from chatkit.adapters.pusher import PusherConfig, factory
 from chatkit.adapters.pusher.pace import BURST, RATE, Bucket
-from chatkit.adapters.pusher.servertime import DateClock
 from chatkit.errors import ConfigError
 from chatkit.model.config import Config
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.parts import parts
+from chatkit.transport import DateClock
 
 MASTER = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="
 

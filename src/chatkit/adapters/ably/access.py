@@ -6,21 +6,18 @@ Source: the Ably sheet, section 12.
 from __future__ import annotations
 
 import asyncio
-import json
-from base64 import b64encode, urlsafe_b64decode
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from chatkit.adapters.ably.places import moment
-from chatkit.adapters.ably.wire import as_frame, as_int, as_text
+from chatkit.adapters.ably.wire import as_int, as_text
 from chatkit.errors import ConfigError
 from chatkit.model.options import Token
 from chatkit.ports.adapter import Credentials
 from chatkit.ports.context import Observer
-
-LATEST: Final = 253_402_300_799
-"""Seconds since 1970 that a date reaches."""
+from chatkit.transport import LATEST, end_of_jwt
 
 
 class Access(Protocol):
@@ -142,7 +139,7 @@ class TokenAccess:
             return (
                 given
                 if given.expires_at is not None
-                else Token(value=given.value, expires_at=_end_of_jwt(given.value))
+                else Token(value=given.value, expires_at=end_of_jwt(given.value))
             )
         if "mac" in given:
             given = await self._exchange(given)
@@ -152,25 +149,7 @@ class TokenAccess:
                 "ably: auth= gave neither a token nor token details nor a token request",
                 hint="Return a token as text, a Token, or what Ably's own createTokenRequest returns.",
             )
-        return Token(value=value, expires_at=_end_of_jwt(value) if expires is None else _instant(expires))
-
-
-async def keep_fresh(
-    access: Access, now: Callable[[], float], lead: float, renew: Callable[[], Awaitable[None]]
-) -> None:
-    """Renew tokens before they end.
-
-    Args:
-        access: Whose.
-        now: The service's clock, in seconds since 1970.
-        lead: Seconds before the end, or half of what is left where that is less.
-        renew: Does it; raises nothing.
-    """
-    while (ends := access.expires_at) is not None:
-        left = ends.timestamp() - now()
-        await asyncio.sleep(max(1.0, left - min(lead, left / 2)))
-        if access.expires_at == ends:
-            await renew()
+        return Token(value=value, expires_at=end_of_jwt(value) if expires is None else _instant(expires))
 
 
 async def renewed(reauthenticate: Callable[[], Awaitable[None]], observer: Observer) -> None:
@@ -179,21 +158,6 @@ async def renewed(reauthenticate: Callable[[], Awaitable[None]], observer: Obser
         await reauthenticate()
     except Exception as error:  # noqa: BLE001  # an app's token provider may raise anything
         observer.point("ably.not_renewed", error=type(error).__name__)
-
-
-def _end_of_jwt(token: str) -> datetime | None:
-    """Return when a token ends that says so itself."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = as_frame(json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))))
-    except (ValueError, RecursionError):
-        return None
-    ends = None if claims is None else claims.get("exp")
-    if not isinstance(ends, int | float) or not 0 <= ends <= LATEST:  # a fraction of a second is allowed
-        return None
-    return _instant(int(ends * 1_000))
 
 
 def _instant(milliseconds: int) -> datetime | None:

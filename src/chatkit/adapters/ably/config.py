@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias, get_args
 
 from chatkit.errors import ConfigError
-from chatkit.model.config import Config, own_config, switch
+from chatkit.model.config import Config, is_local, own_config, switch
 from chatkit.model.values import value
 
 Form: TypeAlias = Literal["msgpack", "json"]
@@ -74,11 +73,7 @@ class AblyConfig(Config):
     @property
     def local(self) -> bool:
         """Whether the server is on this machine: no proxy leads there."""
-        host = self.host.strip("[]")
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.host)
 
 
 def complete(config: Config) -> AblyConfig:

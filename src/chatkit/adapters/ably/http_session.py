@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chatkit.adapters.ably.access import keep_fresh, renewed
+from chatkit.adapters.ably.access import renewed
 from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import is_token_error
-from chatkit.adapters.ably.line import Line
 from chatkit.adapters.ably.listening import Listening, Shared
 from chatkit.adapters.ably.living import Living
 from chatkit.adapters.ably.names import name_of
@@ -28,6 +27,7 @@ from chatkit.errors import (
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Roster, SessionClosed, Signal
 from chatkit.ports.outgoing import Again
+from chatkit.transport import Line, keep_fresh
 
 
 class HttpSession(Living[Post]):

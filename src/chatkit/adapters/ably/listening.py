@@ -21,7 +21,6 @@ from chatkit.adapters.ably.annotations import summary_of
 from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.hosts import Hosts
-from chatkit.adapters.ably.line import Line, Source
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.names import name_of
 from chatkit.adapters.ably.places import key_of, moment, place_at
@@ -34,7 +33,7 @@ from chatkit.adapters.ably.wire import Frame, as_text
 from chatkit.errors import AuthenticationError, ChatkitError, RateLimited, TransportError
 from chatkit.model.order import OrderKey, Place
 from chatkit.ports.adapter import Alive, Lost, Parts, Signal
-from chatkit.transport import Item, Poller
+from chatkit.transport import Item, Line, Poller, Source
 
 CHANNELS: Final = 200
 """Channels of one session."""

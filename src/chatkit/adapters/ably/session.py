@@ -10,7 +10,7 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from chatkit.adapters.ably.access import Access, keep_fresh, renewed
+from chatkit.adapters.ably.access import Access, renewed
 from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.hearing import Hearing, resolve
@@ -42,6 +42,7 @@ from chatkit.ports.adapter import Alive, Attachment, SessionClosed, Signal
 from chatkit.ports.context import Clock, Observer
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Again
+from chatkit.transport import keep_fresh
 
 _BAD_FRAMES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 """Codes of the WebSocket protocol after which coming again at once would be no better."""

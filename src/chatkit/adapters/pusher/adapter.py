@@ -23,7 +23,6 @@ from chatkit.adapters.pusher.payload import BYTES
 from chatkit.adapters.pusher.permits import AskedPermits, OwnPermits, Permits
 from chatkit.adapters.pusher.protocol import Closing, Established, Protocol
 from chatkit.adapters.pusher.publisher import HttpPublisher
-from chatkit.adapters.pusher.servertime import DateClock
 from chatkit.adapters.pusher.session import PusherSession
 from chatkit.adapters.pusher.signing import http_url_of, signer_of
 from chatkit.adapters.pusher.speaking import BATCH as BURST
@@ -33,7 +32,7 @@ from chatkit.errors import ConfigError
 from chatkit.model.capabilities import Capabilities, Feature, Support
 from chatkit.ports.adapter import Parts, Publisher, SessionClosed
 from chatkit.ports.log import Log
-from chatkit.transport import http_client
+from chatkit.transport import DateClock, http_client
 
 OPEN: Final = 10.0
 """Seconds for a connection to be made and greeted."""

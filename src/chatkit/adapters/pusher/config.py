@@ -6,12 +6,11 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from ipaddress import ip_address
 from typing import Final, get_args
 
 from chatkit.adapters.pusher.names import Kind
 from chatkit.errors import ConfigError
-from chatkit.model.config import Config, own_config, switch
+from chatkit.model.config import Config, is_local, own_config, switch
 from chatkit.model.values import value
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
@@ -63,11 +62,7 @@ class PusherConfig(Config):
     @property
     def local(self) -> bool:
         """Whether the server is on this machine: no proxy leads there."""
-        host = self.host.strip("[]")
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.host)
 
     @property
     def realm(self) -> str:

@@ -97,8 +97,9 @@ class PublishingContract(AdapterPart):
             if one.adapter.capabilities.order != "clock":
                 assert one.texts() == two.texts()
                 keys = [frame.stamp.key for frame in one.heard() if frame.stamp is not None]
-                assert keys == sorted(set(keys))
-                assert len(keys) == 15
+                assert len(set(keys)) == 15
+                if one.adapter.capabilities.announce != "after":  # there each speaker announces by itself
+                    assert keys == sorted(keys)
 
     async def test_an_identical_repeat_is_dropped_within_the_window(self, kit: AdapterKit) -> None:
         """And answered with the first one's places; without a window it is another message (D10)."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
+from chatkit.engine.publishing import REFUSALS, refused
 from chatkit.model.entry import Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import (
@@ -144,7 +145,10 @@ class Client:
             if how == "stream":
                 acks = await self.publisher.publish(batch, [None] * len(batch.entries))
                 return self._checked(batch, acks)
-            appended = await self.log.append(batch.channel, batch.entries)
+            try:
+                appended = await self.log.append(batch.channel, batch.entries)
+            except REFUSALS as refusal:
+                return [refused(entry, refusal) for entry in batch.entries]
             acks = self._checked(batch, appended.acks)
             if how == "transactional":
                 return acks
@@ -155,8 +159,8 @@ class Client:
             ]
             told = batch._replace(entries=tuple(entry for entry, _ in placed))
             answers = self._checked(told, await self.publisher.publish(told, [stamp for _, stamp in placed]))
-            refused = {answer.ident: answer for answer in answers if answer.outcome in ("refused", "unsent")}
-            return [refused.get(ack.ident, ack) for ack in acks]
+            untold = {answer.ident: answer for answer in answers if answer.outcome in ("refused", "unsent")}
+            return [untold.get(ack.ident, ack) for ack in acks]
 
     async def _turn(self, entries: int) -> None:
         """Wait until the rate allows another publish."""

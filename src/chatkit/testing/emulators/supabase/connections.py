@@ -60,6 +60,9 @@ class Connections:
                 await connection.execute("")
             except psycopg.OperationalError:
                 await connection.close()
+            except BaseException:  # given up, it is nobody's
+                await connection.close()
+                raise
             else:
                 return connection
         return None

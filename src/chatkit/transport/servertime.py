@@ -1,4 +1,4 @@
-"""`DateClock`: the server's time out of `Date` headers, the only clock that Pusher shows (D4)."""
+"""`DateClock`: the server's time out of `Date` headers, for providers that tell no other (D4)."""
 
 from __future__ import annotations
 

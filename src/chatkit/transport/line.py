@@ -31,6 +31,11 @@ class Line:
         """Whether nothing waits."""
         return not self._waiting
 
+    @property
+    def full(self) -> bool:
+        """Whether those who bring more wait."""
+        return len(self._waiting) >= WAITING
+
     def push(self, signal: Signal) -> None:
         """Let a signal of the session itself wait, room or not."""
         self._waiting.append((None, signal))
@@ -38,7 +43,7 @@ class Line:
 
     async def put(self, source: Source, signal: Signal) -> None:
         """Let a signal of a channel wait, when there is room."""
-        while len(self._waiting) >= WAITING:
+        while self.full:
             self._room.clear()
             await self._room.wait()
         self._waiting.append((source, signal))
