@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from yarl import URL
@@ -13,10 +17,13 @@ from chatkit.testing.emulators.serving import StartError
 from tests.emulators.supabase.raw import Raws, serving
 
 pytestmark = pytest.mark.realtime
+PATIENCE: Final = 30.0
+"""Seconds within which a process has ended."""
 
 # Says what it was asked, in the way that PostgREST is run.
 ECHO = f"""#!{sys.executable}
-import json, os, socketserver
+import json, os, pathlib, socketserver
+pathlib.Path(__file__).with_name("pid").write_text(str(os.getpid()))
 from http.server import BaseHTTPRequestHandler
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -44,6 +51,20 @@ def program(folder: Path, text: str) -> str:
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
     return str(path)
+
+
+def pid_of(folder: Path) -> int:
+    """Of the program that was run last."""
+    return int((folder / "pid").read_text(encoding="utf-8"))
+
+
+async def ended(folder: Path) -> None:
+    """Wait until that is gone."""
+    async with asyncio.timeout(PATIENCE):
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(pid_of(folder), 0)
+                await asyncio.sleep(0.02)
 
 
 async def called(raws: Raws, path: str, **options: Any) -> Any:
@@ -104,9 +125,52 @@ async def test_a_postgrest_that_ends_is_an_error_at_the_start(database: str, tmp
         async with serving(database, postgrest=str(tmp_path / "none")):
             pass
     async with serving(database, postgrest=program(tmp_path, ECHO)) as raws:
-        process = raws.emulator._tables._process
-        assert process is not None
-        process.kill()
-        await process.wait()
+        os.kill(pid_of(tmp_path), signal.SIGKILL)
+        await ended(tmp_path)
         status, _, _ = await called(raws, f"/rest/v1/t?apikey={raws.emulator.authority.anon_key}")
         assert status == 502
+
+
+# Serves until it is killed.
+SERVED = """
+import asyncio, sys
+from chatkit.testing.emulators.supabase import SupabaseEmulator
+async def main():
+    await SupabaseEmulator(database=sys.argv[1], postgrest=sys.argv[2]).start()
+    print("serves", flush=True)
+    await asyncio.sleep(1_000)
+asyncio.run(main())
+"""
+
+
+def folders(place: Path) -> list[Path]:
+    return list(place.glob("chatkit-rest-*"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_postgrest_ends_with_an_emulator_that_is_killed(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    """By whichever signal; and its folder is gone."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVED, database, program(tmp_path, ECHO)), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"serves\n"
+        assert folders(tmp_path)
+        os.kill(pid_of(tmp_path), 0)
+
+        process.send_signal(how)
+        await process.wait()
+
+        await ended(tmp_path)
+        async with asyncio.timeout(PATIENCE):
+            while folders(tmp_path):
+                await asyncio.sleep(0.02)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
