@@ -230,8 +230,8 @@ class MessageFold:
             return theirs < mine
         if fact.revised:
             return False
-        # The same copy with the text that a delete took from ours is no other one.
-        if self.data in {fact.data, erased(fact.data)}:
+        # The same copy with the text that a delete took from ours is no other one. Nearly all are the same.
+        if self.data == fact.data or self.data == erased(fact.data):  # the second takes its time
             return False
         return preference(fact.data) < preference(self.data)
 
