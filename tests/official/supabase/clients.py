@@ -74,7 +74,12 @@ def _run(
         [*command, *arguments], capture_output=True, encoding="utf-8", timeout=300, check=False
     )
     assert ran.returncode == 0, ran.stderr[-4000:]
-    results = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    return results_of(ran.stdout)
+
+
+def results_of(told: str) -> Results:
+    """What a run said of its cases."""
+    results = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     return {result["name"]: result["error"] for result in results}
 
 

