@@ -208,6 +208,36 @@ async def test_one_client_shows_so_many_users(
             await bot.session.enter(name, Present("eve", "", {}))
 
 
+async def test_a_word_without_an_answer_is_said_again(database: str, name: str) -> None:
+    """Whether the service heard it or not: whoever leaves then has left."""
+    kit = SupabaseKit(database)
+    async with kit.serving() as supabase, stage(kit) as on:
+        ada, bob = await on.join("ada", name, presence=True), await on.join("bob", name, presence=True)
+        supabase.add_fault(Fault(does="drop", event="presence", moment="after"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ada.session.enter(name, Present("ada", "", {})), 0.2)
+        await kit.until(lambda: len(bob.present(name)) == 1, "it was heard")
+
+        await ada.session.leave(name, Present("ada", "", {}))
+
+        await kit.until(lambda: bob.present(name) == {}, "ada has left")
+
+
+async def test_users_who_enter_at_once_are_all_there(database: str, name: str) -> None:
+    """No word takes back another's; who left meanwhile has left."""
+    kit = SupabaseKit(database, mode="database", trusted=True)
+    async with kit.serving() as _, stage(kit) as on:
+        bot = await on.join("bot", name, presence=True)
+        users = [Present(user, "", {}) for user in ("ada", "bob", "eve")]
+
+        await asyncio.gather(
+            *(bot.session.enter(name, user) for user in users), bot.session.leave(name, users[0])
+        )
+
+        await kit.until(lambda: len(bot.present(name)) == 2, "two are there")
+        assert {member.user for member in bot.present(name).values()} == {"bob", "eve"}
+
+
 async def test_what_passes_by_goes_by_http_where_no_channel_is_attached(database: str, name: str) -> None:
     """And says when that was refused."""
     kit = SupabaseKit(database)

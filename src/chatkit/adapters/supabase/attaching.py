@@ -113,6 +113,7 @@ class Attaching:
             await self._forget(one, but=topic)
             return True
         self._observer.point("supabase.live_lost", channel=one.channel, error=type(why.error).__name__)
+        self._cancel(one)
         one.rejoining = self._spawn(self._rejoin(one, why), "supabase-rejoin")
         return False
 

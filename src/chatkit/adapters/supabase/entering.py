@@ -9,7 +9,7 @@ Source: the Supabase sheet, section 8.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from chatkit.adapters.supabase.attached import Attached
 from chatkit.adapters.supabase.members import USERS, pack
@@ -18,6 +18,10 @@ from chatkit.adapters.supabase.wire import Object, dumps
 from chatkit.errors import CapabilityError, MessageTooLarge, NotAllowed, RateLimited
 from chatkit.ports.adapter import Present
 from chatkit.ports.context import Clock
+
+
+_UNSURE: Final[Object] = {}
+"""How a word without an answer was told: as nothing that is ever said."""
 
 
 class Entering:
@@ -51,39 +55,44 @@ class Entering:
             TransportError, SessionClosed: No answer.
         """
         self._check(one, member)
-        if member.user not in one.users and len(one.users) >= USERS:
-            raise CapabilityError(f"one client shows {USERS} users in a channel", channel=one.channel)
-        await self._tell(one, {**one.users, member.user: member.data})
+        async with one.entering:
+            if member.user not in one.users and len(one.users) >= USERS:
+                raise CapabilityError(f"one client shows {USERS} users in a channel", channel=one.channel)
+            await self._tell(one, {**one.users, member.user: member.data})
 
     async def leave(self, one: Attached, member: Present) -> None:
         """Have a user be there no longer; nothing where they are not. Raises as `enter`."""
         self._check(one, member)
-        users = {user: data for user, data in one.users.items() if user != member.user}
-        await self._tell(one, users)
+        async with one.entering:
+            users = {user: data for user, data in one.users.items() if user != member.user}
+            await self._tell(one, users)
 
     async def again(self, one: Attached) -> None:
         """Tell of the users on a topic that was joined anew. Raises as `enter`."""
-        if one.users:
-            await self._tell(one, one.users)
+        async with one.entering:
+            if one.users:
+                await self._tell(one, one.users)
 
     async def _tell(self, one: Attached, users: Mapping[str, Mapping[str, Any]]) -> None:
-        async with one.entering:
-            payload = pack(users) if users else None
-            if payload == one.tracked:
-                one.users = dict(users)
-                return
-            if payload is not None and len(dumps(payload).encode()) > self._largest:
-                raise MessageTooLarge("presence data does not fit a broadcast", channel=one.channel)
-            now = self._clock.monotonic()
-            wait = one.calls.wait(now)
-            if wait > 0:
-                raise RateLimited("too many words on presence", retry_after=wait, channel=one.channel)
-            one.calls.made(now)
-            how: Object = {"event": "untrack"} if payload is None else {"event": "track", "payload": payload}
-            answer = await self._ask(one.live, "presence", {"type": "presence", **how})
-            if not answer.ok:
-                raise NotAllowed("the service lets nobody be present here", channel=one.channel)
-            one.users, one.tracked = dict(users), payload
+        """Tell of these users; one call at a time, so that none takes back another's."""
+        payload = pack(users) if users else None
+        if payload == one.tracked:
+            one.users = dict(users)
+            return
+        if payload is not None and len(dumps(payload).encode()) > self._largest:
+            raise MessageTooLarge("presence data does not fit a broadcast", channel=one.channel)
+        now = self._clock.monotonic()
+        wait = one.calls.wait(now)
+        if wait > 0:
+            raise RateLimited("too many words on presence", retry_after=wait, channel=one.channel)
+        one.calls.made(now)
+        how: Object = {"event": "untrack"} if payload is None else {"event": "track", "payload": payload}
+        one.tracked = _UNSURE
+        answer = await self._ask(one.live, "presence", {"type": "presence", **how})
+        if not answer.ok:
+            one.tracked = None
+            raise NotAllowed("the service lets nobody be present here", channel=one.channel)
+        one.users, one.tracked = dict(users), payload
 
     def _check(self, one: Attached, member: Present) -> None:
         if self._user is not None and member.user != self._user:

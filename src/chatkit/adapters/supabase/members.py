@@ -27,7 +27,7 @@ EARLY: Final = 1_000
 
 def pack(users: Mapping[str, Mapping[str, Any]]) -> Object:
     """Return what is to be told of one's users."""
-    return {FIELD: dumps([[user, data] for user, data in users.items()])}
+    return {FIELD: dumps([[user, dict(data)] for user, data in users.items()])}
 
 
 class Members:

@@ -36,6 +36,8 @@ BEAT: Final = 25.0
 """Seconds between two heartbeats; the service ends a connection that says nothing for sixty."""
 ECHO: Final = 10.0
 """Seconds for the answer to one."""
+LEAD: Final = 60.0
+"""Seconds before a token ends in which it is renewed (D32)."""
 EMITS: Final = 8.0
 """Ephemeral messages a second in the long run."""
 BURST: Final = 4
@@ -113,7 +115,7 @@ class SupabaseSession(OneLife):
         _ = self._spawn(self._hear_all(), "supabase-reader")
         _ = self._spawn(self._beat(), "supabase-heartbeat")
         if shared.access.renewable:
-            _ = self._spawn(keep_fresh(shared.access, shared.now, 60.0, self._renew), "supabase-tokens")
+            _ = self._spawn(keep_fresh(shared.access, shared.now, LEAD, self._renew), "supabase-tokens")
 
     # ------------------------------------------------------------------ the port
 
