@@ -15,6 +15,7 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 OF_EXTRAS: Final = (
     "--ignore=tests/adapters/ably",
     "--ignore=tests/adapters/pusher",
+    "--ignore=tests/adapters/supabase",
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",
     "--ignore=tests/emulators",
