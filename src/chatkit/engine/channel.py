@@ -15,12 +15,13 @@ from chatkit.engine.attaching import Attacher
 from chatkit.engine.beside import Beside
 from chatkit.engine.context import Context
 from chatkit.engine.folding import Folder
+from chatkit.engine.inbox import Proven
 from chatkit.engine.keeping import Keeper
 from chatkit.engine.loading import Loader
 from chatkit.engine.parts import ChannelParts
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
-from chatkit.engine.receiver import Proven, Receiver
+from chatkit.engine.receiver import Receiver
 from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
