@@ -145,8 +145,6 @@ class ChannelEngine:
         self.ever_attached = False
         self._running = False
         self._restored = asyncio.Event()
-        self._folding = asyncio.Lock()
-        """Held while facts are folded; a jump, which replaces what they are folded into, waits for it."""
 
     @property
     def state(self) -> State:
@@ -217,11 +215,8 @@ class ChannelEngine:
         """
         await self._ready()
         count = await self._loader.older(limit)
-        if count is None:  # the oldest one fell out meanwhile
-            async with self._folding:
-                count = await self._loader.older(limit)
         self._loaded()
-        return count or 0
+        return count
 
     async def jump(self, place: Place | None) -> None:
         """Show the messages around a place; `None`: the newest.
@@ -231,8 +226,7 @@ class ChannelEngine:
             TransportError: No answer; safe to repeat.
         """
         await self._ready()
-        async with self._folding:
-            await self._loader.jump(place)
+        await self._loader.jump(place)
         self._loaded()
 
     async def say_marks(self) -> None:
@@ -339,7 +333,7 @@ class ChannelEngine:
                 await self._attacher.work()
                 ready = self.roles.ready
                 if ready:
-                    async with self._folding:
+                    async with self._loader.folding:
                         if await self._sync.work():
                             self.overlay.reached(self.progress.proven)
                             self._on_change(self)
