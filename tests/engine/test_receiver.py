@@ -10,7 +10,7 @@ import pytest
 
 import chatkit
 from chatkit.adapters.memory import Like
-from chatkit.engine.receiver import INBOX
+from chatkit.engine.inbox import INBOX
 from chatkit.ports import Foreign, Received, Shed
 from tests.engine.kit import (
     NUMBERED,

@@ -15,12 +15,13 @@ from chatkit.engine.attaching import Attacher
 from chatkit.engine.beside import Beside
 from chatkit.engine.context import Context
 from chatkit.engine.folding import Folder
+from chatkit.engine.inbox import Proven
 from chatkit.engine.keeping import Keeper
 from chatkit.engine.loading import Loader
 from chatkit.engine.parts import ChannelParts
 from chatkit.engine.presenting import Masks, Presenter
 from chatkit.engine.progress import Progress
-from chatkit.engine.receiver import Proven, Receiver
+from chatkit.engine.receiver import Receiver
 from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
@@ -144,8 +145,6 @@ class ChannelEngine:
         self.ever_attached = False
         self._running = False
         self._restored = asyncio.Event()
-        self._folding = asyncio.Lock()
-        """Held while facts are folded; a jump, which replaces what they are folded into, waits for it."""
 
     @property
     def state(self) -> State:
@@ -216,11 +215,8 @@ class ChannelEngine:
         """
         await self._ready()
         count = await self._loader.older(limit)
-        if count is None:  # the oldest one fell out meanwhile
-            async with self._folding:
-                count = await self._loader.older(limit)
         self._loaded()
-        return count or 0
+        return count
 
     async def jump(self, place: Place | None) -> None:
         """Show the messages around a place; `None`: the newest.
@@ -230,8 +226,7 @@ class ChannelEngine:
             TransportError: No answer; safe to repeat.
         """
         await self._ready()
-        async with self._folding:
-            await self._loader.jump(place)
+        await self._loader.jump(place)
         self._loaded()
 
     async def say_marks(self) -> None:
@@ -338,7 +333,7 @@ class ChannelEngine:
                 await self._attacher.work()
                 ready = self.roles.ready
                 if ready:
-                    async with self._folding:
+                    async with self._loader.folding:
                         if await self._sync.work():
                             self.overlay.reached(self.progress.proven)
                             self._on_change(self)

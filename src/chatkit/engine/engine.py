@@ -13,13 +13,13 @@ from chatkit.core.hlc import HybridClock
 from chatkit.engine.channel import ChannelEngine
 from chatkit.engine.context import Context, bounded
 from chatkit.engine.dispatcher import Dispatcher
+from chatkit.engine.inbox import Proven
 from chatkit.engine.link import Link, unreachable
 from chatkit.engine.outbox import Outbox, OutboxEntry
 from chatkit.engine.polling import Polling
 from chatkit.engine.presenting import Presenter
 from chatkit.engine.publishing import Publishing
 from chatkit.engine.reach import Reach
-from chatkit.engine.receiver import Proven
 from chatkit.engine.replays import Replays
 from chatkit.engine.subscription import Subscription
 from chatkit.errors import ChatkitError, TransportError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,8 @@ class Loader:
         self._teller = teller
         self.restored = False
         """Whether the store held messages of the channel that what follows joins on to."""
+        self.folding = asyncio.Lock()
+        """Held while facts are folded; a jump, which replaces what they are folded into, waits for it."""
 
     async def restore(self) -> None:
         """Show what the store holds, before any network."""
@@ -82,12 +85,20 @@ class Loader:
         await self._present(folded.ident for folded in page.items)
         return loaded.messages
 
-    async def older(self, limit: int) -> int | None:
+    async def older(self, limit: int) -> int:
         """Load a page older than the oldest message loaded, and fill holes on the way.
 
         Returns:
-            How many messages came in; `None`: nothing was done, since the oldest is another one by now.
+            How many messages came in.
         """
+        count = await self._older(limit)
+        if count is None:
+            async with self.folding:
+                count = await self._older(limit)
+        return count or 0
+
+    async def _older(self, limit: int) -> int | None:
+        """Do so once; `None`: nothing was done, since the oldest one fell out meanwhile."""
         log = self._context.need_log(self._channel)
         window = self._timeline.window
         oldest = next(iter(window), None)
@@ -116,7 +127,7 @@ class Loader:
         return await self._roles.admitted(self._context.admitted(self._channel, page))
 
     async def jump(self, place: Place | None) -> None:
-        """Show the messages around a place; `None`: the newest. Nothing may be folded meanwhile."""
+        """Show the messages around a place; `None`: the newest. Nothing is folded meanwhile."""
         log = self._context.need_log(self._channel)
 
         async def read() -> Messages:
@@ -125,7 +136,8 @@ class Loader:
                 raise TransportError("the log stands behind what it has shown", channel=self._channel)
             return page
 
-        _ = await self.put(await self._context.read(read), replace=True)
+        async with self.folding:
+            _ = await self.put(await self._context.read(read), replace=True)
 
     async def _present(self, idents: Iterable[Ident]) -> None:
         found = (self._timeline.get(ident) for ident in idents)

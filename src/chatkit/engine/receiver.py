@@ -6,13 +6,13 @@ bounded buffer of D19.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from chatkit.core.continuity import Continuity, Verdict
 from chatkit.core.fact import Fact
 from chatkit.core.hints import Hints
+from chatkit.engine.inbox import INBOX, Dropped, Inbox, Item, Left, Proven
 from chatkit.engine.reading import Passing, Refused, believe
 from chatkit.ports import Foreign, Received, Shed
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from chatkit.engine.threads import Threads
     from chatkit.engine.typists import TypingFeed
 
-INBOX: Final = 1_000
-"""Most frames waiting; beyond it they are dropped and the log is read instead (D19)."""
 PATIENCE: Final = 0.3
 """Seconds for which an open range may close by itself before the log is read (D17)."""
 RUN: Final = 32
@@ -37,24 +35,6 @@ CLAIMED: Final = 0.1
 """Most seconds by which the log is read after a claim check: what comes after it waits for it (D21, D29)."""
 JITTER: Final = 1.7
 """Most seconds by which that read is put off, so that many clients do not ask at once."""
-
-
-class Proven(NamedTuple):
-    """Our own envelope, as its acknowledgement proves it."""
-
-    fact: Fact
-    entry_id: str
-
-
-class Dropped(NamedTuple):
-    """Frames were dropped here, since the inbox was full."""
-
-
-class Left(NamedTuple):
-    """The channel ceased to be received here."""
-
-
-Item: TypeAlias = Received | Foreign | Shed | Proven | Dropped | Left
 
 
 class Receiver:
@@ -103,7 +83,7 @@ class Receiver:
         """When it was last seen that nothing is missing: what `staleness` is measured from (D16)."""
         self.unsure = False
         """An attach had no answer: what comes now may not follow what came before (I6)."""
-        self._inbox: deque[Item] = deque()
+        self._inbox = Inbox(parts.context)
         # What another log took than the one that is read here; of how many the read under way says more.
         self._elsewhere: list[Proven] = []
         self._asked = 0
@@ -125,29 +105,22 @@ class Receiver:
 
     def push(self, item: Item) -> None:
         """Take a frame, or an acknowledgement of ours."""
-        if len(self._inbox) < INBOX or isinstance(item, Proven):
-            self._inbox.append(item)
-        else:
-            self._context.counters["inbox_overflow"] += 1
-            if self._context.log is not None:
-                self.drop()
-            if not isinstance(self._inbox[-1] if self._inbox else None, Dropped):
-                self._inbox.append(Dropped())
+        self._inbox.push(item)
         self._wake()
 
     def drop(self) -> None:
         """Throw away the frames that wait: the log is to be read, which has them all (D19)."""
-        self._inbox = deque(item for item in self._inbox if isinstance(item, Proven | Left))
+        self._inbox.drop()
 
     def leave(self) -> None:
         """Take note that nothing is received from now on: what follows waits for what is missed (D19)."""
         if self._context.log is not None:
-            self._inbox.append(Left())
+            self._inbox.leave()
             self._wake()
 
     def back(self) -> None:
         """Take note that the channel is received again; what was missed is somebody else's to say."""
-        self._inbox = deque(item for item in self._inbox if not isinstance(item, Left))
+        self._inbox.back()
 
     def prompt_read(self, delay: float) -> None:
         """Have the log read soon: something says that it holds what we lack."""
@@ -193,16 +166,13 @@ class Receiver:
     async def turn(self) -> None:
         """Deal with all that is there; frames wait while what was missed must come before them (D19)."""
         while self._inbox and not self._teller.holding:
-            if isinstance(item := self._inbox[0], Received):
+            if isinstance(item := self._inbox.head, Received):
                 await self._receive_run()
             else:
-                self._inbox.popleft()
+                self._inbox.take()
                 await self._take(item)
         # Beside the mark of another log the place of what I sent says nothing: it waits until that is known.
-        proven = [item for item in self._inbox if isinstance(item, Proven) and not self._progress.unproven]
-        if proven:
-            self._inbox = deque(item for item in self._inbox if not isinstance(item, Proven))
-        for item in proven:
+        for item in () if self._progress.unproven else self._inbox.take_proven():
             await self._prove(item)
         await self._teller.release()
         now = self._context.clock.monotonic()
@@ -285,11 +255,7 @@ class Receiver:
         if self.unsure and self._context.log is None and self._teller.has_begun:
             self.gap_announced()
             self._teller.announce("reconnected", certain=False)
-        run: list[Received] = []
-        most = 1 if self._teller.filtered else RUN
-        while self._inbox and len(run) < most and isinstance(item := self._inbox[0], Received):
-            run.append(item)
-            self._inbox.popleft()
+        run = self._inbox.take_run(1 if self._teller.filtered else RUN)
         believed: list[Fact | Passing | Refused] = []
         folded, now = 0, self._context.clock.monotonic()
         try:
@@ -310,8 +276,9 @@ class Receiver:
                     await self._teller.release()
                     self._receive_other(found)
         except BaseException:  # a defect of ours costs its own frame alone
-            left = run[folded:] if folded else [*run[: len(believed)], *run[len(believed) + 1 :]]
-            self._inbox.extendleft(reversed(left))
+            self._inbox.put_back(
+                run[folded:] if folded else [*run[: len(believed)], *run[len(believed) + 1 :]]
+            )
             raise
         self._context.observer.point("channel.received", channel=self._channel, frames=len(run))
         await self._teller.release()

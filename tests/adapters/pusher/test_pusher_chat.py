@@ -31,8 +31,8 @@ async def test_backends_and_members_share_a_channel() -> None:
         _ = await mine.edit(hello, "Hello!")
         await theirs.typing.keystroke()
 
+        await until(lambda: "bob" in mine.typing.users, "typing is shown")  # first: it is not shown for ever
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", "Hi"], "both show the edit")
-        await until(lambda: "bob" in mine.typing.users, "typing is shown")
         await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
         await until(lambda: "ada" in theirs.presence.members, "and who is there")
         await until(lambda: theirs.presence.members["ada"].status == "away", "and as what")

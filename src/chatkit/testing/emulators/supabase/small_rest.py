@@ -16,6 +16,7 @@ from chatkit.testing.emulators.supabase import conditions
 from chatkit.testing.emulators.supabase.conditions import Query, Unreadable
 from chatkit.testing.emulators.supabase.connections import Row
 from chatkit.testing.emulators.supabase.plain import Object, dumps, is_list, is_object, loads
+from chatkit.testing.emulators.supabase.rest_refusals import Refusal, failed
 from chatkit.testing.emulators.supabase.tokens import TokenError
 
 if TYPE_CHECKING:
@@ -31,67 +32,6 @@ IS_NEW: Final = Identifier("chatkit is new")
 ROW: Final = SQL("r")
 VALUE: Final = SQL("r.value")
 OBJECT: Final = "application/vnd.pgrst.object+json"
-
-STATUSES: Final = {
-    "08": 503,
-    "09": 500,
-    "0L": 403,
-    "0P": 403,
-    "23503": 409,
-    "23505": 409,
-    "25006": 405,
-    "25": 500,
-    "28": 403,
-    "2D": 500,
-    "38": 500,
-    "39": 500,
-    "3B": 500,
-    "40": 500,
-    "53": 503,
-    "53400": 500,
-    "54": 500,
-    "55": 500,
-    "57": 500,
-    "57P01": 503,
-    "58": 500,
-    "F0": 500,
-    "HV": 500,
-    "P0001": 400,
-    "P0": 500,
-    "42883": 404,
-    "42P01": 404,
-    "42P17": 500,
-    "42501": 403,
-}
-"""By SQLSTATE, or the class of one: the status of an answer. Others are 400."""
-
-
-class Refusal(Exception):
-    """An answer that is an error.
-
-    Args:
-        status: Of HTTP.
-        code: As PostgREST names it.
-        message: In words.
-        details: More of them.
-        hint: What to do.
-        headers: Beside it.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        details: str | None = None,
-        hint: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.headers = headers
-        self.status = status
-        self.body = {"code": code, "details": details, "hint": hint, "message": message}
 
 
 class SmallRest:
@@ -125,7 +65,7 @@ class SmallRest:
             body = {"code": "PGRST100", "details": None, "hint": None, "message": text}
             return web.json_response(body, status=400)
         except psycopg.Error as error:
-            return _failed(error, known=self._role(token) != "anon")
+            return failed(error, known=self._role(token) != "anon")
 
     def _role(self, token: str) -> str:
         return str(self._claims(token)["role"])
@@ -373,20 +313,3 @@ async def _one(connection: AsyncConnection[Row], query: Composed) -> Row:
     found = await (await connection.execute(query)).fetchone()
     assert found is not None
     return found
-
-
-def _failed(error: psycopg.Error, *, known: bool) -> web.Response:
-    state = error.sqlstate or "08006"
-    status = STATUSES.get(state, STATUSES.get(state[:2], 400))
-    if state == "42501" and not known:
-        status = 401
-    if state.startswith("PT") and state[2:].isdecimal():
-        status = int(state[2:])
-    diagnosis = error.diag
-    body = {
-        "code": state,
-        "details": diagnosis.message_detail,
-        "hint": diagnosis.message_hint,
-        "message": diagnosis.message_primary or "no connection to the database",
-    }
-    return web.json_response(body, status=status)
