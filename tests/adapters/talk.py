@@ -34,7 +34,7 @@ class Talk:
     async def say(self, count: int) -> None:
         """Say so many, a moment after one another; and tell how many as a member."""
         for _ in range(count):
-            self.said.append(f"message {len(self.said)}")
+            self.said.append(f"message {len(self.said):03}")
             self._deliveries.append(await self.mine.send(self.said[-1]))
             await asyncio.sleep(0.3)
         if self._present:

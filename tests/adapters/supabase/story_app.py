@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import count
 from types import TracebackType
@@ -27,6 +27,8 @@ from tests.logs import postgres_server
 
 MODES: Final = {"database": "", "broadcast": "&mode=broadcast&private=1"}
 """The ways to use a project, with the options that ask for them; both have tokens."""
+PUBLIC: Final = "&mode=broadcast"
+"""Broadcasts on public channels, where there are no tokens."""
 LINGERING: Final = 0.005
 """Real seconds in which PostgreSQL tells what was committed."""
 
@@ -62,6 +64,8 @@ class StoryApp(App):
         self.ways: dict[str, Relay] = {}
         self.chats: dict[str, chatkit.Chat] = {}
         """Its clients, by their users."""
+        self.on_shut: Callable[[str], object] = lambda _: None
+        """Told for what reason the service closes a channel."""
         self._began = False
         self._clock = clock
         self._seeds = count(1)
@@ -95,7 +99,8 @@ class StoryApp(App):
         """Return a client with tokens of the app, which goes the way of its user."""
         virtual = {} if self._clock is None else {"clock": self._clock, "seed": next(self._seeds)}
         url = self.by_way(user, self.emulator.authority.anon_key)
-        given = {"store": ":memory:", "auth": self.auth, **virtual, **options}
+        signed = {} if self._config == PUBLIC else {"auth": self.auth}
+        given = {"store": ":memory:", **signed, **virtual, **options}
         self.chats[user] = chat = chatkit.connect(url, user=user, **given)
         return chat
 
@@ -180,6 +185,19 @@ class StoryApp(App):
             publish(project, place, broadcast, **but)
 
         vars(project)["publish"] = noted
+        listen = type(project).listen
+
+        def watched(channel: Any) -> None:
+            shut = channel.shut
+
+            def told(text: str) -> None:
+                self.on_shut(text)
+                shut(text)
+
+            channel.shut = told
+            listen(project, channel)
+
+        vars(project)["listen"] = watched
 
 
 def _read(broadcast: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from chatkit.testing.emulators.supabase.joining import JoinError
 from chatkit.testing.emulators.supabase.session import Session
 from tests.adapters.faults import CALLS, FRAMES, SOCKETS, do_to_sockets, none_is_left_out
 from tests.adapters.supabase.app import PATIENCE, until
-from tests.adapters.supabase.story_app import MODES, StoryApp, envelopes, topic
+from tests.adapters.supabase.story_app import MODES, PUBLIC, StoryApp, envelopes, topic
 from tests.adapters.talk import Talk
 
 TIMES: Final = 2
@@ -101,8 +101,9 @@ def faults() -> Iterator[Any]:
                 for mode in step.modes:
                     quick = (does, moment, name) == ("abort", "after", "presence")
                     marks: Any = () if quick else pytest.mark.long
-                    if mode in MODES:
-                        yield pytest.param(does, moment, name, mode, marks=marks)
+                    yield pytest.param(does, moment, name, mode, marks=marks)
+                    if (does, mode) == ("abort", "broadcast") and name != "token":
+                        yield pytest.param(does, moment, name, "public", marks=pytest.mark.long)
 
 
 def fault(does: Any, moment: Any, event: str) -> Fault:
@@ -119,19 +120,21 @@ async def tell(
     at_first: bool = False,
     hinted: bool = False,
     unseen: bool = False,
+    said: int = 4,
 ) -> None:
     """Tell the story, and find all said, once, in order; without a log what is not there was announced.
 
     Args:
         database: DSN of the PostgreSQL behind the emulator.
         clock: Of the test.
-        mode: One of `MODES`.
+        mode: One of `MODES`, or `public`.
         strike: What goes wrong.
         at_first: Before anybody connects; else in the midst.
         hinted: Frames are lost on connections that live: numbers hint at them (D5).
         unseen: Nobody is told who is there: members are known once they say something.
+        said: How many messages are said in the midst of it.
     """
-    async with StoryApp(database, MODES[mode], clock=clock) as app:
+    async with StoryApp(database, MODES.get(mode, PUBLIC), clock=clock) as app:
         app.lifetime = 120.0  # so that tokens are presented anew after a minute
         if at_first:
             await strike(app)
@@ -140,7 +143,7 @@ async def tell(
             await talk.begin()
             if not at_first:
                 await strike(app)
-            await talk.say(4)
+            await talk.say(said)
             await talk.sent()
             await talk.say(2)
             if unseen:
@@ -436,3 +439,47 @@ async def test_tokens_that_are_not_to_be_had_break_no_promise(
         await asyncio.sleep(200)
 
     await tell(database, clock, mode, strike)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_project_over_its_limit_of_events_breaks_no_promise(
+    mode: str, database: str, clock: VirtualClock
+) -> None:
+    """Its members speak faster than it takes: it closes channels, or drops what the database announces."""
+    told: list[str] = []
+
+    async def strike(app: StoryApp) -> None:
+        project: Any = app.emulator.project
+        commit = project.commit
+
+        def watched(place: Any, broadcast: Any) -> None:
+            if project.events.exceeded:
+                told.append("dropped")
+            commit(place, broadcast)
+
+        app.emulator.change(events_per_second=4)
+        app.on_shut, project.commit = told.append, watched
+
+    await tell(database, clock, mode, strike, said=40)
+
+    assert ("dropped" if mode == "database" else "Too many messages per second") in told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", MODES)
+async def test_who_says_much_of_themself_is_not_closed_for_it(
+    mode: str, database: str, clock: VirtualClock
+) -> None:
+    """Of thirty words on presence in a few seconds the last is told, and the service closes nothing (D28)."""
+    shut: list[str] = []
+
+    async def strike(app: StoryApp) -> None:
+        app.on_shut = shut.append
+        for number in range(30):
+            await app.chats["ada"].channel("support").presence.update(data={"number": number})
+            await asyncio.sleep(0.1)
+
+    await tell(database, clock, mode, strike)
+
+    assert shut == []
