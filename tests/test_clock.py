@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -135,3 +136,33 @@ def test_the_end_waits_for_threads_that_still_work() -> None:
     run(story())
 
     assert done == [1]
+
+
+def test_time_stands_still_while_something_beyond_the_loop_works() -> None:
+    """A server's answer overtakes a timer that is due before; what it tells afterwards comes before it, too."""
+    seen: list[str] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with ours, theirs:
+            loop.call_later(1.0, seen.append, "a second")
+
+            def tell() -> None:
+                for word in (b"answered", b"told"):
+                    threading.Event().wait(0.05)
+                    theirs.send(word)
+
+            thread = threading.Thread(target=tell)
+            thread.start()
+            with loop.still(lingering=5.0):
+                seen.append((await loop.sock_recv(ours, 100)).decode())
+            seen.append((await loop.sock_recv(ours, 100)).decode())
+            thread.join()
+            assert loop.time() == 0.0
+
+    run(story())
+
+    assert seen == ["answered", "told"]

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -85,6 +87,8 @@ class _IdleSelector(selectors.BaseSelector):
         self._clock = clock
         self._real = selectors.DefaultSelector()
         self.idle: list[asyncio.Future[None]] = []
+        self.still = 0
+        self.still_until = 0.0
         self._busy = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -94,6 +98,8 @@ class _IdleSelector(selectors.BaseSelector):
             return []
         ready = self._real.select(0)
         if ready or busy:
+            return ready
+        if (wait := self._patience()) > 0 and (ready := self._real.select(wait)):
             return ready
         if self.idle:
             waiting, self.idle = self.idle, []
@@ -108,6 +114,10 @@ class _IdleSelector(selectors.BaseSelector):
         if not ready:
             raise RuntimeError("deadlock: every task waits and no timer is left")
         return ready
+
+    def _patience(self) -> float:
+        """Real seconds for which time is to stand still."""
+        return PATIENCE if self.still > 0 else self.still_until - time.monotonic()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -147,6 +157,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002  # asyncio's own signature from Python 3.12 on
         """Wait for the threads of the executor, however long they take: here a time limit passes at once."""
         await super().shutdown_default_executor()
+
+    @contextmanager
+    def still(self, *, lingering: float = 0.0) -> Generator[None]:
+        """Let time stand still for the block, in which a server beyond the loop, or a thread, does its work.
+
+        Args:
+            lingering: Real seconds for which it does so afterwards: what was done may yet be told.
+        """
+        self._idle_selector.still += 1
+        try:
+            yield
+        finally:
+            self._idle_selector.still -= 1
+            until = time.monotonic() + lingering
+            self._idle_selector.still_until = max(self._idle_selector.still_until, until)
 
     async def settle(self) -> None:
         """Return once nothing can happen without time passing."""

@@ -7,28 +7,23 @@ virtual, so that time-outs cost nothing. One fault at each step is told by defau
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Callable, Iterator
-from inspect import getsource
 from typing import Any, Final, NamedTuple, get_args
 
 import pytest
 
-import chatkit
-from chatkit import Discontinuity, MessageCreated
+from chatkit import Discontinuity
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
 from chatkit.testing.emulators.ably.faults import Deed
-from chatkit.testing.emulators.control import Control
-from chatkit.testing.emulators.faults import CallDeed, CallFault, FrameDeed, FrameFault
-from tests.adapters.ably.app import App, published, texts
+from chatkit.testing.emulators.faults import CallFault, FrameFault
+from tests.adapters.ably.app import App, published
+from tests.adapters.faults import CALLS, FRAMES, SOCKETS, do_to_sockets, none_is_left_out
+from tests.adapters.talk import Talk
 
 REMEMBERED: Final = "&namespace=persisted&history=72h"
 TIMES: Final = 2
 """Frames or calls that a fault strikes, of either member."""
-LONG: Final = 600.0
-"""Seconds of virtual time in which all must have come right."""
 
 
 class Step(NamedTuple):
@@ -108,24 +103,6 @@ NEEDS: Final[dict[str, dict[str, Any]]] = {
     "refuse": {"error": ErrorInfo(code=80018)},
 }
 """What a fault of Ably's protocol needs beside its step."""
-FRAMES: Final[dict[str, dict[str, Any]]] = {
-    "drop": {},
-    "duplicate": {},
-    "delay": {"seconds": 3.0},
-    "replace": {"text": "no frame of Ably's"},
-    "abort": {},
-    "stall": {},
-    "close": {"code": 1011},
-}
-"""What a fault of WebSockets needs."""
-CALLS: Final[dict[str, dict[str, Any]]] = {
-    "fail": {"status": 503},
-    "reset": {},
-    "delay": {"seconds": 3.0},
-}
-"""What a fault of calls needs."""
-SOCKETS: Final = ("close", "abort", "stall", "resume", "deafen")
-"""What the control endpoint does to a socket."""
 
 
 def faults() -> Iterator[Any]:
@@ -142,54 +119,6 @@ def faults() -> Iterator[Any]:
 def fault(does: Any, action: str, way: Any) -> Fault:
     """Return a fault of the protocol."""
     return Fault(does=does, action=action, way=way, times=TIMES, **NEEDS.get(does, {}))
-
-
-class Talk:
-    """Ada speaks, bob listens, both are there."""
-
-    def __init__(self, ada: chatkit.Chat, bob: chatkit.Chat, *, present: bool) -> None:
-        self._present = present
-        self.mine, self.theirs = ada.channel("support"), bob.channel("support")
-        self.said: list[str] = []
-        self._events = self.theirs.events(MessageCreated, Discontinuity)
-        self._deliveries: list[chatkit.Delivery] = []
-
-    async def begin(self) -> None:
-        """Be there, and say something."""
-        for channel in (self.mine, self.theirs):
-            _ = channel.timeline
-            if self._present:
-                await channel.presence.enter()
-            await channel.attach(timeout=LONG)
-        await self.say(2)
-
-    async def say(self, count: int) -> None:
-        """Say so many, a moment after one another; and tell how many as a member."""
-        for _ in range(count):
-            self.said.append(f"message {len(self.said)}")
-            self._deliveries.append(await self.mine.send(self.said[-1]))
-            await asyncio.sleep(0.3)
-        if self._present:
-            await self.mine.presence.update(data={"said": len(self.said)})
-
-    async def sent(self) -> None:
-        """Wait until all is sent, and a while longer."""
-        for delivery in self._deliveries:
-            _ = await delivery.wait("sent", timeout=LONG)
-        await asyncio.sleep(60)
-
-    async def told(self) -> tuple[list[MessageCreated], list[Discontinuity]]:
-        """Return what bob was told."""
-        messages, gaps = list[MessageCreated](), list[Discontinuity]()
-        while True:
-            try:
-                event = await self._events.next(timeout=1)
-            except chatkit.WaitTimeout:
-                return messages, gaps
-            if isinstance(event, Discontinuity):
-                gaps.append(event)
-            elif isinstance(event, MessageCreated):
-                messages.append(event)
 
 
 async def tell(
@@ -225,33 +154,22 @@ async def tell(
             await talk.sent()
             await talk.say(2)
             await talk.sent()
-            messages, gaps = await talk.told()
+            heard = await talk.heard()
 
-            told = [event.message.text for event in messages]
-            on_time = [event.message.text for event in messages if not event.late]
-            assert sorted(told) == sorted(talk.said), "none lost, none told twice (I1, I2)"
-            assert on_time == sorted(on_time), "in order, but for what is said to be late (I4, D21)"
-            assert texts(talk.mine) == texts(talk.theirs) == talk.said, "and shown in order by both (I4, I5)"
+            talk.nothing_is_missing(heard)
             ids = published(app, "persisted:support")
             assert len(ids) == len(set(ids)) == len(talk.said), "and there once at Ably (D10)"
+            gaps = [event for event in heard if isinstance(event, Discontinuity)]
             assert gaps == [], "history has all of it (I6)"
-            for channel in (talk.mine, talk.theirs) if present else ():
-                there = channel.presence.members
-                assert {name for name in there if there[name].status != "offline"} == {"ada", "bob"}
-                assert there["ada"].data == {"said": len(talk.said)}, (
-                    "and what ada said of herself last (D32)"
-                )
+            if present:
+                talk.both_are_there()
 
 
 def test_no_fault_of_the_emulator_is_left_out() -> None:
     """Each is known here with what it needs: those of its protocol, of frames, of calls, and of sockets."""
-    route = re.search(r"deed:([a-z|]+)", getsource(Control.routes))
+    none_is_left_out()
 
     assert set(get_args(Deed)) == NEEDS.keys()
-    assert set(get_args(FrameDeed)) == FRAMES.keys()
-    assert set(get_args(CallDeed)) == CALLS.keys()
-    assert route is not None
-    assert set(route[1].split("|")) == set(SOCKETS)
 
 
 @pytest.mark.parametrize(("does", "step"), list(faults()))
@@ -324,21 +242,5 @@ async def test_a_fault_of_calls_breaks_no_promise(
 @pytest.mark.long
 @pytest.mark.parametrize("deed", SOCKETS)
 async def test_a_deed_of_the_control_endpoint_breaks_no_promise(deed: str, clock: VirtualClock) -> None:
-    """Likewise what a test in another language does to sockets; `resume` ends a stall of five seconds."""
-
-    def strike(ably: AblyEmulator) -> None:
-        for socket in list(ably.sockets.values()):
-            match deed:
-                case "close":
-                    socket.close(1011)
-                case "abort":
-                    socket.abort()
-                case "stall":
-                    socket.stall()
-                case "deafen":
-                    socket.deaf = True
-                case _:
-                    socket.stall()
-                    _ = ably.clock.call_later(5.0, socket.resume)
-
-    await tell(clock, strike)
+    """Likewise what a test in another language does to sockets."""
+    await tell(clock, lambda ably: do_to_sockets(ably, deed))

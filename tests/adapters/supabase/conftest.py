@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import UTC, datetime
 
 import pytest
+
+from chatkit.testing.clock import VirtualClock
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +17,9 @@ def database(postgres: str) -> Generator[str]:
 
     with postgres_server.database(postgres) as dsn:
         yield dsn
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """The virtual clock of a test; it begins when the test does: PostgreSQL has no other time."""
+    return VirtualClock(datetime.now(UTC))

@@ -272,3 +272,23 @@ async def test_a_postgresql_of_its_own_is_restarted() -> None:
         await raws.sql("SELECT realtime.send(to_jsonb(kept), 'e', 'again') FROM kept ORDER BY n")
         assert [json.loads(read(await raw.hear())[2])["n"] for _ in range(2)] == [1, 2]
         await raws.deed("restart-database")
+
+
+async def test_who_goes_while_the_database_answers_leaves_no_connection(database: str) -> None:
+    """One that is looked at, whether PostgreSQL has not ended it, is closed with its owner."""
+    async with serving(database) as raws:
+        connections = raws.emulator.database.connections
+        async with connections.one() as kept:
+            pass
+
+        async def use() -> None:
+            async with connections.one():
+                raise AssertionError("it was given up before")
+
+        using = asyncio.create_task(use())
+        await asyncio.sleep(0)
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+
+        assert kept.closed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import parsedate_to_datetime
 
 import pytest
 from pydantic import ValidationError
@@ -171,3 +172,13 @@ async def test_faults_of_any_protocol_hold_here_too(database: str) -> None:
         for _ in range(2):
             assert isinstance(await raw.hear(), bytes)
         await raw.nothing_more()
+
+
+async def test_answers_tell_what_time_it_is_at_the_emulator(database: str) -> None:
+    """Tokens expire by its clock, and so clients are to know it: of calls, and of connections."""
+    async with serving(database) as raws:
+        raws.emulator.clock.advance(3_600)
+        async with raws.session.get(raws.emulator.url + "/auth/v1/settings") as answer:
+            told = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+
+        assert told == pytest.approx(raws.emulator.clock.unix(), abs=2)

@@ -16,6 +16,7 @@ from chatkit.adapters.supabase.codes import Closing
 from chatkit.adapters.supabase.entering import Entering
 from chatkit.adapters.supabase.hearing import Hearing
 from chatkit.adapters.supabase.joining import Joining
+from chatkit.adapters.supabase.members import Members
 from chatkit.adapters.supabase.wire import Object
 from chatkit.core import backoff
 from chatkit.errors import AuthenticationError, ChatkitError, RateLimited
@@ -26,6 +27,8 @@ from chatkit.ports.log import Log
 
 READY: Final = 3.0
 """Seconds for the word that what the database commits is broadcast; older servers never say it."""
+ROSTER: Final = 10.0
+"""Seconds for the service to tell who is there; then whoever comes and goes is shown without that."""
 AGAIN: Final = 5.0
 """Seconds after which the log is looked at once more where that word did not come."""
 BOTH: Final = 49
@@ -143,6 +146,14 @@ class Attaching:
     async def _join_live(self, one: Attached, *, presence: bool) -> None:
         one.begin_live(presence=presence)
         await self._joining.join(one.live, one.channel, self._config(presence=presence))
+        if presence:
+            _ = self._spawn(self._await_roster(one, one.members), "supabase-roster")
+
+    async def _await_roster(self, one: Attached, members: Members) -> None:
+        await asyncio.sleep(ROSTER)
+        if not members.known and one.members is members and not one.left:
+            members.replace({})
+            await self._hearing.put(one, self._hearing.roster(one))
 
     def _config(self, *, announced: bool = False, presence: bool = False) -> Object:
         broadcast: Object = {"ack": not self._announced, "self": False}

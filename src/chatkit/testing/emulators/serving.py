@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
@@ -65,6 +66,9 @@ class Emulator(ABC, Generic[S]):
 
     farewell: ClassVar[tuple[int, str]]
     """Close code and reason with which clients are sent away when the emulator ends."""
+
+    dated: ClassVar[bool] = False
+    """Whether the header `Date` of its answers tells its clock's time; else it is the machine's."""
 
     def __init__(
         self, settings: S, *, host: str = "127.0.0.1", port: int = 0, clock: EmulatorClock | None = None
@@ -124,6 +128,8 @@ class Emulator(ABC, Generic[S]):
         """
         app = web.Application(client_max_size=self.settings.largest_body, middlewares=[self._strike])
         app.add_routes([*control.Control(self).routes(), *self.routes()])
+        if self.dated:
+            app.on_response_prepare.append(self._date)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
         await self._runner.setup()
         assert self._runner.server is not None
@@ -201,6 +207,9 @@ class Emulator(ABC, Generic[S]):
             del self.sockets[name]
             socket.gone.set_result(None)
         return response
+
+    async def _date(self, _: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["Date"] = formatdate(self.clock.unix(), usegmt=True)
 
     @web.middleware
     async def _strike(self, request: web.Request, handler: Handler) -> web.StreamResponse:

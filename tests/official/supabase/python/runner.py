@@ -15,10 +15,11 @@ import sys
 
 import cases_broadcast
 import cases_connection
+import cases_failures
 import cases_private
 import harness
 
-MODULES = (cases_broadcast, cases_connection, cases_private)
+MODULES = (cases_broadcast, cases_connection, cases_failures, cases_private)
 
 
 def main(arguments: list[str]) -> None:

@@ -49,6 +49,7 @@ class SupabaseEmulator(Emulator[SupabaseSettings]):
 
     name: ClassVar[str] = "supabase"
     farewell: ClassVar[tuple[int, str]] = (1012, "")
+    dated: ClassVar[bool] = True  # tokens expire by that clock, and clients ask no other way what time it is
 
     def __init__(
         self,
