@@ -14,7 +14,9 @@ from tests.benchmarks.peers.counting import Counting, say
 A = TypeVar("A", bound=Adapter)
 
 
-async def hear(what: str, url: str, make: Callable[[], Adapter], counting: Counting) -> None:
+async def hear(
+    what: str, url: str, make: Callable[[], Adapter], counting: Counting, name: str = CHANNEL
+) -> None:
     """Be one of them.
 
     Args:
@@ -22,19 +24,20 @@ async def hear(what: str, url: str, make: Callable[[], Adapter], counting: Count
         url: The provider's, for `chat`.
         make: Makes the adapter of the others.
         counting: Told what is heard.
+        name: Of the channel.
     """
     match what:
         case "session":
-            await session(make(), counting)
+            await session(make(), counting, name)
         case "chat":
-            await chat(url, counting)
+            await chat(url, counting, name)
         case "back":
-            await chat(telling(make(), counting), counting)
+            await chat(telling(make(), counting), counting, name)
         case _:
             raise ValueError(what)
 
 
-async def session(made: Adapter, counting: Counting) -> None:
+async def session(made: Adapter, counting: Counting, name: str) -> None:
     """Read the signals of an adapter's session: who says what, and nothing folded."""
     opened = await made.open()
 
@@ -46,18 +49,18 @@ async def session(made: Adapter, counting: Counting) -> None:
                     break
 
     reading = asyncio.create_task(read())
-    await opened.attach(CHANNEL, None, presence=False)
+    await opened.attach(name, None, presence=False)
     say("ready")
     await reading
     await made.aclose()
 
 
-async def chat(source: str | Adapter, counting: Counting) -> None:
+async def chat(source: str | Adapter, counting: Counting, name: str) -> None:
     """Hand each message to a handler: timeline, duplicates, ids in the store."""
     over = asyncio.Event()
     counting.on_end = over.set
     async with chatkit.connect(source, user="reader", store=":memory:", drain=0.0) as opened:
-        channel = opened.channel(CHANNEL)
+        channel = opened.channel(name)
 
         @channel.on(chatkit.MessageCreated)
         async def count_it(event: chatkit.MessageCreated) -> None:
