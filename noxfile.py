@@ -15,6 +15,7 @@ PINS: Final = ("-c", "requirements/constraints.txt")
 OF_EXTRAS: Final = (
     "--ignore=tests/adapters/ably",
     "--ignore=tests/adapters/pusher",
+    "--ignore=tests/adapters/supabase",
     "--ignore=tests/cli",
     "--ignore=tests/crash/test_power.py",
     "--ignore=tests/emulators",
@@ -25,6 +26,7 @@ OF_EXTRAS: Final = (
     "--ignore-glob=tests/logs/*supabase*",
     "--ignore=tests/examples/test_ably_bot.py",
     "--ignore=tests/examples/test_pusher_bot.py",
+    "--ignore=tests/examples/test_supabase_bot.py",
     "--ignore=tests/examples/test_switch_provider.py",
     "--ignore=tests/examples/test_terminal_ui.py",
 )
