@@ -26,6 +26,7 @@ OF_EXTRAS: Final = (
     "--ignore-glob=tests/logs/*supabase*",
     "--ignore=tests/examples/test_ably_bot.py",
     "--ignore=tests/examples/test_pusher_bot.py",
+    "--ignore=tests/examples/test_supabase_bot.py",
     "--ignore=tests/examples/test_switch_provider.py",
     "--ignore=tests/examples/test_terminal_ui.py",
 )

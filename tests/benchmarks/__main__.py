@@ -14,6 +14,7 @@ from tests.benchmarks import importing, logs, receive, sending, timelines
 from tests.benchmarks.ably import figures as ably
 from tests.benchmarks.measure import Figure, table, write
 from tests.benchmarks.pusher import figures as pusher
+from tests.benchmarks.supabase import figures as supabase
 
 
 class Benchmark(Protocol):
@@ -32,6 +33,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "log": logs.run,
     "pusher": pusher.run,
     "ably": ably.run,
+    "supabase": supabase.run,
 }
 
 

@@ -54,7 +54,7 @@ def spoken() -> Iterator[tuple[str, str]]:
                 yield found["user"], found["text"]
 
 
-def outgoing(count: int) -> Iterator[Outgoing]:
+def outgoing(count: int, channel: str = CHANNEL) -> Iterator[Outgoing]:
     """Give so many envelopes as clients send them: one device a user, lanes numbered, clocks read."""
     chance = random.Random(2)
     clock = HybridClock()
@@ -71,7 +71,7 @@ def outgoing(count: int) -> Iterator[Outgoing]:
             "min": 1,
             "id": id,
             "kind": "message.create",
-            "channel": CHANNEL,
+            "channel": channel,
             "sender": {"user": user, "device": device},
             "seq": seq,
             "pred": seq - 1,

@@ -29,5 +29,5 @@ async def drained(offline: str, made: Adapter, count: int, store: str, **options
     async with chatkit.connect(made, user="ada", store=store, **options) as online:
         report = await online.outbox.flush(timeout=60)
         spent = time.perf_counter() - began
-        assert report.sent == count, report
+        assert report.failed == report.queued == 0, report  # some may have gone before it looked
     return {"s": spent}

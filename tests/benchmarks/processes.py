@@ -86,18 +86,18 @@ class Process:
         self._running.stdout.close()
 
 
-def received(feed: Publishes, command: Command, count: int) -> dict[str, float]:
+def received(feed: Publishes, command: Command, count: int, chunk: int = CHUNK) -> dict[str, float]:
     """Return the processor time in µs that a client takes a message.
 
     It stands still while the server writes a chunk to it, so that it never waits for the server.
     """
     with Process(command) as client:
-        for start in range(0, count, CHUNK):
+        for start in range(0, count, chunk):
             client.hold(still=True)
-            feed.publish(start, CHUNK)
+            feed.publish(start, chunk)
             client.hold(still=False)
             said = client.line()
-            assert said == str(start + CHUNK), said
+            assert said == str(start + chunk), said
             time.sleep(REST)
         return {"µs": float(client.line())}
 

@@ -40,7 +40,17 @@ URLS: Final = (
 )
 KEYS: Final = (f"app.key:{SECRET}", f"app.key:{SECRET}:no json", f'app.key:{SECRET}:{{"*": 1}}', SECRET)
 OPTIONS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
-    ("demo",): ("--messages", "--clients", "--seed", "--faults", "--file", "--log", "--json", "--version"),
+    ("demo",): (
+        "--messages",
+        "--clients",
+        "--seed",
+        "--faults",
+        "--file",
+        "--url",
+        "--log",
+        "--json",
+        "--version",
+    ),
     ("log", "migrate"): (),
     ("log", "restored"): (),
     ("log", "trim"): ("--before",),

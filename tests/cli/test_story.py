@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatkit.adapters.memory import Faults
-from chatkit.cli.demo import corpus, story
+from chatkit.adapters.memory import Faults, Hub
+from chatkit.cli.demo import corpus, place, story
 from chatkit.cli.demo.actor import Actor
 from chatkit.cli.demo.story import Plan, Progress, Result, Story, play
 from chatkit.core.release import Release, Released
@@ -41,6 +41,12 @@ def left_in(folder: Path) -> list[Path]:
 
 def unseen(progress: Progress) -> None:
     """A screen that is switched off."""
+
+
+def hub(tale: Story) -> Hub:
+    """The hub inside the process."""
+    assert isinstance(tale.place, place.Embedded)
+    return tale.place.hub
 
 
 async def told(tale: Story) -> Result:
@@ -122,7 +128,7 @@ async def test_a_reply_names_what_its_sender_was_given(clock: VirtualClock, tmp_
     await asking
     await tale.close()
 
-    messages = tale.hub.log.core.messages(tale.channel, limit=10).items
+    messages = hub(tale).log.core.messages(tale.place.channel, limit=10).items
     assert tale.result().replies == 1
     assert len(messages) == 2
 
@@ -134,7 +140,7 @@ async def test_a_client_speaks_on_as_its_outbox_empties(
     monkeypatch.setattr("chatkit.cli.demo.actor.AHEAD", 3)
     depths: list[int] = []
     tale = Story(plan(), tmp_path, lambda seen: depths.extend(one.depth for one in seen.clients), clock)
-    tale.hub.network.set_faults(Faults(delay=(0.1, 0.1)))
+    hub(tale).network.set_faults(Faults(delay=(0.1, 0.1)))
 
     result = await told(tale)
 
@@ -203,7 +209,7 @@ async def test_two_facts_that_are_swapped_are_out_of_order(
 async def test_what_an_outbox_cannot_get_rid_of_is_still_queued(clock: VirtualClock, tmp_path: Path) -> None:
     """A provider that takes nothing from one client: nothing moves any more, and the ids are named."""
     tale = Story(plan(), tmp_path, unseen, clock)
-    tale.hub.network.refuse("bob", RateLimited("not now", retry_after=5.0), calls={"publish"})
+    hub(tale).network.refuse("bob", RateLimited("not now", retry_after=5.0), calls={"publish"})
 
     result = await told(tale)
 
@@ -253,17 +259,17 @@ async def test_a_listener_that_may_have_missed_something_comes_back(
 ) -> None:
     """After a `Discontinuity` or an overflow it opens a stream at the place it kept: the log has the rest."""
     tale = Story(plan(), tmp_path, unseen, clock)
-    tale.hub.network.set_faults(Faults(delay=(0.2, 0.2)))
+    hub(tale).network.set_faults(Faults(delay=(0.2, 0.2)))
     ada = tale.actors[0]
     telling = asyncio.ensure_future(told(tale))
     await asyncio.sleep(0.7)
     assert ada._chat is not None
     dispatcher = ada._chat.engine.dispatcher
-    for reader in dispatcher.readers(tale.channel):
-        if reader.channel == tale.channel:
+    for reader in dispatcher.readers(tale.place.channel):
+        if reader.channel == tale.place.channel:
             reader.close(EventOverflow("too slow"))
     await asyncio.sleep(0.1)
-    dispatcher.tell(Discontinuity(event_id="gap", channel=tale.channel, at=clock.wall(), reason="test"))
+    dispatcher.tell(Discontinuity(event_id="gap", channel=tale.place.channel, at=clock.wall(), reason="test"))
 
     result = await telling
 
@@ -276,14 +282,14 @@ async def test_a_listener_that_may_have_missed_something_comes_back(
 async def test_a_client_is_told_when_its_network_is_back(clock: VirtualClock, tmp_path: Path) -> None:
     """It need not sit out a backoff that grew while there was none."""
     tale = Story(plan(), tmp_path, unseen, clock)
-    tale.hub.network.set_faults(Faults(delay=(0.2, 0.2)))
+    hub(tale).network.set_faults(Faults(delay=(0.2, 0.2)))
     telling = asyncio.ensure_future(told(tale))
     await asyncio.sleep(1)
-    tale.hub.network.cut("bob")
+    hub(tale).network.cut("bob")
     await asyncio.sleep(20)
     assert tale.actors[1].state == "disconnected"
 
-    tale.hub.network.heal("bob")
+    hub(tale).network.heal("bob")
     await asyncio.sleep(1.5)
 
     assert tale.actors[1].state == "connected"
@@ -294,7 +300,7 @@ async def test_a_client_that_cannot_attach_ends_the_story(
     clock: VirtualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the library's own error, everything closed behind it."""
-    monkeypatch.setattr(story, "FAULTS", {"none": Faults(lose_request=1.0, cut=(1.0, (99.0, 99.0)))})
+    monkeypatch.setattr(place, "FAULTS", {"none": Faults(lose_request=1.0, cut=(1.0, (99.0, 99.0)))})
 
     with pytest.raises(WaitTimeout):
         _ = await play(plan(), unseen, clock=clock)

@@ -13,9 +13,11 @@ import httpx
 import pusher
 import pytest
 
+import chatkit
 from chatkit import CustomEvent, ForeignFrame
-from chatkit.logs.postgres import migrate
+from chatkit.logs.postgres import migrate, migrate_supabase
 from chatkit.testing.emulators.ably import Fault
+from chatkit.testing.emulators.supabase import SupabaseEmulator
 from tests.adapters.ably.app import PATIENCE, texts, until
 from tests.adapters.ably.app import App as AblyApp
 from tests.adapters.ably.tokens import KEY, SECRET
@@ -143,3 +145,27 @@ async def test_both_at_once_read_what_the_other_appended(tmp_path: Path) -> None
         await until(lambda: texts(theirs) == ["at Pusher"], "who is at Ably reads it")
         _ = await theirs.send("at Ably")
         await until(lambda: texts(mine) == ["at Pusher", "at Ably"], "and is read at Pusher")
+
+
+async def test_a_log_in_a_projects_database_is_that_of_supabase(log: str, tmp_path: Path) -> None:
+    """The same store moves from Ably to Supabase; what was said there is here, and what goes on being said (D16)."""
+    store = tmp_path / "ada.db"
+    async with AblyApp() as app, SupabaseEmulator(database=log) as supabase:
+        async with app.backend("ada", log=log, store=store) as ada:
+            _ = await (await ada.channel("support").send("at Ably")).wait("sent", timeout=PATIENCE)
+        migrate_supabase(log)
+        url = f"supabase://{supabase.authority.service_key}@127.0.0.1:{supabase.port}?tls=0"
+        async with (
+            chatkit.connect(url, user="ada", store=store, rebind=True) as ada,
+            app.backend("bob", log=log, staleness=1) as bob,
+        ):
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            for channel in (mine, theirs):
+                _ = channel.timeline
+                await channel.attach(timeout=PATIENCE)
+            _ = await mine.send("at Supabase")
+            await until(lambda: texts(theirs) == ["at Ably", "at Supabase"], "it is read at Ably")
+            _ = await theirs.send("at Ably again")
+
+            said = ["at Ably", "at Supabase", "at Ably again"]
+            await until(lambda: texts(mine) == said, "and is heard at Supabase")

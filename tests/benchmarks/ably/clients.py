@@ -11,27 +11,22 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import msgpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-import chatkit
 from chatkit.adapters.ably.adapter import AblyAdapter
 from chatkit.adapters.ably.factory import AblyFactory
-from chatkit.adapters.ably.http_session import HttpSession
-from chatkit.adapters.ably.session import AblySession
 from chatkit.adapters.ably.wire import Action
 from chatkit.engine.system import SystemClock
 from chatkit.model.config import Config
-from chatkit.ports import Received
 from chatkit.testing.parts import parts
 from tests.benchmarks.ably.server import CREDENTIAL
 from tests.benchmarks.corpus import CHANNEL
+from tests.benchmarks.hearing import hear
 from tests.benchmarks.peers.counting import Counting, say
-
-A = TypeVar("A", bound=AblyAdapter)
 
 
 def url(port: int, namespace: str = "") -> str:
@@ -39,9 +34,11 @@ def url(port: int, namespace: str = "") -> str:
     return f"ably://{CREDENTIAL}@127.0.0.1:{port}?tls=0&namespace={namespace}"
 
 
-def adapter(port: int, user: str, kind: type[A], namespace: str = "", **capabilities: Any) -> A:
+def adapter(port: int, user: str, namespace: str = "", **capabilities: Any) -> AblyAdapter:
     """An adapter without a client around it, at any rate."""
-    made = kind(AblyFactory().configure(Config.from_url(url(port, namespace))), parts(user, SystemClock()))
+    made = AblyAdapter(
+        AblyFactory().configure(Config.from_url(url(port, namespace))), parts(user, SystemClock())
+    )
     made.capabilities = replace(made.capabilities, publish_rate=1e6, **capabilities)
     return made
 
@@ -85,66 +82,13 @@ async def bare(port: int, namespace: str, counting: Counting) -> None:
         await socket.close()
 
 
-async def session(port: int, namespace: str, counting: Counting) -> None:
-    """Read the signals of an adapter's session: who says what, and nothing folded."""
-    made = adapter(port, "reader", AblyAdapter, namespace)
-    opened = await made.open()
-
-    async def read() -> None:
-        async for signal in opened.signals():
-            if isinstance(signal, Received):
-                counting.one()
-                if counting.seen == counting.count:
-                    break
-
-    reading = asyncio.create_task(read())
-    await opened.attach(CHANNEL, None, presence=False)
-    say("ready")
-    await reading
-    await made.aclose()
-
-
-async def chat(port: int, namespace: str, counting: Counting, target: AblyAdapter | None = None) -> None:
-    """Hand each message to a handler: timeline, duplicates, ids in the store."""
-    over = asyncio.Event()
-    counting.on_end = over.set
-    source = target or url(port, namespace)
-    async with chatkit.connect(source, user="reader", store=":memory:", drain=0.0) as opened:
-        channel = opened.channel(CHANNEL)
-
-        @channel.on(chatkit.MessageCreated)
-        async def count_it(event: chatkit.MessageCreated) -> None:
-            counting.one()
-
-        await channel.attach(timeout=10)
-        say("ready")
-        await over.wait()
-
-
-class Telling(AblyAdapter):
-    """Tells each attempt to connect."""
-
-    counting: Counting
-
-    async def open(self) -> AblySession | HttpSession:
-        """Say so, then connect."""
-        self.counting.moment("connecting")
-        return await super().open()
-
-
-async def back(port: int, namespace: str, counting: Counting) -> None:
-    """`chat` over an adapter that tells its attempts."""
-    made = adapter(port, "reader", Telling, namespace)
-    made.counting = counting
-    await chat(port, namespace, counting, made)
-
-
-CLIENTS: Final = {"bare": bare, "session": session, "chat": chat, "back": back}
-
-
 def main(what: str, port: str, namespace: str, count: str, chunk: str) -> None:
     """Be one of them."""
-    asyncio.run(CLIENTS[what](int(port), namespace, Counting(int(count), int(chunk))))
+    counting, at = Counting(int(count), int(chunk)), int(port)
+    if what == "bare":
+        asyncio.run(bare(at, namespace, counting))
+    else:
+        asyncio.run(hear(what, url(at, namespace), lambda: adapter(at, "reader", namespace), counting))
 
 
 if __name__ == "__main__":

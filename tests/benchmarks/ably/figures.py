@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.ably.server import Feed, Server
+from tests.benchmarks.beside import Found, Target, came_back, drains, measured, spent
 from tests.benchmarks.corpus import CHANNEL, outgoing
-from tests.benchmarks.measure import Figure, compared, interleave, middle, paired
+from tests.benchmarks.measure import Figure, interleave, middle, paired
 from tests.benchmarks.peers.counting import Spending
 from tests.benchmarks.processes import CHUNK, PEERS, Command, Process, first_message, own, received, told
 from tests.official.ably.clients import PINS
@@ -42,7 +43,6 @@ FASTER: Final = 4.0
 MODULE: Final = "tests.benchmarks.ably"
 PYTHON, JAVASCRIPT = "ably (Python)", "ably (npm)"
 
-Found = Mapping[str, list[Mapping[str, float]]]
 Hearing = Callable[[str, int], Command]
 """Makes the command of a client that hears, for a namespace and so many messages."""
 
@@ -85,9 +85,9 @@ class _Bench:
                 Feed(self._server.port, number, f"{namespace}:{CHANNEL}"), client(namespace, number), number
             )
 
-        found = self._rounds(rounds, {name: partial(hear, client) for name, client in clients.items()})
+        found = measured(rounds, {name: partial(hear, client) for name, client in clients.items()})
         notes: dict[str, float] = {"messages": number}
-        return self._figures("received", "frame to handler", found, HELD_RECEIVED, rounds, notes)
+        return _figures("received", "frame to handler", found, HELD_RECEIVED, rounds, notes)
 
     def publishing(self, number: int, rounds: int) -> list[Figure]:
         said = self._folder / "said.json"
@@ -99,7 +99,7 @@ class _Bench:
         }
         for name, command in self._others.items():
             commands[name] = [*command, "send", self._port, CHANNEL, said]
-        found = self._rounds(rounds, {name: partial(told, command) for name, command in commands.items()})
+        found = measured(rounds, {name: partial(told, command) for name, command in commands.items()})
         self._at_once = {
             f"all at once, {name}, /s": middle(each, "/s") for name, each in found.items() if name != "chat"
         }
@@ -109,7 +109,7 @@ class _Bench:
             "in batches beside bare": paired(batched, found["bare"], "µs"),
             "messages": number,
         }
-        return self._figures("published", "send to ACK", found, HELD_PUBLISHED, rounds, notes)
+        return _figures("published", "send to ACK", found, HELD_PUBLISHED, rounds, notes)
 
     def draining(self, number: int, rounds: int) -> Figure:
         def speed(batch: int, order: str) -> Mapping[str, float]:
@@ -123,22 +123,13 @@ class _Bench:
             lambda: speed(1, "strict"),
             lambda: speed(10, "pipelined"),
         )
-        return Figure(
-            name="ably: draining in batches beside singly",
-            unit="queued messages a second",
-            chatkit=middle(batches, "/s"),
-            bare=middle(singly, "/s"),
-            ratio=paired(batches, singly, "/s"),
-            limit=FASTER,
-            least=True,
-            rounds=rounds,
-            notes={
-                'order="pipelined", /s': middle(pipelined, "/s"),
-                "pipelined beside singly": paired(pipelined, singly, "/s"),
-                **self._at_once,
-                "messages": number,
-            },
-        )
+        notes = {
+            'order="pipelined", /s': middle(pipelined, "/s"),
+            "pipelined beside singly": paired(pipelined, singly, "/s"),
+            **self._at_once,
+            "messages": number,
+        }
+        return drains("ably", batches, singly, FASTER, rounds=rounds, notes=notes)
 
     def cut(self, rounds: int) -> Figure:
         clients = self._hearing("bare", "back")
@@ -152,16 +143,8 @@ class _Bench:
                 self._server.cut()
                 return first_message(process, began, lambda: feed.publish(next(numbers), 1))
 
-        found = self._rounds(rounds, {name: partial(back, client) for name, client in clients.items()})
-        ours, plain = found["back"], found["bare"]
-        notes = {
-            "s until the attempt began": middle(ours, "waited"),
-            "slowest, s": max(one["s"] for one in ours),
-        }
-        notes |= {f"{name}, s": middle(found[name], "s") for name in self._others}
-        notes |= {f"{name}, slowest, s": max(one["s"] for one in found[name]) for name in self._others}
-        name = "ably: killed transport to message"
-        return compared(name, "s", ours, plain, "s", None, None, rounds, notes)
+        found = measured(rounds, {name: partial(back, client) for name, client in clients.items()})
+        return came_back("ably: killed transport to message", found, "bare", rounds=rounds)
 
     # -- inside
 
@@ -183,27 +166,21 @@ class _Bench:
         }
         return made | {name: partial(theirs, command) for name, command in self._others.items()}
 
-    @staticmethod
-    def _rounds(rounds: int, sides: Mapping[str, Callable[[], Mapping[str, float]]]) -> Found:
-        return dict(zip(sides, interleave(rounds, *sides.values()), strict=True))
 
-    @staticmethod
-    def _figures(
-        what: str, way: str, found: Found, held: tuple[float, float], rounds: int, notes: dict[str, float]
-    ) -> list[Figure]:
-        """One beside the bare loop, and one beside Ably's client for Python where that ran."""
-        chat, plain = found["chat"], found["bare"]
-        others = [name for name in found if name not in {"bare", "chat"}]
-        notes |= {f"{name}, µs": middle(found[name], "µs") for name in others}
-        notes |= {f"beside {name}": paired(chat, found[name], "µs") for name in others}
-        unit = f"µs CPU a {what} message"
-        figures = [compared(f"ably: {way}", unit, chat, plain, "µs", LIMIT, held[0], rounds, notes)]
-        if PYTHON in found:
-            theirs = found[PYTHON]
-            figures.append(
-                compared(f"ably: {way} beside {PYTHON}", unit, chat, theirs, "µs", BELOW, held[1], rounds)
-            )
-        return figures
+def _figures(
+    what: str, way: str, found: Found, held: tuple[float, float], rounds: int, notes: dict[str, float]
+) -> list[Figure]:
+    """One beside the bare loop, and one beside Ably's client for Python where that ran."""
+    return spent(
+        f"ably: {way}",
+        f"µs CPU a {what} message",
+        found,
+        Target(LIMIT, held[0]),
+        rounds=rounds,
+        other=PYTHON,
+        below=Target(BELOW, held[1]),
+        notes=notes,
+    )
 
 
 def _others() -> dict[str, Command]:

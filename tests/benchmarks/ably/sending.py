@@ -19,7 +19,6 @@ import msgpack
 from websockets.asyncio.client import ClientConnection
 
 import chatkit
-from chatkit.adapters.ably.adapter import AblyAdapter
 from chatkit.adapters.ably.wire import Action
 from tests.benchmarks.ably.clients import adapter, connected, unpacked, url
 from tests.benchmarks.corpus import CHANNEL, outgoing, spoken
@@ -30,7 +29,7 @@ from tests.servers.soketi.server import free_port
 
 async def chat(port: int, count: int) -> dict[str, float]:
     """`channel.send`, and wait for `sent`."""
-    async with chatkit.connect(adapter(port, "ada", AblyAdapter), user="ada", store=":memory:") as ada:
+    async with chatkit.connect(adapter(port, "ada"), user="ada", store=":memory:") as ada:
         channel = ada.channel(CHANNEL)
         await ada.connection.wait("connected", timeout=10)
         spending = Spending(count)
@@ -80,7 +79,7 @@ async def _answered(socket: ClientConnection, count: int) -> None:
 
 async def drain(port: int, count: int, store: str, batch: int, order: str) -> dict[str, float]:
     """Queue while there is no server, then connect."""
-    made = adapter(port, "ada", AblyAdapter, batch=batch)
+    made = adapter(port, "ada", batch=batch)
     strictly = cast('Literal["strict", "pipelined"]', order)
     found = await drained(url(free_port()), made, count, store, order=strictly)
     return {"/s": count / found["s"]}

@@ -10,22 +10,18 @@ import asyncio
 import json
 import logging
 import sys
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 
-import chatkit
 from chatkit.adapters.pusher.adapter import PusherAdapter
 from chatkit.adapters.pusher.factory import PusherFactory
-from chatkit.adapters.pusher.session import PusherSession
 from chatkit.adapters.pusher.signing import Signer
 from chatkit.engine.system import SystemClock
 from chatkit.model.config import Config
-from chatkit.ports import Received
 from chatkit.testing.parts import parts
+from tests.benchmarks.hearing import hear
 from tests.benchmarks.peers.counting import Counting, say
-
-A = TypeVar("A", bound=PusherAdapter)
 
 SIGNER: Final = Signer("1001", "app-key", "app-secret", None)
 
@@ -35,9 +31,9 @@ def url(port: int) -> str:
     return f"pusher://app-key:app-secret@local/1001?host=127.0.0.1&port={port}&tls=0"
 
 
-def adapter(port: int, user: str, kind: type[A]) -> A:
+def adapter(port: int, user: str) -> PusherAdapter:
     """An adapter without a client around it."""
-    return kind(PusherFactory().configure(Config.from_url(url(port))), parts(user, SystemClock()))
+    return PusherAdapter(PusherFactory().configure(Config.from_url(url(port))), parts(user, SystemClock()))
 
 
 async def subscribed(port: int, name: str) -> ClientConnection:
@@ -64,66 +60,15 @@ async def bare(port: int, name: str, counting: Counting) -> None:
     await socket.close()
 
 
-async def session(port: int, name: str, counting: Counting) -> None:
-    """Read the signals of an adapter's session: who says what, and nothing folded."""
-    made = adapter(port, "reader", PusherAdapter)
-    opened = await made.open()
-
-    async def read() -> None:
-        async for signal in opened.signals():
-            if isinstance(signal, Received):
-                counting.one()
-                if counting.seen == counting.count:
-                    break
-
-    reading = asyncio.create_task(read())
-    await opened.attach(name.removeprefix("presence-"), None, presence=False)
-    say("ready")
-    await reading
-    await made.aclose()
-
-
-async def chat(port: int, name: str, counting: Counting, target: str | PusherAdapter = "") -> None:
-    """Hand each message to a handler: timeline, duplicates, ids in the store."""
-    over = asyncio.Event()
-    counting.on_end = over.set
-    async with chatkit.connect(target or url(port), user="reader", store=":memory:", drain=0.0) as opened:
-        channel = opened.channel(name.removeprefix("presence-"))
-
-        @channel.on(chatkit.MessageCreated)
-        async def count_it(event: chatkit.MessageCreated) -> None:
-            counting.one()
-
-        await channel.attach(timeout=10)
-        say("ready")
-        await over.wait()
-
-
-class Telling(PusherAdapter):
-    """Tells each attempt to connect."""
-
-    counting: Counting
-
-    async def open(self) -> PusherSession:
-        """Say so, then connect."""
-        self.counting.moment("connecting")
-        return await super().open()
-
-
-async def back(port: int, name: str, counting: Counting) -> None:
-    """`chat` over an adapter that tells its attempts."""
-    logging.disable()  # it would warn of the gap, which is what is asked for
-    made = adapter(port, "reader", Telling)
-    made.counting = counting
-    await chat(port, name, counting, made)
-
-
-CLIENTS: Final = {"bare": bare, "session": session, "chat": chat, "back": back}
-
-
 def main(what: str, port: str, name: str, count: str, chunk: str) -> None:
     """Be one of them."""
-    asyncio.run(CLIENTS[what](int(port), name, Counting(int(count), int(chunk))))
+    counting, at = Counting(int(count), int(chunk)), int(port)
+    if what == "bare":
+        asyncio.run(bare(at, name, counting))
+        return
+    if what == "back":
+        logging.disable()  # it would warn of the gap, which is what is asked for
+    asyncio.run(hear(what, url(at), lambda: adapter(at, "reader"), counting))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Final
 
+from tests.benchmarks.beside import Target, came_back, drains, measured, spent
 from tests.benchmarks.measure import Figure, compared, interleave, middle, paired
 from tests.benchmarks.processes import CHUNK, PEERS, Command, own, received, told
 from tests.benchmarks.pusher.feed import NAME, Feed
@@ -53,32 +53,23 @@ def _receiving(server: Soketi, chunks: int, rounds: int, *, with_others: bool) -
     commands = own(f"{MODULE}.clients", "bare", "chat")
     if with_others:
         commands |= own(f"{MODULE}.clients", "session") | _others()
-    sides = [
-        partial(received, feed, [*command, str(server.port), NAME, str(count), str(CHUNK)], count)
-        for command in commands.values()
-    ]
-    found = dict(zip(commands, interleave(rounds, *sides), strict=True))
-    chat, plain = found["chat"], found["bare"]
-    notes: dict[str, float] = {"messages": count}
-    if with_others:
-        notes["session alone, µs"] = middle(found["session"], "µs")
-        notes["session alone beside bare"] = paired(found["session"], plain, "µs")
-    others = [name for name in found if name not in {"bare", "session", "chat"}]
-    notes |= {f"{name}, µs": middle(found[name], "µs") for name in others}
-    notes |= {f"beside {name}": paired(chat, found[name], "µs") for name in others}
-    figures = [
-        compared(
-            "pusher: frame to handler", "µs CPU a message", chat, plain, "µs", LIMIT, HELD, rounds, notes
-        )
-    ]
-    if with_others:
-        theirs = found["pysher"]
-        figures.append(
-            compared(
-                "pusher: the same beside pysher", "µs CPU a message", chat, theirs, "µs", 1.0, None, rounds
-            )
-        )
-    return figures
+    found = measured(
+        rounds,
+        {
+            name: partial(received, feed, [*command, str(server.port), NAME, str(count), str(CHUNK)], count)
+            for name, command in commands.items()
+        },
+    )
+    return spent(
+        "pusher: frame to handler",
+        "µs CPU a message",
+        found,
+        Target(LIMIT, HELD),
+        rounds=rounds,
+        other="pysher",
+        below=Target(1.0),
+        notes={"messages": count},
+    )
 
 
 def _latency(server: Soketi, count: int, rounds: int) -> Figure:
@@ -108,38 +99,19 @@ def _draining(server: Soketi, folder: Path, count: int, rounds: int) -> Figure:
         return {"/s": count / spent["s"]}
 
     batches, singly = interleave(rounds, lambda: speed(10), lambda: speed(1))
-    return Figure(
-        name="pusher: draining in batches beside singly",
-        unit="queued messages a second",
-        chatkit=middle(batches, "/s"),
-        bare=middle(singly, "/s"),
-        ratio=paired(batches, singly, "/s"),
-        limit=FASTER,
-        least=True,
-        rounds=rounds,
-        notes={"messages": count},
-    )
+    return drains("pusher", batches, singly, FASTER, rounds=rounds, notes={"messages": count})
 
 
 def _restart(server: Soketi, rounds: int) -> Figure:
     # pysher signs nothing when it comes back: it is given a public channel.
     commands = own(f"{MODULE}.clients", "back") | _others()
-    sides: list[Callable[[], Mapping[str, float]]] = []
+    sides: dict[str, Callable[[], Mapping[str, float]]] = {}
     for name, command in commands.items():
         channel = PUBLIC if name == "pysher" else NAME
         line = [*command, str(server.port), channel, "0", str(CHUNK)]
-        sides.append(partial(back, server, line, channel))
-    found = dict(zip(commands, interleave(rounds, *sides), strict=True))
-    ours = found["back"]
-    notes = {
-        "s until the attempt began": middle(ours, "waited"),
-        "share of that": median(one["waited"] / one["s"] for one in ours),
-        "slowest, s": max(one["s"] for one in ours),
-    }
-    notes |= {f"{name}, s": middle(found[name], "s") for name in found if name != "back"}
-    notes |= {f"{name}, slowest, s": max(one["s"] for one in found[name]) for name in found if name != "back"}
-    js = found["pusher-js"]
-    return compared("pusher: restart to message, pusher-js", "s", ours, js, "s", None, None, rounds, notes)
+        sides[name] = partial(back, server, line, channel)
+    found = measured(rounds, sides)
+    return came_back("pusher: restart to message, pusher-js", found, "pusher-js", rounds=rounds)
 
 
 def _others() -> dict[str, Command]:

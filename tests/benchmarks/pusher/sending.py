@@ -18,7 +18,6 @@ from typing import Any, Final
 import httpx
 
 import chatkit
-from chatkit.adapters.pusher.adapter import PusherAdapter
 from tests.benchmarks.corpus import CHANNEL, outgoing, spoken
 from tests.benchmarks.draining import drained
 from tests.benchmarks.pusher.clients import SIGNER, adapter, subscribed, url
@@ -83,7 +82,7 @@ async def bare(port: int, count: int) -> dict[str, float]:
 
 async def drain(port: int, count: int, store: str, batch: int) -> dict[str, float]:
     """Queue while there is no server, then connect: seconds until all is accepted."""
-    made = adapter(port, "ada", PusherAdapter)
+    made = adapter(port, "ada")
     made.capabilities = replace(made.capabilities, batch=batch)
     return await drained(url(free_port()), made, count, store)
 

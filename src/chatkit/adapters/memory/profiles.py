@@ -79,7 +79,7 @@ _SUPABASE = Profile(
         history=None,
         frame_bytes=200_000,  # above this the trigger would announce the id alone (D28)
         batch=100,
-        channels_per_connection=100,
+        channels_per_connection=49,  # of a hundred topics, two each
         duplicate_window=inf,
         contiguous=True,
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chatkit.cli.demo.corpus import Line
+from chatkit.cli.demo.place import TAG, Place
 from chatkit.cli.demo.record import Heard, Said, Visit
 from chatkit.connecting import connect
 from chatkit.errors import EventOverflow
@@ -21,13 +22,10 @@ from chatkit.testing.death import kill
 if TYPE_CHECKING:
     from chatkit.channel import Channel
     from chatkit.client import Chat
-    from chatkit.model.config import Config
     from chatkit.model.message import Message
-    from chatkit.ports import Clock, Log
+    from chatkit.ports import Clock
     from chatkit.stream import Stream
 
-TAG: Final = "line"
-"""The part of a message's `meta` that names its line: it tells two copies of one from two messages."""
 AHEAD: Final = 50
 """Most messages that wait in one outbox before its client speaks on."""
 STALENESS: Final = 4.0
@@ -40,11 +38,8 @@ ATTACH: Final = 60.0
 class Stage:
     """What all clients have in common."""
 
-    source: Config
-    channel: str
-    """Its name."""
-    log: Callable[[str], Log | None]
-    """Returns a user's way to a log of the app's own."""
+    place: Place
+    """Where they meet."""
     seed: Callable[[], int]
     """Returns another one for each life."""
     now: Callable[[], float]
@@ -104,9 +99,9 @@ class Actor:
         """Open the client on its file, and listen: from now on, or from the place kept before."""
         stage = self._stage
         chat = connect(
-            stage.source,
+            stage.place.source,
             user=self.user,
-            log=stage.log(self.user),
+            log=stage.place.log_of(self.user),
             store=self._store,
             durability="power" if stage.clock is None else "process",
             staleness=STALENESS,
@@ -114,7 +109,7 @@ class Actor:
             clock=stage.clock,
         )
         self._chat = await chat
-        channel = chat.channel(stage.channel)
+        channel = chat.channel(stage.place.channel)
         changes = chat.events(DeliveryChanged, ConnectionChanged, overflow="gap")
         self._tasks = (
             group.create_task(self._listen(channel, self._enter(channel)), name=f"demo:{self.user}:listen"),
@@ -124,7 +119,7 @@ class Actor:
     async def attach(self) -> None:
         """Wait until it hears the others."""
         if self._chat is not None:
-            await self._chat.channel(self._stage.channel).attach(timeout=ATTACH)
+            await self._chat.channel(self._stage.place.channel).attach(timeout=ATTACH)
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """Say what is not said yet."""
@@ -166,7 +161,7 @@ class Actor:
     # -- speaking ---------------------------------------------------------------------------------------
 
     async def _speak(self, chat: Chat) -> None:
-        channel = chat.channel(self._stage.channel)
+        channel = chat.channel(self._stage.place.channel)
         for number, line in enumerate(self.lines, 1):
             said = self.said.get(line.id)
             if said is None:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from chatkit.cli.demo.judge import Finding
 from chatkit.cli.demo.story import Plan, Progress, Result
+from chatkit.model.config import Config
 
 SHOWN: Final = 20
 """Most ids shown of each kind."""
@@ -119,15 +120,15 @@ class LiveScreen:
 
 def heading(plan: Plan) -> str:
     """Return what is about to happen."""
+    at = "" if plan.url is None else f"at {Config.from_url(plan.url).scheme}://, "
     what = (
-        f"{len(plan.lines):,} messages of {plan.source}, {plan.clients} clients, "
+        f"{len(plan.lines):,} messages of {plan.source}, {at}{plan.clients} clients, "
         f"faults {plan.faults}, seed {plan.seed}"
     )
     if plan.faults == "none":
         return what
-    return (
-        f"{what}\nThe network misbehaves, and one client is killed in the middle and comes back on its file."
-    )
+    network = "The network misbehaves" if plan.url is None else "The network is as it is"
+    return f"{what}\n{network}, and one client is killed in the middle and comes back on its file."
 
 
 def live_table(progress: Progress, *, width: int = 80) -> Table:
@@ -228,6 +229,7 @@ def as_dict(result: Result) -> dict[str, Any]:
     return {
         "ok": not verdict.broken and not result.interrupted,
         "interrupted": result.interrupted,
+        "provider": "memory" if plan.url is None else Config.from_url(plan.url).scheme,
         "messages": len(plan.lines),
         "clients": plan.clients,
         "seed": plan.seed,

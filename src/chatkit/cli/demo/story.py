@@ -7,46 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, cast
 
-from chatkit.adapters.memory import MILD, NONE, WILD, Faults, MemoryConfig, new_hub
-from chatkit.cli.demo.actor import TAG, Actor, Stage
+from chatkit.cli.demo.actor import Actor, Stage
 from chatkit.cli.demo.corpus import Line
 from chatkit.cli.demo.figures import Figures, measure
 from chatkit.cli.demo.judge import Verdict, judge
+from chatkit.cli.demo.place import place
 from chatkit.cli.demo.record import Logged
 from chatkit.engine.system import SystemClock
 from chatkit.errors import ChatkitError
-from chatkit.logs import open_log
-from chatkit.model.envelope import Envelope
-from chatkit.testing.distant import distant
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from chatkit.ports import Clock
 
-    from chatkit.model.entry import Entry
-    from chatkit.model.order import OrderKey
-    from chatkit.ports import Clock, Log
-
-FAULTS: Final[Mapping[str, Faults]] = {"none": NONE, "mild": MILD, "wild": WILD}
 NAMES: Final = (
     *("ada", "bob", "cleo", "dan", "eve", "finn", "gus", "hana", "ivo", "jo"),
     *("kim", "leo", "mia", "ned", "olga", "pia", "quin", "rosa", "sam", "tess"),
 )
-KEEP: Final = 100_000
-"""Entries that the hub's log keeps, or as many as there are lines."""
-TIMEOUT: Final = 1.5
-"""Seconds after which a lost request is given up: longer than the slowest answer, shorter than in life."""
 DOWN: Final = 1.0
 """Seconds that the killed client is dead."""
 PATIENCE: Final = 30.0
 """Seconds without any progress after which what is missing counts as queued or lost."""
 LINGER: Final = 1.0
 """Seconds of listening on once all is heard, so that what comes twice comes: 0.5 s later at most."""
-PAGE: Final = 1_000
-"""Entries in one read of the log."""
 TICK: Final = 0.2
 """Seconds between two looks."""
 
@@ -63,7 +49,9 @@ class Plan:
     source: str = ""
     """What the lines are, in a heading."""
     log: str | None = None
-    """URL of a log to use in place of the hub's own; the hub then only announces."""
+    """URL of a log to use in place of the provider's own; that then only announces."""
+    url: str | None = None
+    """Of a provider to meet at, as it is; `None`: a hub inside the process, whose network misbehaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,32 +149,18 @@ class Story:
         self, plan: Plan, folder: Path, show: Callable[[Progress], None], clock: Clock | None
     ) -> None:
         chance = Random(plan.seed)  # noqa: S311  # what fails is to be the same again
-        time = clock or SystemClock()
         self.interrupted = False
-        self.hub = new_hub(
-            "demo",
-            clock=time,
-            random=Random(chance.getrandbits(64)),  # noqa: S311  # likewise
-            keep=max(KEEP, len(plan.lines)),
+        self._now = (clock or SystemClock()).monotonic
+        self.place = place(
+            plan.url,
+            plan.log,
+            faults=plan.faults,
+            lines=len(plan.lines),
+            chance=Random(chance.getrandbits(64)),  # noqa: S311  # likewise
+            clock=clock,
         )
-        self.hub.network.set_timeout(TIMEOUT)
-        self.hub.network.set_faults(FAULTS[plan.faults])
-        self._now = time.monotonic
-        self._own_log = plan.log is not None
-        self._log: Log = self.hub.log
-        if plan.log is not None:
-            self._log = open_log(plan.log, clock=time, random=SystemRandom(), inline=clock is not None)
-        # A log of one's own may hold the channels of earlier tellings.
-        self.channel = "demo" if plan.log is None else f"demo-{SystemRandom().getrandbits(64):016x}"
         self.logged: list[Logged] = []
-        stage = Stage(
-            MemoryConfig(hub=self.hub),
-            self.channel,
-            self._way_to_log,
-            lambda: chance.getrandbits(64),
-            self._now,
-            clock,
-        )
+        stage = Stage(self.place, lambda: chance.getrandbits(64), self._now, clock)
         shares = share(plan.lines, plan.clients)
         names = NAMES[: plan.clients]
         self.actors = [
@@ -226,8 +200,10 @@ class Story:
             if isinstance(found, BaseException):
                 raise found
             self._queued |= found
-        self.logged = [_logged(entry) async for entry in self._entries()]
-        await self._log.aclose()
+        try:
+            self.logged = await self.place.logged()
+        finally:
+            await self.place.close()
 
     def progress(self) -> Progress:
         """Return the state of things."""
@@ -266,28 +242,12 @@ class Story:
             interrupted=self.interrupted,
         )
 
-    def _way_to_log(self, user: str) -> Log | None:
-        """Return how a client reaches a log of the app's own: as badly as it reaches the hub."""
-        return distant(self._log, self.hub.network.link(user)) if self._own_log else None
-
-    async def _entries(self) -> AsyncIterator[Entry]:
-        """Read the log, past every network and every client."""
-        place: OrderKey | None = None
-        while True:
-            page = await self._log.entries(self.channel, after=place, limit=PAGE)
-            for entry in page.items:
-                yield entry
-                place = entry.stamp.key
-            if not page.more:
-                return
-
     async def _watch(self) -> None:
         """Show how things are, and tell each client when its network is there."""
-        time = asyncio.get_running_loop().time
         while True:
             self._show(self.progress())
             for actor in self.actors:
-                if self.hub.network.link(actor.user).state(time()) == "up":
+                if self.place.reached_by(actor.user):
                     actor.hurry()
             await asyncio.sleep(TICK)
 
@@ -297,7 +257,7 @@ class Story:
         if victim is None:
             return
         await victim.halfway.wait()
-        there = {_logged(entry).message_id async for entry in self._entries()}
+        there = {one.message_id for one in await self.place.logged()}
         queued = (one.message_id for one in victim.said.values() if one.message_id is not None)
         self._death = Death(victim.user, tuple(id for id in queued if id not in there))
         await victim.die()
@@ -328,11 +288,6 @@ def share(lines: Sequence[Line], clients: int) -> list[list[Line]]:
         digest = blake2b(line.user.encode(), digest_size=8).digest()
         shares[int.from_bytes(digest, "big") % clients].append(line)
     return shares
-
-
-def _logged(entry: Entry) -> Logged:
-    envelope = Envelope.parse(entry.data)
-    return Logged((envelope.meta or {}).get(TAG, ""), entry.stamp.user, envelope.id, entry.stamp.key)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
