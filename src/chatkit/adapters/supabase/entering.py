@@ -19,7 +19,6 @@ from chatkit.errors import CapabilityError, MessageTooLarge, NotAllowed, RateLim
 from chatkit.ports.adapter import Present
 from chatkit.ports.context import Clock
 
-
 _UNSURE: Final[Object] = {}
 """How a word without an answer was told: as nothing that is ever said."""
 
