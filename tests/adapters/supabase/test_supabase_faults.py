@@ -2,7 +2,7 @@
 
 The cases are made from the emulator's own lists: a fault that is new there is tried here at every step, and fails
 until somebody says what it needs. Each case is one story of two members, told while the fault strikes; time is
-virtual, so that time-outs cost nothing. One fault a mode is told by default, by `nox -s long` all.
+virtual, so that time-outs cost nothing. One fault a mode is told by default, by `nox -s long` most, in the night all.
 """
 
 from __future__ import annotations
@@ -89,6 +89,10 @@ NEEDS: Final[dict[str, dict[str, Any]]] = {
 """What a fault of the protocol needs beside its step."""
 
 
+SELDOM: Final = ("leave", "typing", "presence", "token")
+"""Steps that no message depends on: cuts at them are tried for every change, the rest in the night."""
+
+
 def faults() -> Iterator[Any]:
     """Give each fault of the protocol with each step that takes it, in each mode."""
     for does in get_args(Deed):
@@ -99,11 +103,13 @@ def faults() -> Iterator[Any]:
                 except ValueError:
                     continue  # the emulator has no such thing
                 for mode in step.modes:
+                    seldom = name in SELDOM and does not in ("abort", "crash")
                     quick = (does, moment, name) == ("abort", "after", "presence")
-                    marks: Any = () if quick else pytest.mark.long
+                    marks: Any = () if quick else pytest.mark.nightly if seldom else pytest.mark.long
                     yield pytest.param(does, moment, name, mode, marks=marks)
                     if (does, mode) == ("abort", "broadcast") and name != "token":
-                        yield pytest.param(does, moment, name, "public", marks=pytest.mark.long)
+                        marks = pytest.mark.long if name == "publish" else pytest.mark.nightly
+                        yield pytest.param(does, moment, name, "public", marks=marks)
 
 
 def fault(does: Any, moment: Any, event: str) -> Fault:
