@@ -70,4 +70,4 @@ def test_a_traceback_says_what_to_do() -> None:
         _ = chatkit.connect("nowhere://x", user="ada")
 
     shown = "".join(traceback.format_exception(caught.value))
-    assert shown.endswith("no adapter for nowhere://\nKnown schemes: ably, memory, pusher.\n")
+    assert shown.endswith("no adapter for nowhere://\nKnown schemes: ably, memory, pusher, supabase.\n")
