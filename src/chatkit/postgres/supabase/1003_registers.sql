@@ -76,29 +76,35 @@ declare
     place text;
     known jsonb := '{}';
     wrong text;
+    keys bigint[];
 begin
     for item in select value from json_array_elements(given) loop
         wrong := fault_of_register(item);
         if wrong is not null then
             raise exception using errcode = 'PT422', message = wrong || ': is not what a register may hold';
+        elsif not may_read(item ->> 0, speaker) then
+            perform forbid('this user may not read the channel');
+        elsif (item ->> 2 = 'role' or item ->> 1 <> speaker) and not may_write(item ->> 0, speaker) then
+            perform forbid('this user may not write in the channel');
         end if;
     end loop;
     -- What roles there are must not change between the look and the deed; in one order, so that two calls
-    -- never wait for each other.
-    perform pg_advisory_xact_lock(key) from (
+    -- never wait for each other. Of few channels: the whole server has room for some thousand locks.
+    keys := array(
         select distinct hashtextextended('chatkit roles ' || (g ->> 0), 0) as key
         from json_array_elements(given) as g
         where g ->> 2 = 'role' or g ->> 1 <> speaker
         order by key
-    ) as locks;
+    );
+    if cardinality(keys) > 100 then
+        raise exception using errcode = 'PT413',
+            message = 'a call sets what belongs to all in at most 100 channels';
+    end if;
+    perform pg_advisory_xact_lock(key) from unnest(keys) as key;
     for item in select value from json_array_elements(given) loop
         place := item ->> 0;
-        if not may_read(place, speaker) then
-            perform forbid('this user may not read the channel');
-        elsif item ->> 2 = 'role' or item ->> 1 <> speaker then
-            if not may_write(place, speaker) then
-                perform forbid('this user may not write in the channel');
-            elsif place like 'dm.%' and item ->> 1 <> '*' and not is_party(place, item ->> 1) then
+        if item ->> 2 = 'role' or item ->> 1 <> speaker then
+            if place like 'dm.%' and item ->> 1 <> '*' and not is_party(place, item ->> 1) then
                 perform forbid('only its two users have a role in a direct channel');
             end if;
             if not known ? place then

@@ -11,7 +11,8 @@ language plpgsql stable as $$
 declare
     said jsonb;
 begin
-    if channel not like 'u.%' and item ->> 'data' not like '%claim%' then
+    -- Letters may be written as escapes, too.
+    if channel not like 'u.%' and item ->> 'data' !~ 'claim|\\u00' then
         return null;
     end if;
     said := envelope(item ->> 'data');
@@ -37,6 +38,7 @@ declare
     rest json[] := '{}';
     places integer[] := '{}';
     found json;
+    given json[];
 begin
     if not may_write(channel, speaker) then
         refused := json_build_object(
@@ -62,8 +64,9 @@ begin
         answers := array_append(answers, refused);
     end loop;
     found := append(channel, array_to_json(rest));
-    for i in 1 .. cardinality(rest) loop
-        answers[places[i]] := found -> 'acks' -> i - 1;
+    given := array(select value from json_array_elements(found -> 'acks'));
+    for i in 1 .. cardinality(given) loop
+        answers[places[i]] := given[i];
     end loop;
     return json_build_object('state', found -> 'state', 'acks', array_to_json(answers));
 end
@@ -89,7 +92,7 @@ declare
     who constant text := caller();
 begin
     return heads(array(
-        select n from unnest(chatkit_heads.names) as n where all_of_them or may_read(n, who)
+        select n from unnest(few(chatkit_heads.names)) as n where all_of_them or may_read(n, who)
     ));
 end
 $$;
@@ -176,7 +179,9 @@ declare
     who constant text := caller();
 begin
     perform check_read(chatkit_registers.channel);
-    found := registers(chatkit_registers.channel, chatkit_registers.names, chatkit_registers.users);
+    found := registers(
+        chatkit_registers.channel, few(chatkit_registers.names), few(chatkit_registers.users)
+    );
     return (
         select coalesce(json_agg(cell order by place), '[]')
         from json_array_elements(found) with ordinality as cells (cell, place)
@@ -191,7 +196,7 @@ begin
     if not trusted() and chatkit_unread.reader <> caller() then
         perform forbid('this credential counts its own user''s messages only');
     end if;
-    perform check_read(n) from unnest(chatkit_unread.names) as n;
+    perform check_read(n) from unnest(few(chatkit_unread.names)) as n;
     return unread(chatkit_unread.reader, chatkit_unread.names);
 end
 $$;
@@ -211,7 +216,7 @@ create or replace function public.chatkit_search(
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 declare
     who constant text := caller();
-    wanted text[] := chatkit_search.names;
+    wanted text[] := few(chatkit_search.names);
 begin
     if wanted is not null then
         perform check_read(n) from unnest(wanted) as n;
@@ -273,6 +278,16 @@ create function few(named json) returns json
 language plpgsql immutable parallel safe as $$
 begin
     if json_array_length(named) > 10000 then
+        raise exception using errcode = 'PT413', message = 'a call names at most 10,000';
+    end if;
+    return named;
+end
+$$;
+
+create function few(named text[]) returns text[]
+language plpgsql immutable parallel safe as $$
+begin
+    if cardinality(named) > 10000 then
         raise exception using errcode = 'PT413', message = 'a call names at most 10,000';
     end if;
     return named;
