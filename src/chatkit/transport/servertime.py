@@ -11,6 +11,9 @@ from chatkit.ports.context import Clock
 NEAR: Final = timedelta(seconds=2)
 """Up to this the device's own clock is the better word: headers end at seconds, and take their way."""
 
+_LATEST: Final = 9_000
+"""The last year that is believed: what is told is counted on, and dates end."""
+
 
 class DateClock:
     """Remembers the newest header.
@@ -27,10 +30,12 @@ class DateClock:
         """Take note of a header, just come; one that cannot be read is none."""
         try:
             date = None if header is None else parsedate_to_datetime(header)
-        except ValueError:
+            if date is not None and date.tzinfo is not None:
+                date = date.astimezone(UTC)
+                if date.year <= _LATEST:
+                    self._told = (date, self._clock.monotonic())
+        except (ValueError, OverflowError):
             return
-        if date is not None and date.tzinfo is not None:
-            self._told = (date.astimezone(UTC), self._clock.monotonic())
 
     def now(self) -> datetime | None:
         """Return server time; `None`: nothing was told."""

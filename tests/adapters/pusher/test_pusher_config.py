@@ -172,7 +172,19 @@ def test_server_time_is_what_the_answers_tell(clock: VirtualClock, off: int) -> 
     assert (found == clock.wall()) is (abs(off) < 2)
 
 
-@pytest.mark.parametrize("header", [None, "", "yesterday", "Mon, 99 Jan 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "yesterday",
+        "Mon, 99 Jan 2026 00:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 -0500",
+        "Mon, 01 Jan 2026 00:00:00 +9999999999999999999",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    ],
+)
 def test_a_date_that_cannot_be_read_is_none(clock: VirtualClock, header: str | None) -> None:
     """What was told before stays."""
     dates = DateClock(clock)

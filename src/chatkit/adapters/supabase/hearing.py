@@ -79,8 +79,10 @@ class Hearing:
                         await self.look(one, "replication")
             case Strange(topic, event, payload, reason):
                 one = self._topics.get(topic or "")
-                channel = None if one is None else one.channel
-                self.line.push(Foreign(channel, event, payload, reason))
+                if one is not None:  # a member can cause it, at any pace: it waits for room as all does
+                    await self.put(one, Foreign(one.channel, event, payload, reason))
+                elif not self.line.full:
+                    self.line.push(Foreign(None, event, payload, reason))
             case _:
                 pass
 

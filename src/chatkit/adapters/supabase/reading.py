@@ -6,6 +6,7 @@ cannot be read, or too much waits, the engine is told to look into the log itsel
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
@@ -21,6 +22,11 @@ from chatkit.ports.log import Log
 
 WAITING: Final = 100
 """Entries that wait for one that is being read."""
+
+_MOST: Final = WAITING + 2
+"""Kept of them: also behind one that is taken out there are then too many, so that it is given up."""
+PATIENCE: Final = 20.0
+"""Seconds for one to be read: an answer may come byte by byte."""
 
 
 class Reading:
@@ -46,9 +52,9 @@ class Reading:
     def take(self, one: Attached, entries: list[Announced]) -> None:
         """Have entries handed on, in order, once those that are not whole were read."""
         if one.waiting is not None:
-            one.waiting.extend(entries)
+            one.waiting.extend(entries[: max(0, _MOST - len(one.waiting))])
             return
-        one.waiting = deque(entries)
+        one.waiting = deque(entries[:_MOST])
         _ = self._spawn(self._work(one, one.waiting), "supabase-large")
 
     async def _work(self, one: Attached, waiting: deque[Announced]) -> None:
@@ -67,8 +73,9 @@ class Reading:
         """Return an entry's envelope; `None`: it is not to be had."""
         behind = OrderKey(stamp.key.epoch, stamp.prev or "")
         try:
-            found = await self._log.entries(one.channel, after=behind, limit=1)
-        except ChatkitError:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._log.entries(one.channel, after=behind, limit=1)
+        except (ChatkitError, TimeoutError):
             return None
         if not found.items or found.items[0].stamp.key != stamp.key:
             return None

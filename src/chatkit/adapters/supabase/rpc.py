@@ -96,7 +96,9 @@ class Rpc:
         if answer.status_code == 204:
             return None
         if answer.status_code != 200:
-            raise refusal(answer.status_code, answer.text, answer.headers.get("Retry-After"))
+            # Not `answer.text`: the answer names the codec, and some of Python's unpack or raise anything.
+            text = answer.content.decode("utf-8", "replace")
+            raise refusal(answer.status_code, text, answer.headers.get("Retry-After"))
         try:
             return answer.json()
         except (ValueError, RecursionError):
