@@ -193,7 +193,7 @@ $$;
 create or replace function public.chatkit_unread(reader text, names text[]) returns json
 language plpgsql stable security definer set search_path = chatkit, pg_temp as $$
 begin
-    if not trusted() and chatkit_unread.reader <> caller() then
+    if not trusted() and chatkit_unread.reader is distinct from caller() then
         perform forbid('this credential counts its own user''s messages only');
     end if;
     perform check_read(n) from unnest(few(chatkit_unread.names)) as n;
