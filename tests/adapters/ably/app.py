@@ -16,7 +16,7 @@ from chatkit.testing.emulators.ably import AblyEmulator, Aim, Fault, Settings
 from chatkit.testing.emulators.clock import EmulatorClock
 from tests.adapters.ably.tokens import KEY, SECRET, jwt
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds within which what must come has come."""
 
 

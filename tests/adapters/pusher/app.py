@@ -17,7 +17,7 @@ from chatkit.testing.emulators.faults import FrameFault
 from chatkit.testing.emulators.pusher import PusherEmulator, PusherSettings
 from tests.adapters.pusher.kit import MASTER_KEY
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds within which what must come has come."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.official.pusher.clients import Client
     from tests.official.pusher.kit import Kit
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 
 
 def written(kind: str, room: str, body: Any = None, **fields: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ably.types.tokendetails import TokenDetails
 
 import chatkit
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 KEY = harness.KEY
 
 
