@@ -17,12 +17,6 @@ from tests.official.supabase.served import postgrest
 pytestmark = pytest.mark.official
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked is what answers say, not how soon they come where much else runs."""
-    monkeypatch.setattr("chatkit.adapters.supabase.rpc.TIMEOUT", 60.0)
-
-
 @pytest.fixture(scope="module")
 def served(database: str) -> Generator[Project]:
     with serving(database, postgrest=postgrest()) as made:

@@ -89,7 +89,8 @@ begin
 end
 $$;
 
--- Messages, in the order in which they are named.
+-- Messages, in the order in which they are named. Each is looked up by itself (`offset 0`): where statistics are
+-- older than a burst of messages, the planner takes tables for empty and joins all with all.
 create function folded(channels bigint[], serials bigint[]) returns json
 language sql stable as $$
     select coalesce(json_agg(json_build_array(
@@ -97,9 +98,15 @@ language sql stable as $$
         m.last_reply, r.given
     ) order by w.place), '[]')
     from unnest(channels, serials) with ordinality as w (channel, serial, place)
-    join messages as m on m.channel = w.channel and m.serial = w.serial
-    join entries as e on e.channel = m.channel and e.serial = m.serial
-    left join entries as f on f.channel = m.channel and f.serial = m.edit
+    cross join lateral (
+        select * from messages as m where m.channel = w.channel and m.serial = w.serial offset 0
+    ) as m
+    cross join lateral (
+        select * from entries as e where e.channel = w.channel and e.serial = w.serial offset 0
+    ) as e
+    left join lateral (
+        select * from entries as f where f.channel = w.channel and f.serial = m.edit offset 0
+    ) as f on true
     left join lateral (
         select json_object_agg(emoji, users order by emoji) as given from (
             select emoji, json_agg(g.user_id order by g.user_id) as users from reactions as g

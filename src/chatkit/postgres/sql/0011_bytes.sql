@@ -14,9 +14,15 @@ language sql stable as $$
             row_number() over walk as number,
             sum(coalesce(octet_length(e.data), 0) + coalesce(octet_length(f.data), 0)) over walk as total
         from unnest(serials) as s (serial)
-        join entries as e on e.channel = fitting.channel and e.serial = s.serial
-        left join messages as m on m.channel = e.channel and m.serial = e.serial
-        left join entries as f on f.channel = m.channel and f.serial = m.edit
+        cross join lateral (
+            select * from entries as e where e.channel = fitting.channel and e.serial = s.serial offset 0
+        ) as e
+        left join lateral (
+            select * from messages as m where m.channel = fitting.channel and m.serial = s.serial offset 0
+        ) as m on true
+        left join lateral (
+            select * from entries as f where f.channel = fitting.channel and f.serial = m.edit offset 0
+        ) as f on true
         window walk as (order by case when from_last then -s.serial else s.serial end)
     ) as w
     where w.number = 1 or w.total <= most
@@ -152,9 +158,15 @@ language sql stable as $$
             row_number() over walk as number,
             sum(coalesce(octet_length(e.data), 0) + coalesce(octet_length(f.data), 0)) over walk as total
         from unnest(hits) with ordinality as h (at, name, channel, serial, place)
-        join messages as m on m.channel = h.channel and m.serial = h.serial
-        join entries as e on e.channel = m.channel and e.serial = m.serial
-        left join entries as f on f.channel = m.channel and f.serial = m.edit
+        cross join lateral (
+            select * from messages as m where m.channel = h.channel and m.serial = h.serial offset 0
+        ) as m
+        cross join lateral (
+            select * from entries as e where e.channel = h.channel and e.serial = h.serial offset 0
+        ) as e
+        left join lateral (
+            select * from entries as f where f.channel = h.channel and f.serial = m.edit offset 0
+        ) as f on true
         window walk as (order by h.place)
     ) as w
     where w.number = 1 or w.total <= most
