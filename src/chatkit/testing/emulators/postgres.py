@@ -25,6 +25,8 @@ NOBODY: Final = 65534
 PATIENCE: Final = 30.0
 """Seconds until the server must answer, or have ended."""
 EVERYBODY: Final = "local all all trust\n"
+EVERYBODYS: Final = "/var/tmp"  # noqa: S108  # `mkdtemp` makes a folder of ours there
+"""For temporary files where the usual place is one user's alone."""
 
 # Ends the server when its standard input ends: when its owner is done, and when that was killed. Then nothing
 # of it stays. Until then it stops and starts the server as it is told.
@@ -85,7 +87,8 @@ class PostgresServer:
 
     def begin(self) -> None:
         """Make it and run it; it answers when this returns."""
-        self._folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-"))  # short: a socket's path has 107 bytes
+        # Short: a socket's path has 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="chatkit-pg-", dir=_place()))
         try:
             self._make()
             _await(self.dsn)
@@ -173,6 +176,18 @@ def _await(dsn: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _place() -> str | None:
+    """Return where the folder is made; `None`: where temporary files are, if `nobody` may go there."""
+    if os.geteuid() != 0 or _is_open(Path(tempfile.gettempdir())):
+        return None
+    return EVERYBODYS if _is_open(Path(EVERYBODYS)) else None
+
+
+def _is_open(place: Path) -> bool:
+    """Say whether everybody may go to a folder and on from there."""
+    return all(one.is_dir() and one.stat().st_mode & 0o001 for one in (place, *place.parents))
 
 
 def _made(folder: Path) -> Path:
