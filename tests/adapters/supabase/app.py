@@ -16,7 +16,7 @@ from chatkit.logs.postgres import migrate_supabase
 from chatkit.model.options import AuthRequest
 from chatkit.testing.emulators.supabase import Aim, SupabaseEmulator, SupabaseSettings
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 30.0
 """Seconds within which what must come has come."""
 QUICK: Final[dict[str, Any]] = {
     "join_error_delay": 0.05,
