@@ -70,17 +70,58 @@ language sql stable as $$
     select json_build_array(e.serial, micros(e.at), e.user_id, e.data)
 $$;
 
+-- How much one answer holds: so many bytes of envelopes, and one item at least. A thousand of the largest would
+-- be more than a gigabyte, and whoever asked could never read on.
+create function most_bytes() returns bigint
+language sql immutable parallel safe as $$ select 4194304::bigint $$;
+
+-- As many of these entries as fit, from the first or from the last on. What is looked at are lengths: large
+-- texts are not fetched for it.
+create function fitting(channel bigint, serials bigint[], from_last boolean, most bigint) returns bigint[]
+language sql stable as $$
+    select coalesce(array_agg(w.serial order by w.serial), '{}') from (
+        select
+            s.serial,
+            row_number() over walk as number,
+            sum(coalesce(octet_length(e.data), 0) + coalesce(octet_length(f.data), 0)) over walk as total
+        from unnest(serials) as s (serial)
+        cross join lateral (
+            select * from entries as e where e.channel = fitting.channel and e.serial = s.serial offset 0
+        ) as e
+        left join lateral (
+            select * from messages as m where m.channel = fitting.channel and m.serial = s.serial offset 0
+        ) as m on true
+        left join lateral (
+            select * from entries as f where f.channel = fitting.channel and f.serial = m.edit offset 0
+        ) as f on true
+        window walk as (order by case when from_last then -s.serial else s.serial end)
+    ) as w
+    where w.number = 1 or w.total <= most
+$$;
+
 create function entries(channel text, after json, how_many integer) returns json
 language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     start bigint;
+    fits bigint;
     items json;
 begin
     start := greatest(place.floor, case when after is null then 0 else serial_of(place, after, true) end);
+    select count(*) into fits from (
+        select
+            row_number() over walk as number,
+            sum(coalesce(octet_length(e.data), 0)) over walk as total
+        from (
+            select * from entries as e where e.channel = place.number and e.serial > start
+            order by e.serial limit how_many
+        ) as e
+        window walk as (order by e.serial)
+    ) as w
+    where w.number = 1 or w.total <= most_bytes();
     select coalesce(json_agg(entry_of(e) order by e.serial), '[]') into items from (
         select * from entries as e where e.channel = place.number and e.serial > start
-        order by e.serial limit how_many
+        order by e.serial limit fits
     ) as e;
     return json_build_object(
         'state', state_of(place), 'items', items,
@@ -174,6 +215,7 @@ declare
     middle bigint;
     edge bigint;
     stop integer;
+    newest constant boolean := after is null or before is not null;
     found bigint[];
     older bigint[];
     newer bigint[];
@@ -194,10 +236,14 @@ begin
         found := older || slice(place.number, root, root_user, greatest(low, middle), high, how_many, false);
         stop := least(cardinality(found), greatest(0, cardinality(older) - how_many / 2) + how_many);
         found := found[greatest(0, stop - how_many) + 1:stop];
+        -- Half of the room lies on either side.
+        older := array(select s from unnest(found) as s where s <= middle);
+        newer := array(select s from unnest(found) as s where s > middle);
+        found := fitting(place.number, older, true, most_bytes() / 2)
+            || fitting(place.number, newer, false, most_bytes() / 2);
     else
-        found := slice(
-            place.number, root, root_user, low, high, how_many, newest => after is null or before is not null
-        );
+        found := slice(place.number, root, root_user, low, high, how_many, newest);
+        found := fitting(place.number, found, newest, most_bytes());
     end if;
     -- What is left over on both sides; of an empty page on both sides of where it was looked for.
     edge := case when after is null then high else low end;
@@ -229,32 +275,35 @@ begin
 end
 $$;
 
+-- The creation of a message and the first of its changes: up to 1,000 in all, as many as fit.
 create function versions(channel text, user_id text, id text) returns json
 language plpgsql stable set search_path = chatkit, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     place channels := channel_of(channel);
     created bigint;
-    items json;
+    all_of_them bigint[];
+    found bigint[];
 begin
     if is_id(to_jsonb(versions.id)) then
         select m.serial into created from entries as e
         join messages as m on m.channel = e.channel and m.serial = e.serial
         where e.channel = place.number and e.id = versions.id::uuid and e.user_id = versions.user_id;
     end if;
-    select coalesce(json_agg(entry_of(v) order by v.serial), '[]') into items from (
-        select * from entries as e where e.channel = place.number and e.serial = created
-        union all
-        select * from (
-            select * from entries as e where e.channel = place.number and e.target = created
-            order by e.serial limit 999
-        ) as changes
-    ) as v;
+    if created is not null then
+        all_of_them := created || array(
+            select e.serial from entries as e where e.channel = place.number and e.target = created
+            order by e.serial limit 1000
+        );
+    end if;
+    found := fitting(place.number, all_of_them[1:1000], false, most_bytes());
     return json_build_object(
-        'state', state_of(place), 'items', items, 'more', (
-            select count(*) > 999 from (
-                select from entries as e where e.channel = place.number and e.target = created limit 1000
-            ) as changes
-        )
+        'state', state_of(place),
+        'items', (
+            select coalesce(json_agg(entry_of(e) order by e.serial), '[]')
+            from unnest(found) as s (serial)
+            join entries as e on e.channel = place.number and e.serial = s.serial
+        ),
+        'more', coalesce(cardinality(all_of_them) > cardinality(found), false)
     );
 end
 $$;

@@ -125,6 +125,28 @@ begin
 end
 $$;
 
+-- How many of these hits fit, from the first on.
+create function fitting(hits hit[], most bigint) returns integer
+language sql stable as $$
+    select count(*)::integer from (
+        select
+            row_number() over walk as number,
+            sum(coalesce(octet_length(e.data), 0) + coalesce(octet_length(f.data), 0)) over walk as total
+        from unnest(hits) with ordinality as h (at, name, channel, serial, place)
+        cross join lateral (
+            select * from messages as m where m.channel = h.channel and m.serial = h.serial offset 0
+        ) as m
+        cross join lateral (
+            select * from entries as e where e.channel = h.channel and e.serial = h.serial offset 0
+        ) as e
+        left join lateral (
+            select * from entries as f where f.channel = h.channel and f.serial = m.edit offset 0
+        ) as f on true
+        window walk as (order by h.place)
+    ) as w
+    where w.number = 1 or w.total <= most
+$$;
+
 -- Hits are {hits, log_id, names, more}: folded messages, the names of their channels. Times are microseconds
 -- since 1970, `until` is exclusive; what lies before a mark is strictly before it by time, name and serial.
 create function search(
@@ -150,6 +172,7 @@ declare
     span integer;
     edge timestamptz;
     hits hit[];
+    fits integer;
     nothing constant json := json_build_object('hits', json_build_array(), 'more', false);
 begin
     if cardinality(wanted) = 0 then
@@ -188,6 +211,7 @@ begin
     if edge is not null and cardinality(hits) <= how_many then
         hits := hits_of(query, low, high, below, how_many + 1);
     end if;
+    fits := fitting(hits[1:how_many], most_bytes());
     return (
         select json_build_object(
             'hits', folded(
@@ -196,9 +220,9 @@ begin
             ),
             'log_id', (select log_id from header),
             'names', json_agg(h.name order by place),
-            'more', cardinality(hits) > how_many
+            'more', cardinality(hits) > fits
         )
-        from unnest(hits[1:how_many]) with ordinality as h (at, name, channel, serial, place)
+        from unnest(hits[1:fits]) with ordinality as h (at, name, channel, serial, place)
     );
 end
 $$;

@@ -77,8 +77,9 @@ begin
 end
 $$;
 
--- Gives the log another id, and returns it: a backup was put in its place (D18).
+-- Gives the log another id, and returns it: a backup was put in its place (D18). With a condition: a Supabase
+-- project's database refuses an update that has none.
 create function restored() returns text
 language sql volatile set search_path = chatkit, pg_temp set enable_seqscan = off as $$
-    update header set log_id = replace(gen_random_uuid()::text, '-', '') returning log_id
+    update header set log_id = replace(gen_random_uuid()::text, '-', '') where one returning log_id
 $$;
