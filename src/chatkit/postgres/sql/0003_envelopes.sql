@@ -94,7 +94,8 @@ language plpgsql immutable parallel safe as $$
 declare
     bare text;
 begin
-    if data !~ '[0-9][eE][-+]?[0-9]{3}' and data !~ '[0-9]{16}' then
+    -- An id may look like a number with an exponent, but does not stand where a number does.
+    if data !~ '[0-9]{16}|(?:^|[:,[\s])-?[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{3}' then
         return false;
     end if;
     bare := regexp_replace(data, '"(?:[^"\\]|\\.)*"', '""', 'g');
@@ -118,7 +119,8 @@ begin
         raise data_exception;
     end if;
     found := data::jsonb;  -- raises for U+0000 and for half surrogates
-    if length(data) - length(translate(data, '{[', '')) > 32 and jsonb_path_exists(
+    -- `replace`, for it takes an eighth of what `translate` does.
+    if length(data) - length(replace(replace(data, '{', ''), '[', '')) > 32 and jsonb_path_exists(
         found, 'strict $.**{32 to last} ? (@.type() == "object" || @.type() == "array")'
     ) then
         raise data_exception;
@@ -139,7 +141,8 @@ begin
         when not is_whole(e -> 'v', 1) then 'v'
         when e ? 'min' and not is_whole(e -> 'min', 1) then 'min'
         when not is_id(e -> 'id') then 'id'
-        when not is_like(e -> 'kind', '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$') then 'kind'
+        -- Not by `{0,127}`, for which the expression is built out 127 times.
+        when not is_like(e -> 'kind', '^[A-Za-z0-9][A-Za-z0-9_.:-]*$') or length(e ->> 'kind') > 128 then 'kind'
         when jsonb_typeof(e -> 'channel') is distinct from 'string' or not is_channel(e ->> 'channel')
             then 'channel'
         when jsonb_typeof(e -> 'sender') is distinct from 'object' then 'sender'
@@ -164,7 +167,9 @@ begin
         when e ? 'also' and jsonb_typeof(e -> 'also') <> 'boolean' then 'also'
         when e ? 'meta' and not is_meta(e -> 'meta') then 'meta'
         when e ? 'ttl' then 'ttl'
-        when e ->> 'kind' ~ '^(message\.(create|update|delete|restore)|reaction\.(add|remove))$' and (
+        when e ->> 'kind' in (
+            'message.create', 'message.update', 'message.delete', 'message.restore', 'reaction.add', 'reaction.remove'
+        ) and (
             not e ? 'at' or (e ->> 'kind' <> 'message.create' and not e ? 'ref')
         ) then case when e ? 'at' then 'ref' else 'at' end
         when e ->> 'kind' in ('reaction.add', 'reaction.remove') and not is_emoji(e #> '{body,emoji}')

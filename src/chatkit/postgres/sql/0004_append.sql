@@ -88,14 +88,21 @@ $$;
 -- Takes entries in, in order, and answers each: {outcome, serial, at, prev, error, reason}. An entry is
 -- {user, id, device, seq, not_after, data}; times are microseconds since 1970. Trusts its caller to be the
 -- users that the entries name.
+--
+-- A burst is planned for as ever: its plans are made once a session (`plan_cache_mode`), not at each call.
 create function append(channel text, entries json) returns json
-language plpgsql volatile set search_path = chatkit, pg_temp set enable_seqscan = off as $$
+language plpgsql volatile
+set search_path = chatkit, pg_temp
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
 declare
     place channels;
-    item json;
     entry incoming;
+    last incoming;
+    run incoming[] := '{}';
+    taken record;
     answers json[] := '{}';
-    answer json;
     key bytea;
     first bigint;
 begin
@@ -111,8 +118,55 @@ begin
         select * into strict place from channels as c where c.name = append.channel for no key update;
     end if;
     first := place.head;
-    for item in select value from json_array_elements(entries) loop
-        entry := incoming(place.number, append.channel, item);
+    -- New messages of one lane that follow each other are taken in together, all else one by one.
+    for entry in
+        select read.* from json_array_elements(entries) with ordinality as given (item, n)
+        cross join lateral incoming(place.number, append.channel, given.item) as read
+        order by given.n
+    loop
+        if cardinality(run) > 0 and (
+            entry.seq > last.seq and entry.error is null and last.error is null
+            and (entry.kind, entry.user_id, entry.device) = ('message.create', last.user_id, last.device)
+            and last.kind = 'message.create'
+        ) is not true then
+            select * into taken from take_in(place, run, key);
+            place := taken.place;
+            answers := answers || taken.answers;
+            run := '{}';
+        end if;
+        run := run || entry;
+        last := entry;
+    end loop;
+    select * into taken from take_in(place, run, key);
+    place := taken.place;
+    answers := answers || taken.answers;
+    if place.head > first then
+        update channels as c set head = place.head, at = place.at where c.number = place.number;
+        -- A hint for other processes, sent at the commit.
+        perform pg_notify('chatkit_log', append.channel);
+    end if;
+    return json_build_object('state', state_of(place), 'acks', array_to_json(answers));
+end
+$$;
+
+-- Takes a run of entries in, in order, and answers each.
+create function take_in(inout place channels, run incoming[], key bytea, out answers json[])
+language plpgsql volatile as $$
+declare
+    entry incoming;
+    answer json;
+begin
+    answers := '{}';
+    if cardinality(run) > 1 and are_new(place, run) then
+        place.at := greatest(clock_timestamp(), place.at);
+        perform accept(place, run, key);
+        answers := array(
+            select ack_of(place.head + n, place.at) from generate_series(1, cardinality(run)) as n
+        );
+        place.head := place.head + cardinality(run);
+        return;
+    end if;
+    foreach entry in array run loop
         if entry.error is not null or place.number is null then
             answer := json_build_object(
                 'outcome', 'refused',
@@ -123,21 +177,46 @@ begin
             answer := answered(place, entry, key);
         end if;
         if answer is null then
-            place.head := place.head + 1;
             place.at := greatest(clock_timestamp(), place.at);
-            perform accept(place, entry, key);
-            answer := json_build_object(
-                'outcome', 'new', 'serial', place.head, 'at', micros(place.at), 'prev', place.head - 1
-            );
+            perform accept(place, array[entry], key);
+            place.head := place.head + 1;
+            answer := ack_of(place.head, place.at);
         end if;
         answers := answers || answer;
     end loop;
-    if place.head > first then
-        update channels as c set head = place.head, at = place.at where c.number = place.number;
-        -- A hint for other processes, sent at the commit.
-        perform pg_notify('chatkit_log', append.channel);
-    end if;
-    return json_build_object('state', state_of(place), 'acks', array_to_json(answers));
+end
+$$;
+
+-- The answer to an entry that was taken in.
+create function ack_of(serial bigint, at timestamptz) returns json
+language plpgsql immutable as $$
+begin
+    return json_build_object('outcome', 'new', 'serial', serial, 'at', micros(at), 'prev', serial - 1);
+end
+$$;
+
+-- Whether nothing speaks against any message of a run, so that all are answered alike. They are of one lane.
+create function are_new(place channels, run incoming[]) returns boolean
+language plpgsql volatile as $$
+begin
+    return may_publish(place, run[1]) and (
+        select count(distinct r.id) = count(*) and count(known.serial) = 0 and count(refused.number) = 0
+            and coalesce(min(r.not_after) >= micros(clock_timestamp()), true)
+        from unnest(run) as r
+        left join lateral (
+            select e.serial from entries as e
+            where e.channel = place.number and e.id = r.id and e.user_id = r.user_id offset 0
+        ) as known on true
+        left join lateral (
+            select f.number from refusals as f
+            where f.channel = place.number and f.id = r.id and f.user_id = r.user_id
+                and f.device = r.device and f.seq = r.seq offset 0
+        ) as refused on true
+    ) and not exists (
+        select from lanes as l
+        where l.channel = place.number and l.user_id = run[1].user_id and l.device = run[1].device
+            and l.seq >= run[1].seq
+    );
 end
 $$;
 
@@ -272,33 +351,35 @@ begin
 end
 $$;
 
--- Keeps an entry as the newest of its channel, and folds it in.
-create function accept(place channels, entry incoming, key bytea) returns void
+-- Keeps entries behind the newest of their channel, and folds them in: new messages of one lane, or anything
+-- else alone.
+create function accept(place channels, run incoming[], key bytea) returns void
 language plpgsql volatile as $$
 declare
+    entry incoming := run[cardinality(run)];
     target messages;
 begin
     if is_change(entry) then
         target := target_of(place.number, entry.envelope);
     end if;
     insert into entries (channel, serial, at, id, user_id, target, digest, data)
-    values (
-        place.number, place.head, place.at, entry.id, entry.user_id,
-        case when entry.kind like 'message.%' then target.serial end, digest_of(entry.body, key), entry.data
-    );
+    select
+        place.number, place.head + r.ordinality, place.at, r.id, r.user_id,
+        case when r.kind like 'message.%' then target.serial end, digest_of(r.body, key), r.data
+    from unnest(run) with ordinality as r;
     if entry.seq is not null then
         insert into lanes as l (channel, user_id, device, seq, at)
         values (place.number, entry.user_id, entry.device, entry.seq, place.at)
         on conflict (channel, user_id, device) do update set seq = excluded.seq, at = excluded.at;
     end if;
     if entry.kind = 'message.create' then
-        perform create_message(place, entry);
+        perform create_messages(place, run);
     elsif target.serial is null then
         return;
     elsif entry.kind like 'reaction.%' then
-        perform react(place.head, entry, target);
+        perform react(place.head + 1, entry, target);
     else
-        perform change_message(place.head, entry, target);
+        perform change_message(place.head + 1, entry, target);
     end if;
 end
 $$;

@@ -3,34 +3,58 @@
 -- Changes come in the order of their serials and after their rights were checked, so each is one step: an edit
 -- sets the text, a delete erases every text so far, a restore shows what was written since.
 
-create function create_message(place channels, entry incoming) returns void
+-- Makes messages of entries that were kept behind the newest of their channel.
+create function create_messages(place channels, run incoming[]) returns void
 language plpgsql volatile as $$
 declare
-    readable boolean := is_readable(entry.envelope);
-    root uuid := case when readable then entry.envelope #>> '{thread,id}' end;
-    owner text := case when readable then entry.envelope #>> '{thread,user}' end;
-    alone boolean := root is not null and not coalesce((entry.envelope ->> 'also')::boolean, false);
+    replies boolean;
+    mentions boolean;
 begin
     -- A reply may have come before the message that it replies to.
     insert into messages (
         channel, serial, id, user_id, root_id, root_user, stands, shown, changed, replies, last_reply
     )
     select
-        place.number, place.head, entry.id, entry.user_id, root, owner,
-        not alone, not alone, place.head, count(*), max(m.serial)
-    from messages as m
-    where m.channel = place.number and m.root_id = entry.id and m.root_user = entry.user_id;
-    if root is not null then
-        update messages as m set replies = replies + 1, last_reply = place.head
-        from entries as e
-        where e.channel = place.number and e.id = root and e.user_id = owner
-            and m.channel = place.number and m.serial = e.serial;
+        place.number, place.head + r.ordinality, r.id, r.user_id, t.root_id, t.root_user,
+        not t.alone, not t.alone, place.head + r.ordinality, known.replies, known.last_reply
+    from unnest(run) with ordinality as r
+    cross join lateral thread_of(r.envelope) as t
+    cross join lateral (
+        select count(*) as replies, max(m.serial) as last_reply from messages as m
+        where m.channel = place.number and m.root_id = r.id and m.root_user = r.user_id
+    ) as known;
+    select bool_or(r.envelope ? 'thread'), bool_or(r.envelope ? 'mentions') into replies, mentions
+    from unnest(run) as r;
+    if replies then
+        update messages as m set replies = m.replies + new.replies, last_reply = new.last_reply
+        from (
+            select r.root_id, r.root_user, count(*) as replies, max(r.serial) as last_reply
+            from messages as r
+            where r.channel = place.number and r.serial > place.head and r.root_id is not null
+            group by r.root_id, r.root_user
+        ) as new
+        join entries as e on e.channel = place.number and e.id = new.root_id and e.user_id = new.root_user
+        where m.channel = place.number and m.serial = e.serial;
     end if;
-    perform mention(place.number, place.head, entry.envelope);
-    if entry.words is not null then
-        insert into texts (channel, serial, at, user_id, words)
-        values (place.number, place.head, place.at, entry.user_id, entry.words);
+    if mentions then
+        perform mention(place.number, place.head + r.ordinality, r.envelope)
+        from unnest(run) with ordinality as r;
     end if;
+    insert into texts (channel, serial, at, user_id, words)
+    select place.number, place.head + r.ordinality, place.at, r.user_id, r.words
+    from unnest(run) with ordinality as r where r.words is not null;
+end
+$$;
+
+-- The thread that a message belongs to, and whether to it alone; null: it stands in the channel itself.
+create function thread_of(envelope jsonb, out root_id uuid, out root_user text, out alone boolean)
+language plpgsql immutable as $$
+begin
+    if envelope ? 'thread' and is_readable(envelope) then
+        root_id := envelope #>> '{thread,id}';
+        root_user := envelope #>> '{thread,user}';
+    end if;
+    alone := root_id is not null and not coalesce((envelope ->> 'also')::boolean, false);
 end
 $$;
 

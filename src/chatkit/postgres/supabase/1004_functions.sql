@@ -31,44 +31,45 @@ $$;
 create function append_as(speaker text, channel text, entries json) returns json
 language plpgsql volatile set search_path = chatkit, pg_temp as $$
 declare
-    item json;
-    wrong text[];
-    refused json;
-    answers json[] := '{}';
-    rest json[] := '{}';
-    places integer[] := '{}';
+    refused json[];
+    rest json;
     found json;
     given json[];
 begin
     if not may_write(channel, speaker) then
-        refused := json_build_object(
-            'outcome', 'refused', 'error', 'NotAllowed',
-            'reason', 'this user may not write in the channel', 'again', 'reauthenticate'
-        );
         return json_build_object('state', state_of(null), 'acks', (
-            select coalesce(json_agg(refused), '[]') from json_array_elements(entries)
+            select coalesce(json_agg(json_build_object(
+                'outcome', 'refused', 'error', 'NotAllowed',
+                'reason', 'this user may not write in the channel', 'again', 'reauthenticate'
+            )), '[]')
+            from json_array_elements(entries)
         ));
     end if;
-    for item in select value from json_array_elements(entries) loop
-        wrong := stranger(channel, item);
-        if wrong is not null then
-            refused := json_build_object('outcome', 'refused', 'error', wrong[1], 'reason', wrong[2]);
-        else
-            refused := null;
-            rest := rest || json_build_object(
-                'user', speaker, 'id', item -> 'id', 'device', item -> 'device', 'seq', item -> 'seq',
-                'not_after', item -> 'not_after', 'data', item -> 'data'
-            );
-            places := places || cardinality(answers) + 1;
-        end if;
-        answers := array_append(answers, refused);
-    end loop;
-    found := append(channel, array_to_json(rest));
+    select
+        array_agg(case when g.wrong is not null then json_build_object(
+            'outcome', 'refused', 'error', g.wrong[1], 'reason', g.wrong[2]
+        ) end order by g.n),
+        coalesce(json_agg(json_build_object(
+            'user', speaker, 'id', g.item -> 'id', 'device', g.item -> 'device', 'seq', g.item -> 'seq',
+            'not_after', g.item -> 'not_after', 'data', g.item -> 'data'
+        ) order by g.n) filter (where g.wrong is null), '[]')
+    into refused, rest
+    from (
+        select e.item, e.n, stranger(channel, e.item) as wrong
+        from json_array_elements(entries) with ordinality as e (item, n) offset 0
+    ) as g;
+    found := append(channel, rest);
     given := array(select value from json_array_elements(found -> 'acks'));
-    for i in 1 .. cardinality(given) loop
-        answers[places[i]] := given[i];
-    end loop;
-    return json_build_object('state', found -> 'state', 'acks', array_to_json(answers));
+    if coalesce(cardinality(refused), 0) = cardinality(given) then
+        return found;
+    end if;
+    return json_build_object('state', found -> 'state', 'acks', (
+        select json_agg(coalesce(r.answer, given[r.taken]) order by r.n)
+        from (
+            select answer, n, count(*) filter (where answer is null) over (order by n) as taken
+            from unnest(refused) with ordinality as all_of_them (answer, n)
+        ) as r
+    ));
 end
 $$;
 
