@@ -10,6 +10,7 @@ from typing import Any, Self, TypeAlias
 import httpx
 import pytest
 
+from chatkit.adapters.supabase import rpc
 from chatkit.adapters.supabase.rpc import Rpc, RpcLog
 from chatkit.errors import AuthenticationError, ChatkitError, ConfigError, InvalidMessage, NotAllowed
 from chatkit.logs.postgres import migrate_supabase
@@ -457,8 +458,11 @@ class Rights:
             with pytest.raises(ChatkitError, match="at most 10,000"):
                 await doors["ada"].find(SUPPORT, [wish(1).ident] * 10_001)
 
-    async def test_a_project_without_the_schema_says_what_to_do(self, project: Project) -> None:
+    async def test_a_project_without_the_schema_says_what_to_do(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """By the command that makes it."""
+        monkeypatch.setattr(rpc, "STALE", 0.0)
         with session(project.dsn) as connection:
             connection.execute("ALTER FUNCTION public.chatkit_heads RENAME TO hidden_heads")
             try:

@@ -35,11 +35,21 @@ class App:
         database: DSN of the PostgreSQL behind it.
         config: Of all its clients, as options of their URL.
         schema: Whether the project has the schema, open to whoever is signed in.
+        postgrest: Path of PostgREST; without one the emulator's small equivalent answers.
         settings: Of the emulator.
     """
 
-    def __init__(self, database: str, config: str = "", *, schema: bool = True, **settings: Any) -> None:
-        self.emulator = SupabaseEmulator(SupabaseSettings(**{**QUICK, **settings}), database=database)
+    def __init__(
+        self,
+        database: str,
+        config: str = "",
+        *,
+        schema: bool = True,
+        postgrest: str | None = None,
+        **settings: Any,
+    ) -> None:
+        given = SupabaseSettings(**{**QUICK, **settings})
+        self.emulator = SupabaseEmulator(given, database=database, postgrest=postgrest)
         self.asked: list[AuthRequest] = []
         self.lifetime = 3_600.0
         """Seconds that a token lives."""
@@ -84,7 +94,7 @@ class App:
 
     def token(self, user: str, **claims: Any) -> str:
         """Return a token of a user."""
-        return self.emulator.authority.token(user, seconds=self.lifetime, jti=next(_JTI), **claims)
+        return self.emulator.authority.token(user, seconds=self.lifetime, jti=str(next(_JTI)), **claims)
 
     async def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement as the owner of the database; returns its rows."""

@@ -11,6 +11,8 @@ import pytest
 
 import chatkit
 from chatkit import Discontinuity, MessageCreated
+from chatkit.adapters.supabase import rpc
+from chatkit.logs.postgres import migrate_supabase
 from chatkit.testing.emulators.supabase import Aim, Fault
 from tests.adapters.supabase.app import PATIENCE, App, texts, until
 
@@ -251,10 +253,11 @@ async def test_who_is_no_member_is_told(database: str, name: str) -> None:
         await app.sql("SELECT chatkit.add_member('', '*')")
 
 
-async def test_a_project_without_the_schema_says_so(postgres: str) -> None:
+async def test_a_project_without_the_schema_says_so(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that makes it, and before anybody is told that they have no right."""
     from tests.logs import postgres_server
 
+    monkeypatch.setattr(rpc, "STALE", 1.0)
     with postgres_server.database(postgres) as empty:
         async with App(empty, schema=False) as app:
             with pytest.raises(chatkit.ConfigError) as refused:
@@ -262,6 +265,20 @@ async def test_a_project_without_the_schema_says_so(postgres: str) -> None:
                     await ada.channel("support").attach(timeout=PATIENCE)
 
     assert "chatkit supabase migrate" in refused.value.hint
+
+
+async def test_a_schema_that_comes_late_is_found(postgres: str) -> None:
+    """By who connects and by who sends, without `retry_now()`."""
+    from tests.logs import postgres_server
+
+    with postgres_server.database(postgres) as empty:
+        async with App(empty, schema=False) as app, app.member("ada") as ada:
+            delivery = await ada.channel("support").send("hello")
+            await until(lambda: app.asked != [], "it asks")
+            await asyncio.to_thread(migrate_supabase, empty, everyone=True)
+
+            _ = await delivery.wait("sent", timeout=PATIENCE)
+            await ada.connection.wait("connected", timeout=PATIENCE)
 
 
 async def test_another_users_token_is_refused(database: str) -> None:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import respx
 
-from chatkit.adapters.supabase.refusals import SPOKEN, refusal
-from chatkit.adapters.supabase.rpc import ANSWER, Rpc, RpcLog
+from chatkit.adapters.supabase.refusals import MIGRATE, SPOKEN, refusal
+from chatkit.adapters.supabase.rpc import ANSWER, LOOK, STALE, Rpc, RpcLog
 from chatkit.errors import (
     AuthenticationError,
     CapabilityError,
@@ -26,6 +26,7 @@ from chatkit.errors import (
     TransportError,
 )
 from chatkit.postgres import Json
+from chatkit.testing.clock import VirtualClock
 from chatkit.testing.contract.log.kit import SUPPORT
 from chatkit.testing.wishes import wish
 from chatkit.transport import http_client
@@ -263,3 +264,31 @@ async def test_a_project_tells_of_appends_on_its_topics_alone() -> None:
         with pytest.raises(CapabilityError):
             log.changes()
         await log.aclose()
+
+
+@respx.mock
+async def test_a_function_that_is_unknown_for_a_moment_is_called_again(clock: VirtualClock) -> None:
+    """The Data API learns of a new one late."""
+    route = respx.post(BASE + "heads")
+    route.side_effect = [httpx.Response(404, json=said("PGRST202"))] * 3 + [httpx.Response(200, json={})]
+    before = clock.monotonic()
+    async with Calls() as rpc:
+        assert await rpc.call("heads", names=[]) == {}
+
+    assert clock.monotonic() - before == pytest.approx(3 * LOOK)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("code", "seconds"), [("PGRST202", STALE), ("PGRST205", STALE), ("", 0.0), ("PT404", 0.0)]
+)
+async def test_what_stays_unknown_is_told(clock: VirtualClock, code: str, seconds: float) -> None:
+    """After some seconds; that there is no project at once."""
+    respx.post(BASE + "heads").respond(404, json=said(code))
+    before = clock.monotonic()
+    async with Calls() as rpc:
+        with pytest.raises(ChatkitError) as told:
+            await rpc.call("heads", names=[])
+
+    assert clock.monotonic() - before == pytest.approx(seconds)
+    assert (told.value.hint == MIGRATE) == bool(seconds)

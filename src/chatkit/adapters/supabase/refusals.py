@@ -76,6 +76,11 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
     return ProviderError(f"log: the project failed ({code or status})", code=code or str(status))
 
 
+def lacks_schema(error: ChatkitError) -> bool:
+    """Say whether the Data API knows no such function: there is none, or it has not looked again since."""
+    return isinstance(error, ConfigError) and error.hint == MIGRATE
+
+
 def _own(status: int, code: str, message: str) -> ChatkitError:
     said = message[:SPOKEN]
     match status:

@@ -5,19 +5,24 @@ Source: the Supabase sheet, section 15.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Protocol, get_args
 
 import httpx
 
-from chatkit.adapters.supabase.refusals import refusal
-from chatkit.errors import AuthenticationError, CapabilityError, TransportError
+from chatkit.adapters.supabase.refusals import lacks_schema, refusal
+from chatkit.errors import AuthenticationError, CapabilityError, ConfigError, TransportError
 from chatkit.ports.log import LogFeature
 from chatkit.postgres.calls import Json, as_json
 from chatkit.postgres.log import FunctionLog
 
 TIMEOUT: Final = httpx.Timeout(8.0, connect=4.0)
 """Seconds of one call: less than the engine waits, so that its answer is told as what it was."""
+STALE: Final = 6.0
+"""Seconds for which a call of an unknown function is made again: the Data API learns of a new one late."""
+LOOK: Final = 0.5
+"""Seconds between two such calls."""
 ANSWER: Final = 128 << 20
 """Bytes of an answer: for whoever makes the client that carries the calls."""
 PREFIX: Final = "chatkit_"
@@ -68,6 +73,9 @@ class Rpc:
     async def call(self, name: str, /, **values: Any) -> Any:
         """Call a function; see `chatkit.postgres.calls.Functions`. A refused token is renewed, once.
 
+        A Data API that has not looked at a new schema yet says what it says of a project without one: it is
+        asked again for some seconds.
+
         Raises:
             AuthenticationError: The credential is refused, a fresh one too.
             NotAllowed: Its user may not do this.
@@ -75,6 +83,16 @@ class Rpc:
         """
         given = {key: value.value if isinstance(value, Json) else value for key, value in values.items()}
         body = as_json(given).encode()
+        for _ in range(round(STALE / LOOK)):
+            try:
+                return await self._renewing(name, body)
+            except ConfigError as error:
+                if not lacks_schema(error):
+                    raise
+            await asyncio.sleep(LOOK)
+        return await self._renewing(name, body)
+
+    async def _renewing(self, name: str, body: bytes) -> Any:
         try:
             return await self._call(name, body)
         except AuthenticationError:
