@@ -138,6 +138,7 @@ class Chat(Source):
 
         Raises:
             CapabilityError: Neither provider nor store can search.
+            ConfigError: More than 2,000 words or 64 KiB of text, or a limit that cannot be.
             CursorInvalid: `after` is not of a search.
         """
         self._shared.check_use()

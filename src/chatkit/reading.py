@@ -168,6 +168,7 @@ class Reading(Source):
 
         Raises:
             CapabilityError: Neither provider nor store can search.
+            ConfigError: More than 2,000 words or 64 KiB of text, or a limit that cannot be.
             CursorInvalid: `after` is not of a search.
         """
         self._chat.check_use()

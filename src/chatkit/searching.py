@@ -11,7 +11,7 @@ from chatkit.engine.guarding import is_for
 from chatkit.errors import CapabilityError, ConfigError, CursorInvalid, TransportError
 from chatkit.model.cursor import Cursor, Spot, decode_cursor, encode_cursor
 from chatkit.model.order import OrderKey
-from chatkit.model.search import SearchMark, SearchPage
+from chatkit.model.search import SearchMark, SearchPage, check_query
 from chatkit.model.views import Page
 from chatkit.timeline import told
 
@@ -47,7 +47,7 @@ async def search(
     Without a connection to the log it is what the store has cached, and the page is `provisional`.
 
     Raises:
-        ConfigError: A limit or a time that cannot be.
+        ConfigError: A limit or a time that cannot be, or too many words.
         CursorInvalid: `after` is not of a search.
         CapabilityError: Neither log nor store can search.
     """
@@ -55,6 +55,7 @@ async def search(
         raise ConfigError(f"search() takes a limit of 1 to {LARGEST_PAGE:,}", channel=channel)
     if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
         raise ConfigError("a time to search from or to needs a zone", channel=channel)
+    check_query(text)
     before = None if after is None else _mark(after)
     context = engine.context
     log = context.log

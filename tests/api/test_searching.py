@@ -57,6 +57,21 @@ async def test_all_channels_are_searched_at_once(stage: Stage) -> None:
         ]
 
 
+async def test_a_search_is_for_so_many_words(stage: Stage) -> None:
+    """Repeats do not count; more is refused before anything is asked."""
+    most = " ".join(f"w{number}" for number in range(2_000))
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        await support.attach(timeout=5)
+        await say(ada, "support", most)
+
+        assert texts(await support.search(f"{most} {most}")) == [most]
+        for search in (support.search, ada.search):
+            for text in (f"{most} more", "x" * 65_537):
+                with pytest.raises(chatkit.ConfigError, match="at most 2,000 words"):
+                    await search(text)
+
+
 async def test_search_works_offline_after_a_restart(stage: Stage, tmp_path: Path) -> None:
     """What this device has seen is found without a network, and the page says that there may be more."""
     store = tmp_path / "ada.db"

@@ -457,6 +457,9 @@ class Rights:
                 await doors["ada"].append(SUPPORT, [wish(number) for number in range(10, 1_011)])
             with pytest.raises(ChatkitError, match="at most 10,000"):
                 await doors["ada"].find(SUPPORT, [wish(1).ident] * 10_001)
+            for text in ("x" * 65_537, " ".join(f"w{number}" for number in range(2_001))):
+                with pytest.raises(ChatkitError, match="at most 2,000 words"):
+                    await doors["ada"].search(text, limit=1)
 
     async def test_a_project_without_the_schema_says_what_to_do(
         self, project: Project, monkeypatch: pytest.MonkeyPatch

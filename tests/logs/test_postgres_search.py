@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
+from chatkit.errors import ConfigError, Rejected
 from chatkit.logs.postgres import PostgresLog, migrate
-from chatkit.model.search import SearchMark, words
+from chatkit.model.search import MOST_BYTES, MOST_WORDS, SearchMark, check_query, words
 from chatkit.testing.contract.log.kit import says
 from chatkit.testing.wishes import change, text_of
 from tests.logs import postgres_server
@@ -106,6 +107,23 @@ async def test_every_way_finds_the_same(filled: str, likely: int) -> None:
                                 if mark is None:
                                     break
                             assert found == expected, (text, channels, sender, low, limit)
+
+
+async def test_a_search_is_for_so_many_words(migrated: str) -> None:
+    """Whoever calls the log itself is told as well; the client says so before it asks."""
+    most = " ".join(f"w{number}" for number in range(MOST_WORDS))
+    async with opened(migrated) as log:
+        await log.append("support", [says(1_000, most, seq=None)])
+
+        assert len((await log.search(f"{most} {most.upper()}", limit=2)).items) == 1
+        for text in (f"{most} more", "x" * (MOST_BYTES + 1), "\u00fc" * (MOST_BYTES // 2 + 1)):
+            with pytest.raises(ConfigError, match="at most 2,000 words"):
+                check_query(text)
+            with pytest.raises(Rejected, match="at most 2,000 words"):
+                await log.search(text, limit=2)
+        for text in (most, "x" * MOST_BYTES, ""):
+            check_query(text)
+        assert (await log.search("x" * MOST_BYTES, limit=2)).items == ()
 
 
 async def test_the_statistics_of_the_server_are_understood(migrated: str) -> None:

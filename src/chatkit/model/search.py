@@ -8,10 +8,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
+from chatkit.errors import ConfigError
 from chatkit.model.entry import Folded
 
 FIELDS: Final = ("text", "title", "caption", "description", "name", "fallback")
 """Fields of a body whose text is searched, where they are text; of any type of body."""
+
+MOST_WORDS: Final = 2_000
+"""Different words that are searched for at once: each is looked up in every text that is tried."""
+MOST_BYTES: Final = 65_536
+"""Of the text that names them, as UTF-8."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -40,6 +46,15 @@ def searchable(body: Mapping[str, Any] | None) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case: each run of letters and digits, in order, repeats too."""
     return _WORD.findall(text.lower())
+
+
+def check_query(text: str) -> None:
+    """Check what is searched for. `ConfigError`: it is more than a log looks up."""
+    if len(text.encode(errors="replace")) > MOST_BYTES or len(set(words(text))) > MOST_WORDS:
+        raise ConfigError(
+            f"a search is for at most {MOST_WORDS:,} words, {MOST_BYTES:,} bytes in all",
+            hint="Search for fewer words: those that few messages hold.",
+        )
 
 
 def shown_words(folded: Folded) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 from psycopg import errors as sql
 
-from chatkit.errors import ChatkitError, ConfigError, InvalidMessage, ProviderError, TransportError
+from chatkit.errors import ChatkitError, ConfigError, InvalidMessage, ProviderError, Rejected, TransportError
 
 MIGRATE: Final = "Run `chatkit log migrate URL` with the newest chatkit that uses this database."
 _URL_HINT: Final = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters."
@@ -82,6 +82,8 @@ def calling(error: psycopg.Error) -> ChatkitError:
         return TransportError(
             "log: the database server has no room", hint="Free some space; the rest follows."
         )
+    if code == "PT413":  # said by functions of ours, as everywhere: sentences without a word of what was sent
+        return Rejected(f"log: {error.diag.message_primary}", code=code)
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         return InvalidMessage(f"log: the database cannot keep this (SQLSTATE {code})")
     if code is None or isinstance(error, psycopg.OperationalError | sql.ReadOnlySqlTransaction):

@@ -160,7 +160,7 @@ set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-    wanted text[] := words(said);
+    wanted text[];
     query tsquery;
     places bigint[];
     low timestamptz := coalesce(moment(since), '-infinity');
@@ -175,8 +175,13 @@ declare
     fits integer;
     nothing constant json := json_build_object('hits', json_build_array(), 'more', false);
 begin
-    if cardinality(wanted) = 0 then
+    if octet_length(said) <= 65536 then
+        wanted := words(said);
+    end if;
+    if said is null or cardinality(wanted) = 0 then
         return nothing;
+    elsif wanted is null or cardinality(wanted) > 2000 then  -- each costs its time
+        raise exception using errcode = 'PT413', message = 'a search is for at most 2,000 words, 65,536 bytes in all';
     end if;
     select string_agg(format('''%s''', word), ' & ')::tsquery into query from unnest(wanted) as word;
     if sender is not null then
