@@ -100,11 +100,11 @@ CALLS: dict[str, Call] = {
     "restored": lambda log, me: log.restored(),
 }
 NO = "NotAllowed"
-READS = ("heads", "entries", "messages", "get", "versions", "search", "registers")
+READS = ("heads", "entries", "messages", "get", "versions", "search", "registers", "find")
 NOTHING = dict.fromkeys(CALLS, NO)
 """Who belongs to nothing."""
 READING = {**NOTHING, **dict.fromkeys(READS, "ok")}
-SIGNED = {"find": "ok", "unread": "ok", "own mark": "ok", "own unread": "ok"}
+SIGNED = {"unread": "ok", "own mark": "ok", "own unread": "ok"}
 READER = {**READING, **SIGNED}
 MEMBER = {**READER, "say": "new"}
 MODERATOR = {**MEMBER, "delete another's": "new", "pin": "ok"}

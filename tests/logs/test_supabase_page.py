@@ -53,13 +53,14 @@ def test_its_rows_of_members_say_what_stands_beside_them(project: Project) -> No
     rows = re.findall(
         r"^\| ([^|]+) \| `(select chatkit\.\w+member[^`]+)` \|$", PAGE.read_text("utf-8"), re.MULTILINE
     )
-    assert len(rows) == 6
+    assert len(rows) == 7
     expected = {
         "a user read and write a channel": ("support", "USER-ID", (True, True)),
         "a user read only": ("support", "USER-ID", (True, False)),
         "everyone who is signed in": ("lobby", "eve", (True, True)),
         "anybody read, signed in or not": ("news", "", (True, False)),
         "a user into every channel": ("attic", "USER-ID", (True, True)),
+        "anybody read every channel": ("attic", "", (True, False)),
         "nobody any more": ("support", "USER-ID", (False, False)),
     }
     for words, statement in rows:

@@ -77,6 +77,8 @@ def test_addresses(url: str, http: str, socket: str, realm: str) -> None:
         ("supabase://KEY@abc/path", "nothing stands after"),
         ("supabase://KEY@abc?mode=queue", "mode is"),
         ("supabase://KEY@abc?private=1", "private is for mode=broadcast"),
+        ("supabase://sb_secret_x@abc?anonymous=1", "anonymous is for a public key"),
+        ("supabase://KEY@abc?mode=broadcast&anonymous=1", "anonymous is for a public key"),
         ("supabase://KEY@abc?payload=0", "payload is"),
         ("supabase://KEY@abc?payload=x", "'payload' cannot be read"),
         ("supabase://KEY@abc?events=0", "events is"),

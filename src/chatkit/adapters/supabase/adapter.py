@@ -86,7 +86,7 @@ class SupabaseAdapter:
         most = LONG_ANSWER if database else ANSWER
         self._http = http_client(verify=config.tls, local=config.local, most=most)
         self._access: Access
-        if config.trusted or not (database or config.private):
+        if config.trusted or config.anonymous or not (database or config.private):
             self._access = KeyAccess(config.key)
         else:
             self._access = TokenAccess(config.key, credentials, parts.user, parts.clock)

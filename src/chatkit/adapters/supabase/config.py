@@ -19,8 +19,8 @@ _REF: Final = re.compile(r"[a-z0-9]{1,40}").fullmatch
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]").fullmatch
 _SECRET: Final = "sb_secret_"  # noqa: S105  # how such keys begin
 _FORM: Final = (
-    "Write supabase://KEY@REF?mode=database|broadcast&private=1&payload=KB&events=RATE, for a server of your "
-    "own supabase://KEY@HOST:PORT?tls=0; a service_role or secret key goes into CHATKIT_SECRET."
+    "Write supabase://KEY@REF?mode=database|broadcast&private=1&anonymous=1&payload=KB&events=RATE, for a "
+    "server of your own supabase://KEY@HOST:PORT?tls=0; a secret key goes into CHATKIT_SECRET."
 )
 
 
@@ -29,7 +29,7 @@ class SupabaseConfig(Config):
     """A Supabase project.
 
     With a `service_role` or secret key the client is trusted: in `database` mode it speaks for any user.
-    Without one it asks `auth=` for the tokens of its user.
+    Without one it asks `auth=` for the tokens of its user; if `anonymous`, nobody.
     """
 
     scheme: str = "supabase"
@@ -41,6 +41,8 @@ class SupabaseConfig(Config):
     mode: Mode = "database"
     private: bool = False
     """In `broadcast` mode: whether channels are private, open to whom the project's policies let in."""
+    anonymous: bool = False
+    """Nobody signs in: what the project opens to anybody is read, with its public key alone."""
     payload: int = 256
     """Thousands of bytes of a broadcast that the project's plan takes."""
     events: int | None = None
@@ -112,6 +114,10 @@ def complete(config: Config) -> SupabaseConfig:
             not found.private or found.mode == "broadcast",
             "private is for mode=broadcast: a database always is",
         ),
+        (
+            not found.anonymous or (not found.trusted and (found.mode == "database" or found.private)),
+            "anonymous is for a public key, where others sign in",
+        ),
         (1 <= found.payload <= 3_000, "payload is 1 to 3000 thousand bytes"),
         (found.events is None or 1 <= found.events <= 1_000_000, "events is 1 to 1000000 a second"),
     )
@@ -140,6 +146,7 @@ _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "tls": switch,
     "mode": str,
     "private": switch,
+    "anonymous": switch,
     "payload": int,
     "events": int,
 }

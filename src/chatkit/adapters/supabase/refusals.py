@@ -49,7 +49,7 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
         return NotAllowed(
             "nobody is signed in" if status == 401 else "this credential may not do this",
             code=code,
-            hint="Sign the user in; what no user may do takes the project's secret key.",
+            hint="Sign the user in: `auth=` gives their token; what no user may do takes the secret key.",
         )
     if status == 401:
         return AuthenticationError(

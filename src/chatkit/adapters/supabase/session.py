@@ -77,7 +77,8 @@ class SupabaseSession(OneLife):
     def __init__(self, socket: ClientConnection, shared: Shared) -> None:
         super().__init__()
         parts = shared.parts
-        self.user: Final = parts.user if shared.announced and shared.user is not None else None
+        # Tokens prove who it is, as no key does.
+        self.user: Final = parts.user if shared.announced and shared.access.renewable else None
         self.transport: Final = "websocket"
         self._socket = socket
         self._shared = shared

@@ -16,7 +16,7 @@ begin
         select p.oid::regprocedure as named, n.nspname = 'public' as is_called,
             p.proname in ('chatkit_trimmed', 'chatkit_restored', 'chatkit_add_member', 'chatkit_remove_member')
                 as is_kept,
-            p.proname in ('chatkit_append', 'chatkit_put', 'chatkit_unread', 'chatkit_find') as is_signed,
+            p.proname in ('chatkit_append', 'chatkit_put', 'chatkit_unread') as is_signed,
             p.proname in ('may_hear', 'may_speak', 'reads', 'asks') as is_policy
         from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname = 'chatkit' or (n.nspname = 'public' and p.proname in (
