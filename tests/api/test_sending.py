@@ -506,6 +506,35 @@ async def test_an_expired_message_says_so(stage: Stage) -> None:
     assert stage.texts("support") == ["Quick!"]
 
 
+async def test_each_change_of_a_delivery_says_whether_it_is_certain(stage: Stage) -> None:
+    """Of the status that it tells, whatever the delivery knows by the time that it is heard (I1, D6)."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        await support.attach(timeout=5)
+        await support.detach()
+        changes = ada.events(chatkit.DeliveryChanged)
+        stage.hub.network.lose_ack("ada", 100)
+        doubtful = await support.send("Quick!", expires_in=30)
+        await asyncio.sleep(0.5)
+        stage.hub.network.cut("ada")
+        await asyncio.sleep(60)
+        never_written = await support.send("Quicker!", expires_in=10)
+        await asyncio.sleep(60)
+        stage.hub.network.heal("ada")
+        await support.attach(timeout=120)
+        await asyncio.sleep(5)
+
+        heard = [await changes.next(timeout=1) for _ in range(4)]
+        told = [(change.delivery, change.status, change.certain, change.late) for change in heard]
+        assert told == [
+            (doubtful, "sending", True, False),
+            (doubtful, "expired", False, False),
+            (never_written, "expired", True, False),
+            (doubtful, "sent", True, True),
+        ]
+        assert doubtful.certain
+
+
 async def test_emit_passes_by_and_is_never_queued(stage: Stage) -> None:
     """An ephemeral event reaches those who are there; offline it is `False`."""
     async with stage.chat("ada") as ada, stage.chat("bob") as bob:
