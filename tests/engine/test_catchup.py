@@ -12,6 +12,7 @@ from chatkit.adapters.memory import Like
 from chatkit.adapters.memory.session import MemorySession
 from chatkit.engine.catchup import CAP, FIRST, PAGE
 from chatkit.engine.progress import HOLES, LAG
+from chatkit.engine.telling import FETCHED
 from chatkit.errors import NotAllowed
 from chatkit.model.cursor import decode_cursor
 from chatkit.ports import Attachment, Shed
@@ -219,6 +220,28 @@ async def test_what_the_newest_page_reaches_is_no_hole(stage: Stage, count: int)
         stage.heal("ada")
 
         assert texts(await later(stream, 30)) == numbers(0, count)
+        assert ada.channel(C).timeline.view.gaps == ()
+
+
+async def test_nothing_is_skipped_for_a_page_of_a_replica_that_lags(stage: Stage) -> None:
+    """What it lacks was heard already: all is read forward instead, and told (D18, D19)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS, buffer=10_000)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        with stage.captured() as frames:
+            peer.say(*numbers(0, 2_200))
+            stale = await log.messages(C, limit=CAP)
+            peer.say(*numbers(2_200, 2_300))
+        log.edit = lambda name, answer: stale if name == "messages" else answer
+        stage.deliver(frames[-1])
+
+        assert sorted(texts(await later(stream, 30)), key=int) == numbers(0, 2_300)
+        assert (
+            log.count("messages") == 4
+        )  # ours, the first of this life, and one for each time the cap was met
         assert ada.channel(C).timeline.view.gaps == ()
 
 
@@ -734,6 +757,21 @@ async def test_a_message_that_nobody_asks_for_is_not_read(stage: Stage) -> None:
 
         assert texts(await later(stream, 1)) == ["next"]
         assert log.count("get") == 0
+
+
+async def test_messages_that_were_read_for_changes_are_not_all_remembered(stage: Stage) -> None:
+    """Very many old ones may be edited in a life (D22, I10)."""
+    count = FETCHED + 20
+    peer = stage.peer("cleo")
+    old = peer.say(*numbers(0, count + FIRST))[:count]
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageUpdated)
+        await ready(ada)
+        for number, ident in enumerate(old):
+            peer.edit(ident, f"edit {number}")
+
+        assert texts(await later(stream, 10)) == [f"edit {number}" for number in range(count)]
+        assert len(engine(ada).teller._fetched) == FETCHED
 
 
 async def test_a_change_whose_message_cannot_be_read_is_a_gap(stage: Stage) -> None:
