@@ -137,9 +137,11 @@ class Sync:
         if caught_up:
             self._progress.unproven = False
             self._failures, self.error = 0, None
-            self._teller.holding = self._progress.gap = self._gap_told = False
+            # Where nothing is received more may have come since, and stands before what I send meanwhile.
+            self.caught_up = self._attached()
+            self._teller.holding = self._progress.gap = not self.caught_up
+            self._gap_told = False
             self._receiver.has_read()
-            self.caught_up = self._attached()  # else more may have come since
         elif self._attached():
             self._failures += 1
             if self._failures >= PATIENT:
