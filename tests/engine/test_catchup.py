@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -15,7 +15,7 @@ from chatkit.engine.progress import HOLES, LAG
 from chatkit.engine.telling import FETCHED
 from chatkit.errors import NotAllowed
 from chatkit.model.cursor import decode_cursor
-from chatkit.ports import Attachment, Shed
+from chatkit.ports import Attachment, Lost, Shed
 from tests.engine.kit import (
     NUMBERED,
     C,
@@ -554,6 +554,73 @@ async def test_a_first_page_of_a_replica_that_lags_leaves_nothing_out(stage: Sta
         assert texts(await later(stream, 60)) == ["three"]
         assert shown(ada) == ["one", "two", "three"]
         assert ada.channel(C).timeline.view.state == "live"
+
+
+class Swallowed(asyncio.Event):
+    """What is asked meets a network that swallows all: to give up takes long, too."""
+
+    async def wait(self) -> Literal[True]:
+        try:
+            return await super().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(6)
+            raise
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_live_messages_do_not_wait_for_a_log_that_swallows_all(
+    stage: Stage, *, reconnects: bool
+) -> None:
+    """Behind a word, within seconds: two reads that time out would take too long (I6)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        peer.say("before")
+        (before,) = await taken(stream)
+        log.gate = Swallowed()
+        with stage.lost():
+            peer.say("missed")
+        if reconnects:
+            stage.cut("ada")
+            stage.heal("ada")
+            await ada.channel(C).attach(timeout=5)
+        peer.say("live")
+        events = await later(stream, 12)
+        assert sorted(texts(events)) == ["Discontinuity", "live"]
+        (gap,) = (event for event in events if isinstance(event, chatkit.Discontinuity))
+        assert (gap.reason, gap.certain, gap.after) == ("unread", False, before.cursor)
+        peer.say("more")
+        assert texts(await later(stream, 1)) == ["more"]
+
+        log.gate = None
+        late = await later(stream, 60)
+
+        assert [(event.message.text, event.late) for event in late] == [("missed", True)]
+        assert shown(ada) == ["before", "missed", "live", "more"]
+
+
+async def test_a_log_that_swallows_all_is_no_gap_where_nothing_is_missing(stage: Stage) -> None:
+    """While a channel is closed, too: nobody waits for what would be told (D28)."""
+    chat = stage.chat("ada", staleness=10)
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        slow = chatkit.RateLimited("too many messages per second", retry_after=60.0)
+        stage.hub.inject(C, Lost(C, slow, "later", 60.0))
+        await asyncio.sleep(0.01)
+        with stage.lost():
+            stage.peer("cleo").say("meanwhile")
+        log.on["entries"] = lambda: setattr(log, "gate", Swallowed())
+        assert await later(stream, 40) == []
+
+        log.on.clear()
+        log.gate = None
+
+        assert texts(await later(stream, 60)) == ["meanwhile"]
 
 
 async def test_a_jump_waits_for_a_replica_that_lags(stage: Stage) -> None:
