@@ -305,6 +305,7 @@ class Shared:
                 own=True,
                 delivery=delivery,
                 status=delivery.status,
+                certain=delivery.certain,
                 late=late,
                 reason=reason,
             )

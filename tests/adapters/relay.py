@@ -81,6 +81,10 @@ class Relay:
         """Let new connections through."""
         self._state = "up"
 
+    async def reach(self) -> End:
+        """Return a connection to the server."""
+        return End(*await asyncio.open_connection(*self._target))
+
     async def aclose(self) -> None:
         """End it."""
         for passing in self._passing:
@@ -124,7 +128,7 @@ class Relay:
             if self._state == "cut":
                 self._struck.set()
                 return
-            passing.server = server = End(*await asyncio.open_connection(*self._target))
+            passing.server = server = await self.reach()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(passing, passing.client, server))
                 tasks.create_task(self._pump(passing, server, passing.client))

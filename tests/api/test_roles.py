@@ -137,13 +137,10 @@ async def test_what_was_missed_is_judged_too(stage: Stage, profile: str) -> None
 
 async def test_nobody_vouches_for_nobody_owns(stage: Stage) -> None:
     """D2: `attested="none"` owns nothing, whoever the sender claims to be."""
-    async with stage.chat("ada", **like("pusher")) as ada, stage.chat("eve", **like("pusher")) as eve:
+    nobody = like("pusher", capabilities={"attested": "none"})
+    async with stage.chat("ada", **nobody) as ada, stage.chat("eve", **like("pusher")) as eve:
         theirs = news(eve, "ada")
         await theirs.attach(timeout=10)
-        profile = ada.engine.context.adapter._caller.profile  # type: ignore[attr-defined]
-        ada.engine.context.adapter._publishing._caller = ada.engine.context.adapter._caller._replace(  # type: ignore[attr-defined]
-            profile=profile._replace(vouches="none")
-        )
         await (await news(ada, "ada").send("Hello")).wait(timeout=10)
         await asyncio.sleep(1)
         assert texts(theirs) == []

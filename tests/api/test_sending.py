@@ -506,6 +506,66 @@ async def test_an_expired_message_says_so(stage: Stage) -> None:
     assert stage.texts("support") == ["Quick!"]
 
 
+async def test_each_change_of_a_delivery_says_whether_it_is_certain(stage: Stage) -> None:
+    """Of the status that it tells, whatever the delivery knows by the time that it is heard (I1, D6)."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        await support.attach(timeout=5)
+        await support.detach()
+        changes = ada.events(chatkit.DeliveryChanged)
+        stage.hub.network.lose_ack("ada", 100)
+        doubtful = await support.send("Quick!", expires_in=30)
+        await asyncio.sleep(0.5)
+        stage.hub.network.cut("ada")
+        await asyncio.sleep(60)
+        never_written = await support.send("Quicker!", expires_in=10)
+        await asyncio.sleep(60)
+        stage.hub.network.heal("ada")
+        await support.attach(timeout=120)
+        await asyncio.sleep(5)
+
+        heard = [await changes.next(timeout=1) for _ in range(4)]
+        told = [(change.delivery, change.status, change.certain, change.late) for change in heard]
+        assert told == [
+            (doubtful, "sending", True, False),
+            (doubtful, "expired", False, False),
+            (never_written, "expired", True, False),
+            (doubtful, "sent", True, True),
+        ]
+        assert doubtful.certain
+
+
+async def test_what_was_given_up_in_doubt_is_sent_where_the_log_shows_it(stage: Stage) -> None:
+    """Read with the newest page, by a client that was never attached (D6, I1)."""
+    async with stage.chat("ada") as ada:
+        support = ada.channel("support")
+        await ada.connection.wait("connected", timeout=5)
+        stage.hub.network.lose_ack("ada", 100)
+        arrived = await support.send("Quick!", expires_in=30)
+        await asyncio.sleep(0.5)
+        stage.hub.network.cut("ada")
+        never_sent = await support.send("Quicker!", expires_in=10)
+        await asyncio.sleep(60)
+        assert [(one.status, one.certain) for one in (arrived, never_sent)] == [
+            ("expired", False),
+            ("expired", True),
+        ]
+        stage.hub.network.heal("ada")
+        changes = ada.events(chatkit.DeliveryChanged)
+
+        await support.attach(timeout=120)
+        await asyncio.sleep(5)
+
+        change = await changes.next(timeout=1)
+        assert (change.delivery, change.status, change.late) == (arrived, "sent", True)
+        assert never_sent.status == "expired"
+        assert [(m.text, m.status) for m in support.timeline.view.messages] == [
+            ("Quick!", "sent"),
+            ("Quicker!", "expired"),
+        ]
+        assert len(ada.engine.channels["support"].overlay) == 1
+
+
 async def test_emit_passes_by_and_is_never_queued(stage: Stage) -> None:
     """An ephemeral event reaches those who are there; offline it is `False`."""
     async with stage.chat("ada") as ada, stage.chat("bob") as bob:
@@ -558,6 +618,30 @@ async def test_the_outbox_has_limits_and_says_so(stage: Stage) -> None:
         report = await ada.outbox.flush(timeout=60)
         assert (report.sent, report.queued, report.reason) == (2, 0, None)
     assert stage.texts("support") == ["one", "two"]
+
+
+@pytest.mark.parametrize("like", ["memory", "supabase", "ably", "pusher"])
+@pytest.mark.parametrize("attached", [True, False])
+async def test_what_is_sent_is_shown_so(stage: Stage, like: str, *, attached: bool) -> None:
+    """Whoever waited till it was sent and draws at once shows no message as being sent still (D23)."""
+    async with stage.chat("ada", config={"like": like}) as ada:
+        support = ada.channel("support")
+        if attached:
+            await support.attach(timeout=5)
+            first = support.timeline.watch()
+            _ = await first.next(timeout=5)
+        message = await (await support.send("one")).wait(timeout=60)
+        assert [shown.status for shown in support.timeline.view.messages] == ["sent"]
+
+        await support.edit(message, "one, corrected")
+        for number in range(5):
+            await support.send(f"and {number}")
+        await ada.outbox.flush(timeout=60)
+
+        shown = support.timeline.view.messages
+        assert {shown.status for shown in shown} == {"sent"}
+        assert shown[0].text == "one, corrected"
+        assert len(shown) == 6
 
 
 async def test_a_backend_speaks_for_many_users(stage: Stage) -> None:

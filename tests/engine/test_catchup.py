@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -12,9 +12,10 @@ from chatkit.adapters.memory import Like
 from chatkit.adapters.memory.session import MemorySession
 from chatkit.engine.catchup import CAP, FIRST, PAGE
 from chatkit.engine.progress import HOLES, LAG
+from chatkit.engine.telling import FETCHED
 from chatkit.errors import NotAllowed
 from chatkit.model.cursor import decode_cursor
-from chatkit.ports import Attachment, Shed
+from chatkit.ports import Attachment, Lost, Shed
 from tests.engine.kit import (
     NUMBERED,
     C,
@@ -219,6 +220,28 @@ async def test_what_the_newest_page_reaches_is_no_hole(stage: Stage, count: int)
         stage.heal("ada")
 
         assert texts(await later(stream, 30)) == numbers(0, count)
+        assert ada.channel(C).timeline.view.gaps == ()
+
+
+async def test_nothing_is_skipped_for_a_page_of_a_replica_that_lags(stage: Stage) -> None:
+    """What it lacks was heard already: all is read forward instead, and told (D18, D19)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS, buffer=10_000)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        with stage.captured() as frames:
+            peer.say(*numbers(0, 2_200))
+            stale = await log.messages(C, limit=CAP)
+            peer.say(*numbers(2_200, 2_300))
+        log.edit = lambda name, answer: stale if name == "messages" else answer
+        stage.deliver(frames[-1])
+
+        assert sorted(texts(await later(stream, 30)), key=int) == numbers(0, 2_300)
+        assert (
+            log.count("messages") == 4
+        )  # ours, the first of this life, and one for each time the cap was met
         assert ada.channel(C).timeline.view.gaps == ()
 
 
@@ -533,6 +556,73 @@ async def test_a_first_page_of_a_replica_that_lags_leaves_nothing_out(stage: Sta
         assert ada.channel(C).timeline.view.state == "live"
 
 
+class Swallowed(asyncio.Event):
+    """What is asked meets a network that swallows all: to give up takes long, too."""
+
+    async def wait(self) -> Literal[True]:
+        try:
+            return await super().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(6)
+            raise
+
+
+@pytest.mark.parametrize("reconnects", [False, True])
+async def test_live_messages_do_not_wait_for_a_log_that_swallows_all(
+    stage: Stage, *, reconnects: bool
+) -> None:
+    """Behind a word, within seconds: two reads that time out would take too long (I6)."""
+    chat = stage.chat("ada")
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        peer = stage.peer("cleo")
+        peer.say("before")
+        (before,) = await taken(stream)
+        log.gate = Swallowed()
+        with stage.lost():
+            peer.say("missed")
+        if reconnects:
+            stage.cut("ada")
+            stage.heal("ada")
+            await ada.channel(C).attach(timeout=5)
+        peer.say("live")
+        events = await later(stream, 12)
+        assert sorted(texts(events)) == ["Discontinuity", "live"]
+        (gap,) = (event for event in events if isinstance(event, chatkit.Discontinuity))
+        assert (gap.reason, gap.certain, gap.after) == ("unread", False, before.cursor)
+        peer.say("more")
+        assert texts(await later(stream, 1)) == ["more"]
+
+        log.gate = None
+        late = await later(stream, 60)
+
+        assert [(event.message.text, event.late) for event in late] == [("missed", True)]
+        assert shown(ada) == ["before", "missed", "live", "more"]
+
+
+async def test_a_log_that_swallows_all_is_no_gap_where_nothing_is_missing(stage: Stage) -> None:
+    """While a channel is closed, too: nobody waits for what would be told (D28)."""
+    chat = stage.chat("ada", staleness=10)
+    log = odd_log(chat)
+    async with chat as ada:
+        stream = ada.channel(C).events(*GAPS)
+        await ready(ada)
+        slow = chatkit.RateLimited("too many messages per second", retry_after=60.0)
+        stage.hub.inject(C, Lost(C, slow, "later", 60.0))
+        await asyncio.sleep(0.01)
+        with stage.lost():
+            stage.peer("cleo").say("meanwhile")
+        log.on["entries"] = lambda: setattr(log, "gate", Swallowed())
+        assert await later(stream, 40) == []
+
+        log.on.clear()
+        log.gate = None
+
+        assert texts(await later(stream, 60)) == ["meanwhile"]
+
+
 async def test_a_jump_waits_for_a_replica_that_lags(stage: Stage) -> None:
     """It would show less than was shown; where it does not catch up that is said (D18)."""
     chat = stage.chat("ada")
@@ -734,6 +824,21 @@ async def test_a_message_that_nobody_asks_for_is_not_read(stage: Stage) -> None:
 
         assert texts(await later(stream, 1)) == ["next"]
         assert log.count("get") == 0
+
+
+async def test_messages_that_were_read_for_changes_are_not_all_remembered(stage: Stage) -> None:
+    """Very many old ones may be edited in a life (D22, I10)."""
+    count = FETCHED + 20
+    peer = stage.peer("cleo")
+    old = peer.say(*numbers(0, count + FIRST))[:count]
+    async with stage.chat("ada") as ada:
+        stream = ada.channel(C).events(chatkit.MessageUpdated)
+        await ready(ada)
+        for number, ident in enumerate(old):
+            peer.edit(ident, f"edit {number}")
+
+        assert texts(await later(stream, 10)) == [f"edit {number}" for number in range(count)]
+        assert len(engine(ada).teller._fetched) == FETCHED
 
 
 async def test_a_change_whose_message_cannot_be_read_is_a_gap(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from tests.engine.kit import ready as attached
 if TYPE_CHECKING:
     from chatkit.testing.clock import VirtualClock
 
+REF = {"id": "01890a5d-ac96-774b-bcce-b302099a8057", "user": "cleo"}
 MINUTES = "Minutes of the meeting: " + "so it was said. " * 2_000
 """Three frames of Pusher, half a frame of Ably."""
 
@@ -88,6 +89,13 @@ async def test_a_reader_without_the_log_is_told_what_is_missing(apart: Apart) ->
         assert body.bytes > len(MINUTES)
         with pytest.raises(chatkit.InvalidMessage, match="'claim' cannot be forwarded"):
             _ = await eve.channel(C).forward(event.message)
+
+
+def test_what_has_no_body_has_no_claim_check(clock: VirtualClock) -> None:
+    """There is nothing that a check could stand for: it is announced as it is (D29)."""
+    message = Stage(clock).peer("cleo").envelope("message.delete", ref=REF)
+
+    assert claim_check(message.encode()) == message.encode()
 
 
 async def test_a_claim_check_that_comes_again_is_a_duplicate(apart: Apart) -> None:

@@ -11,7 +11,7 @@ import chatkit
 from chatkit import MessageCreated
 from chatkit.logs.memory import MemoryLog
 from chatkit.ports import Lost
-from tests.engine.kit import C, Down, OddLog, Stage, later, ready, taken, texts
+from tests.engine.kit import C, Down, OddLog, Stage, later, ready, shown, taken, texts
 
 if TYPE_CHECKING:
     from chatkit.testing.clock import VirtualClock
@@ -167,3 +167,26 @@ async def test_while_a_channel_is_closed_its_log_is_read(stage: Stage) -> None:
         assert ada.channel(C).state == "attached"
         cleo.say("live")
         assert texts(await later(stream, 1)) == ["live"]
+
+
+async def test_while_a_channel_is_closed_what_i_send_is_told_behind_what_is_missed(stage: Stage) -> None:
+    """Others have spoken before it, and nobody heard them: their log is read first (D19, D28, I6)."""
+    async with stage.chat("ada", staleness=10) as ada:
+        stream = ada.channel(C).events(chatkit.Discontinuity, chatkit.MessageCreated)
+        await ready(ada)
+        await taken(stream)
+        slow = chatkit.RateLimited("too many messages per second", retry_after=60.0)
+        stage.hub.inject(C, Lost(C, slow, "later", 60.0))
+        await asyncio.sleep(0.01)
+        cleo = stage.peer("cleo")
+        with stage.lost():
+            cleo.say("meanwhile")
+            assert texts(await later(stream, 20)) == ["meanwhile"]
+
+            cleo.say("missed")
+            _ = await (await ada.channel(C).send("mine")).wait(timeout=5)
+            assert shown(ada) == ["meanwhile", "mine"]
+            heard = await later(stream, 20)
+
+        assert [(event.message.text, event.late) for event in heard] == [("missed", False), ("mine", False)]
+        assert ada.channel(C).state == "suspended"

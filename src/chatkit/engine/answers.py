@@ -13,8 +13,7 @@ from chatkit.errors import ChatkitError, GaveUp, ProviderError
 if TYPE_CHECKING:
     from chatkit.engine.entry import OutboxEntry
     from chatkit.engine.outbox import Outbox
-    from chatkit.model.message import Attested
-    from chatkit.ports import Ack, Adapter, Batch, Outgoing
+    from chatkit.ports import Ack, Batch, Outgoing
 
 REFUSALS: Final = 20
 """Definite server errors on one entry, while others pass, after which it is given up (D12)."""
@@ -79,7 +78,9 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
     if ack.outcome == "conflict":
         context.counters["conflict"] += 1  # the first one stands: our bytes are not what the channel has (D1)
     elif ack.key is not None or context.adapter.capabilities.order == "clock":
-        fact = reading.own(out, ack, reading.vouched(context, _as_heard(context.adapter)), origin)
+        # It counts here as much as for others (D2, I5).
+        attested = reading.vouched(context, context.adapter.capabilities.attested)
+        fact = reading.own(out, ack, attested, origin)
         entry.attested = fact.attested
     key = ack.key if fact is None else fact.key
     entry.row = entry.row._replace(stamp=key or entry.row.stamp, announced=not outbox.publishing.announces)
@@ -88,13 +89,6 @@ def _accept(outbox: Outbox, channel: str, out: Outgoing, entry: OutboxEntry, ack
         context.server_time.confirm(ack.sent_at)  # a contact like any other (D13)
     outbox.move(entry, Input.ACKED)
     outbox.tell_sent(entry, fact)
-
-
-def _as_heard(adapter: Adapter) -> Attested:
-    """Return who vouches to others for what this client publishes: it counts as much here (D2, I5)."""
-    if adapter.publisher is None:
-        return "provider"
-    return "backend" if adapter.trusted else "none"
 
 
 def _refuse(outbox: Outbox, outcome: Outcome, entry: OutboxEntry, ack: Ack, *, vague: bool) -> None:

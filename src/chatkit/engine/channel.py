@@ -8,9 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from chatkit.core.attachment import State
-from chatkit.core.overlay import Overlay
-from chatkit.core.timeline import Timeline
-from chatkit.core.timeline_view import ViewFeed
 from chatkit.engine.attaching import Attacher
 from chatkit.engine.beside import Beside
 from chatkit.engine.context import Context
@@ -18,11 +15,8 @@ from chatkit.engine.folding import Folder
 from chatkit.engine.inbox import Proven
 from chatkit.engine.keeping import Keeper
 from chatkit.engine.loading import Loader
-from chatkit.engine.parts import ChannelParts
-from chatkit.engine.presenting import Masks, Presenter
-from chatkit.engine.progress import Progress
+from chatkit.engine.parts import parts_of
 from chatkit.engine.receiver import Receiver
-from chatkit.engine.roles import Roles
 from chatkit.engine.syncing import Sync, doze
 from chatkit.engine.telling import Teller
 from chatkit.errors import ChatkitError
@@ -31,6 +25,7 @@ from chatkit.ports import Attachment, Foreign, Lost, Moved, Received, Roster, Sh
 if TYPE_CHECKING:
     from chatkit.core.fact import Fact
     from chatkit.engine.dispatcher import Dispatcher
+    from chatkit.engine.presenting import Presenter
     from chatkit.engine.progress import Hole
     from chatkit.engine.reach import Reach
     from chatkit.model.order import Ident, OrderKey, Place
@@ -53,6 +48,7 @@ class ChannelEngine:
         gate: Held while attaching: a few at a time.
         on_change: Told each change of state.
         on_own: Told each own envelope that came back.
+        on_kept: Told each own message of a page of the log.
         reach: The way to the others.
         presence: The app wants to know who is there.
     """
@@ -69,6 +65,7 @@ class ChannelEngine:
         gate: asyncio.Semaphore,
         on_change: Callable[[ChannelEngine], None],
         on_own: Callable[[str, Ident, OrderKey], None],
+        on_kept: Callable[[str, Ident, OrderKey], None],
         reach: Reach,
         presence: bool,
     ) -> None:
@@ -79,26 +76,11 @@ class ChannelEngine:
         self.above = None
         self._on_change = on_change
         self._wake = asyncio.Event()
-        rights = context.log is not None and "fence" in context.log.capabilities
-        self.timeline = Timeline(name, context.user, origin=context.origin, rights=rights, keep=keep)
-        self.overlay = Overlay(context.user)
-        self.view = ViewFeed(self.timeline, self.overlay, screen=presenter.screen.message)
+        self._parts = parts = parts_of(context, name, keep=keep, dispatcher=dispatcher, presenter=presenter)
+        self.timeline, self.overlay, self.view = parts.timeline, parts.overlay, parts.view
         self.on_view: Callable[[], None] = lambda: None
         """Called when the view may look different."""
-        self.progress = Progress(context, name)
-        self._parts = parts = ChannelParts(
-            context=context,
-            name=name,
-            timeline=self.timeline,
-            overlay=self.overlay,
-            view=self.view,
-            masks=Masks(self.view, presenter, context.tasks),
-            progress=self.progress,
-            dispatcher=dispatcher,
-            presenter=presenter,
-            roles=Roles(context, name),
-        )
-        self.roles = parts.roles
+        self.progress, self.roles = parts.progress, parts.roles
         keeper = Keeper(parts, keep=keep)
         self._beside = beside = Beside(
             self, parts, keep=keep, session=session, reach=reach, presence=presence, wake=self._wake.set
@@ -119,7 +101,7 @@ class ChannelEngine:
         )
         self.receiver.on_register = beside.take_register
         self.receiver.on_hint = self.registers.take_in
-        self._loader = Loader(parts, keeper, self.teller)
+        self._loader = Loader(parts, keeper, self.teller, on_own=partial(on_kept, name))
         self._sync = Sync(
             parts,
             self.receiver,

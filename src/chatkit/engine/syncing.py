@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 PATIENT: Final = 2
 """Failed reads for which live facts wait after a reconnect; then readers are told that there is a gap."""
+SILENT: Final = 8.0
+"""Seconds for which they wait for one read: to lose two where a network swallows all takes too long (I6)."""
 HAIR: Final = 0.001
 """Seconds by which a timer may go off early."""
 
@@ -137,9 +139,11 @@ class Sync:
         if caught_up:
             self._progress.unproven = False
             self._failures, self.error = 0, None
-            self._teller.holding = self._progress.gap = self._gap_told = False
+            # Where nothing is received more may have come since, and stands before what I send meanwhile.
+            self.caught_up = self._attached()
+            self._teller.holding = self._progress.gap = not self.caught_up
+            self._gap_told = False
             self._receiver.has_read()
-            self.caught_up = self._attached()  # else more may have come since
         elif self._attached():
             self._failures += 1
             if self._failures >= PATIENT:
@@ -158,10 +162,16 @@ class Sync:
             self._gap_told = True
             self._teller.announce("unread", self._progress.complete, certain=False)
 
+    def _unanswered(self) -> None:
+        if self._attached():
+            self._give_way()
+            self._wake.set()
+
     async def _ask(self, call: Callable[[], Awaitable[T]], /, *, hold: bool = False) -> T:
         """Read the log once; live facts go on meanwhile as far as they may."""
         reading = asyncio.ensure_future(bounded(call, READ_TIMEOUT))
         reading.add_done_callback(lambda _: self._wake.set())
+        silent = asyncio.get_running_loop().call_later(SILENT, self._unanswered)
         try:
             while not reading.done():
                 self._wake.clear()
@@ -176,5 +186,6 @@ class Sync:
             error = foreign(raised)
             raise error from error.__cause__
         finally:
+            silent.cancel()
             if not reading.cancel() and not reading.cancelled():
                 _ = reading.exception()  # taken note of

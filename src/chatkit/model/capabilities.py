@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal, TypeAlias
 
+from chatkit.model.message import Attested
 from chatkit.model.values import EMPTY, Value, value
 
 Feature: TypeAlias = Literal[
@@ -56,6 +57,8 @@ class Capabilities(Value):
     """Stamped frames name their predecessor, so a hole shows at once (D17)."""
     liveness: float = 25.0
     """A dead stream is noticed within this time even if the socket looks open (I11)."""
+    attested: Attested = "provider"
+    """Who vouches to others for the sender of what this client publishes, where no log does (D2)."""
     features: Mapping[Feature, Support] = field(default_factory=lambda: EMPTY)
 
     def support(self, feature: Feature) -> Support:

@@ -117,7 +117,10 @@ class DeliveryChanged(Event):
     """One of my wishes got another status. `late`: it had a final one before (D6)."""
 
     delivery: Delivery
+    """As it is by the time that it is read."""
     status: Status
+    certain: bool = True
+    """Whether `status`, if it is final, is known rather than assumed; `delivery` tells what is by now."""
     late: bool = False
     reason: str | None = None
 

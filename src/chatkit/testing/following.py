@@ -166,16 +166,18 @@ class Follower:
 
     def _note_state(self, event: Event) -> None:
         if isinstance(event, DeliveryChanged):
-            self._note_fate(event.delivery, event.status, late=event.late, reason=event.reason)
+            self._note_fate(
+                event.delivery, event.status, certain=event.certain, late=event.late, reason=event.reason
+            )
         elif isinstance(event, ReceiptAdvanced):
             self._note(
                 Advanced(self.now, self.life, event.channel or "", event.user, event.kind, event.message_id)
             )
 
-    def _note_fate(self, delivery: Any, status: str, *, late: bool, reason: str | None) -> None:
+    def _note_fate(
+        self, delivery: Any, status: str, *, certain: bool, late: bool, reason: str | None
+    ) -> None:
         row = delivery._entry.row  # noqa: SLF001  # the ident: `Delivery` shows its id alone
-        # It says what is certain of its status now, which may be another one by the time that this is heard.
-        certain = delivery.certain and delivery.status == status
         self._note(
             Settled(self.now, self.life, row.entry_id, row.channel, row.ident, status, certain, late, reason)
         )
@@ -247,7 +249,7 @@ class Follower:
         assert chat is not None
         for status in ("failed", "expired", "discarded", "sent"):
             for delivery in await chat.outbox.entries(status=status, limit=1000):
-                self._note_fate(delivery, status, late=True, reason="kept")
+                self._note_fate(delivery, status, certain=delivery.certain, late=True, reason="kept")
 
     # -- the end ----------------------------------------------------------------------------------------
 

@@ -116,7 +116,9 @@ def _twelve_sent(view: chatkit.TimelineView) -> bool:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice silence after a second, and give up calls after as long."""
     declared = adapter.capabilities
-    monkeypatch.setattr(adapter, "capabilities", lambda **how: replace(declared(**how), liveness=1.0))
+    monkeypatch.setattr(
+        adapter, "capabilities", lambda kind, **how: replace(declared(kind, **how), liveness=1.0)
+    )
     monkeypatch.setattr("chatkit.adapters.pusher.calls.TIMEOUT", 1.0)
     monkeypatch.setattr("chatkit.engine.publishing.ACK_TIMEOUT", 2.0)
 

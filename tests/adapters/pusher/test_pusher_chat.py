@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatkit import CapabilityError, Discontinuity, MessageCreated, RateLimited, UnavailableBody
+from chatkit import CapabilityError, Channel, Discontinuity, MessageCreated, RateLimited, UnavailableBody
 from chatkit.testing.emulators.faults import CallFault, FrameFault
 from tests.adapters.pusher.app import PATIENCE, App, texts, until
 
@@ -234,6 +234,44 @@ async def test_private_channels_hold_more_than_show_who_is_there() -> None:
 
         await until(lambda: texts(theirs) == ["still heard"], "it is heard")
         assert isinstance(theirs.presence.error, CapabilityError)
+
+
+async def test_members_of_private_channels_see_what_all_see() -> None:
+    """Nobody vouches for what they say, to themselves either: all count the same changes (D2, I5)."""
+    async with (
+        App("&channels=private") as app,
+        app.backend("bot") as bot,
+        app.member("ada") as ada,
+        app.member("bob") as bob,
+    ):
+        channels = [chat.channel("support") for chat in (ada, bob, bot)]
+        for channel in channels:
+            _ = channel.timeline
+            await channel.attach(timeout=PATIENCE)
+        mine, theirs, its = channels
+        hello = await (await mine.send("Hello")).wait("sent", timeout=PATIENCE)
+        welcome = await (await its.send("Welcome")).wait("sent", timeout=PATIENCE)
+        await until(lambda: all(texts(one) == ["Hello", "Welcome"] for one in channels), "all show both")
+
+        for channel in channels:
+            _ = await channel.react(hello, "👍")
+            _ = await channel.react(welcome, "👋")
+        _ = await mine.edit(hello, "Hello!")
+        _ = await (await theirs.send("Hi")).wait("sent", timeout=PATIENCE)
+        for chat in (ada, bob, bot):
+            assert (await chat.outbox.flush(timeout=PATIENCE)).queued == 0
+
+        def seen(channel: Channel) -> list[tuple[Any, ...]]:
+            return [(m.text, m.status, m.attested, m.reactions) for m in channel.timeline.view.messages]
+
+        everyone = frozenset({"ada", "bob", "bot"})
+        expected = [
+            ("Hello!", "sent", "none", {"👍": everyone}),
+            ("Welcome", "sent", "backend", {"👋": frozenset({"bot"})}),
+            ("Hi", "sent", "none", {}),
+        ]
+        await until(lambda: all(seen(one) == expected for one in channels), "all see the same")
+        assert [chat.capabilities.attested for chat in (ada, bob, bot)] == ["none", "none", "backend"]
 
 
 async def test_a_burst_of_client_events_never_earns_a_4301() -> None:

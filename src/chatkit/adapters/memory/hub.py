@@ -261,7 +261,7 @@ class Hub:
 
     def _announce(self, caller: Caller, channel: str, data: bytes, user: str, stamp: Stamp | None) -> None:
         # The same for whoever speaks: what is read back later cannot tell any more (I5).
-        frame = Received(channel, data, user, caller.profile.vouches, stamp, unforgeable=True)
+        frame = Received(channel, data, user, caller.profile.capabilities.attested, stamp, unforgeable=True)
         if self._held is None:
             self._deliver(channel, frame)
         elif not self._losing:

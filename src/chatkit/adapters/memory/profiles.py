@@ -30,10 +30,8 @@ class Profile(NamedTuple):
     capabilities: Capabilities
     over_http: bool = False
     """Publishing is a request of its own with the app's secret (D29), else it goes over the session."""
-    vouches: Attested = "provider"
-    """For the sender of what is published, whoever speaks for whom (D2)."""
     hints: Attested = "provider"
-    """For the sender of what is emitted."""
+    """Who vouches for the sender of what is emitted (D2)."""
     sheds: bool = False
     """It says so when it drops frames; otherwise nobody says anything."""
     style: Style = "digits"
@@ -116,9 +114,9 @@ _PUSHER = Profile(
         frame_bytes=10_240,
         batch=10,
         presence_members=100,
+        attested="backend",
     ),
     over_http=True,
-    vouches="backend",
     lingers=75.0,  # at most
     roster="emulated",
 )

@@ -138,7 +138,7 @@ class MemorySession:
                         channel,
                         entry.data,
                         entry.stamp.user,
-                        self.caller.profile.vouches,
+                        self.caller.profile.capabilities.attested,
                         entry.stamp,
                         unforgeable=True,
                     )

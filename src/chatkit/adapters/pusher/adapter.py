@@ -18,6 +18,7 @@ from chatkit.adapters.pusher.calls import ANSWER, BATCH, Calls
 from chatkit.adapters.pusher.closing import ELSEWHERE, closed
 from chatkit.adapters.pusher.config import PusherConfig
 from chatkit.adapters.pusher.hearing import Heard, Hearing
+from chatkit.adapters.pusher.names import Kind
 from chatkit.adapters.pusher.pace import RATE
 from chatkit.adapters.pusher.payload import BYTES
 from chatkit.adapters.pusher.permits import AskedPermits, OwnPermits, Permits
@@ -65,7 +66,7 @@ class PusherAdapter:
         self.trusted = signer is not None
         self.realm = config.realm
         self.log: Log | None = parts.log
-        self.capabilities = capabilities(trusted=self.trusted, log=parts.log is not None)
+        self.capabilities = capabilities(config.channels, trusted=self.trusted, log=parts.log is not None)
         self.publisher: Publisher | None = None
         self._config = config
         self._parts = parts
@@ -226,8 +227,8 @@ def _version() -> str:
     return version("chatkit-realtime")
 
 
-def capabilities(*, trusted: bool, log: bool) -> Capabilities:
-    """Return what a client can do with the secret or without, with a log or without."""
+def capabilities(kind: Kind, *, trusted: bool, log: bool) -> Capabilities:
+    """Return what a client can do in channels of a kind, with the secret or not, with a log or not."""
     own: Support = "emulated"  # what a log of the app supplies is not the provider's
     lacking: Support = own if log else "none"
     features: dict[Feature, Support] = {
@@ -258,5 +259,6 @@ def capabilities(*, trusted: bool, log: bool) -> Capabilities:
         presence_members=MEMBERS,
         duplicate_window=inf if log else 0.0,
         contiguous=log,
+        attested="backend" if trusted else "provider" if kind == "presence" else "none",
         features=features,
     )

@@ -257,5 +257,6 @@ def capabilities(config: SupabaseConfig, *, trusted: bool, log: bool) -> Capabil
         duplicate_window=inf if logged else 0.0,
         contiguous=logged,
         liveness=LIVENESS,
+        attested="provider" if database else "backend" if log else "none",
         features=features,
     )

@@ -14,13 +14,18 @@ class SendersContract(AdapterPart):
     """Whom a frame is from is attested, or it is said that nobody attests it."""
 
     async def test_a_sender_is_attested(self, kit: AdapterKit) -> None:
-        """As the one whose credential it was; where nobody vouches, nobody is named."""
+        """As the one whose credential it was, as strongly as declared; where nobody vouches, nobody is named."""
         async with stage(kit) as on:
             ada, bob = await on.join("ada"), await on.join("bob", on.channel)
             await ada.say("message")
             (frame,) = await bob.hears("message")
 
             assert (frame.user, frame.attested) in {("ada", "provider"), ("ada", "backend"), (None, "none")}
+            log, declared = ada.adapter.log, ada.adapter.capabilities.attested
+            vouches = (
+                log is not None and "fence" in log.capabilities
+            )  # for its entries itself, whoever sent them
+            assert vouches or frame.attested == declared
 
     async def test_an_entry_of_another_user_is_not_passed_on_as_theirs(self, kit: AdapterKit) -> None:
         """A trusted credential speaks for others (`as_user`); any other is refused, or found out."""
