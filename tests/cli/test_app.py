@@ -263,14 +263,14 @@ def test_a_second_ctrl_c_ends_it_at_once(ends: Callable[[Any], None]) -> None:
     assert (ran.exit_code, ran.output) == (130, "")
 
 
-def test_an_error_of_the_library_is_one_line(ends: Callable[[Any], None]) -> None:
-    """On standard error, with its class; exit 1."""
-    ends(StoreError("the disk is full"))
+def test_an_error_of_the_library_is_said_with_what_to_do(ends: Callable[[Any], None]) -> None:
+    """On standard error, a line with its class and one with its hint; exit 1."""
+    ends(StoreError("the disk is full", hint="Make room on it."))
 
     ran = chatkit("demo", "--messages", "5", "--json")
 
     assert (ran.exit_code, ran.stdout) == (1, "")
-    assert ran.stderr == "chatkit demo: StoreError: the disk is full\n"
+    assert ran.stderr == "chatkit demo: StoreError: the disk is full\nMake room on it.\n"
 
 
 def test_what_the_system_refuses_is_one_line(ends: Callable[[Any], None]) -> None:

@@ -125,6 +125,14 @@ def test_no_error_shows_the_url(url: str, kind: type[Exception], words: str) -> 
     assert SECRET not in f"{caught.value} {caught.value!r} {getattr(caught.value, 'hint', '')}"
 
 
+def test_a_server_that_does_not_answer_is_no_outage_of_messages_alone() -> None:
+    """Whoever runs the command has none: it says what to look at."""
+    with pytest.raises(TransportError) as failed:
+        migrate("postgresql://ada@127.0.0.1:1/app")
+
+    assert "check the server, and host and port" in failed.value.hint
+
+
 @pytest.mark.realtime
 async def test_a_log_asks_for_the_migration(empty: str) -> None:
     """Its first call says what to do (D18)."""

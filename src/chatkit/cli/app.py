@@ -116,6 +116,7 @@ def demo(
         raise
     except (ChatkitError, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        typer.echo(f"chatkit demo: {type(error).__name__}: {reason}", err=True)
+        hint = error.hint if isinstance(error, ChatkitError) else ""
+        typer.echo(f"chatkit demo: {type(error).__name__}: {reason}\n{hint}".rstrip(), err=True)
         raise typer.Exit(1) from None
     raise typer.Exit(130 if result.interrupted else 1 if result.verdict.broken else 0)

@@ -15,10 +15,14 @@ from chatkit.model.paging import ALWAYS, EPOCH
 from chatkit.model.registers import Register
 from chatkit.model.search import SearchMark, SearchPage
 from chatkit.ports.log import Entries, Found, LogState, Messages
-from chatkit.ports.outgoing import Ack, Again, Outgoing
+from chatkit.ports.outgoing import Ack, Again, Outcome, Outgoing
 
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_KEPT: Final[frozenset[Outcome]] = frozenset({"new", "duplicate", "conflict"})
+"""The log has an entry of this name, at a place."""
+_NOT_KEPT: Final[frozenset[Outcome]] = frozenset({"superseded", "too_late", "refused"})
+"""It has not."""
 
 # ---------------------------------------------------------------------- to the database
 
@@ -94,22 +98,30 @@ def state_of(found: Mapping[str, Any]) -> LogState:
 
 
 def ack_of(ident: Ident, channel: str, found: Mapping[str, Any]) -> Ack:
-    """Return the answer to one entry."""
+    """Return the answer to one entry.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is none: above all, that the log has an entry is believed with its
+            place alone.
+    """
+    outcome = found["outcome"]
+    if outcome in _KEPT:
+        prev = found["prev"]
+        return Ack(
+            ident,
+            outcome,
+            key_of(found["serial"]),
+            moment(found["at"]),
+            prev=None if prev is None else serial_text(prev),
+        )
+    if outcome not in _NOT_KEPT:
+        raise ValueError(outcome)
     error: ChatkitError | None = None
     if "error" in found:
         kind: type[ChatkitError] = getattr(errors, found["error"], ProviderError)
         error = kind(found["reason"], channel=channel, message_id=ident.id)
-    if "serial" not in found:
-        again: Again = "reauthenticate" if found.get("again") == "reauthenticate" else "never"
-        return Ack(ident, found["outcome"], error=error, again=again)
-    prev = found["prev"]
-    return Ack(
-        ident,
-        found["outcome"],
-        key_of(found["serial"]),
-        moment(found["at"]),
-        prev=None if prev is None else serial_text(prev),
-    )
+    again: Again = "reauthenticate" if found.get("again") == "reauthenticate" else "never"
+    return Ack(ident, outcome, error=error, again=again)
 
 
 def entries(found: Mapping[str, Any]) -> Entries:

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import respx
 
+from chatkit.adapters.supabase.access import KeyAccess
+from chatkit.adapters.supabase.calls import Broadcasts
 from chatkit.adapters.supabase.refusals import MIGRATE, SPOKEN, refusal
 from chatkit.adapters.supabase.rpc import ANSWER, LOOK, STALE, Rpc, RpcLog
 from chatkit.errors import (
@@ -223,10 +225,35 @@ async def test_no_answer_is_said_without_the_call(answer: Any) -> None:
 
 
 @respx.mock
+async def test_where_nothing_answers_it_is_said_what_to_look_at() -> None:
+    """A host that was typed wrong is no outage that passes: both calls name the URL."""
+    unreachable = httpx.ConnectError("")
+    respx.post(BASE + "heads").mock(side_effect=unreachable)
+    respx.get(f"{URL}/auth/v1/health").mock(side_effect=unreachable)
+    calls = Calls()
+    async with calls as rpc:
+        broadcasts = Broadcasts(URL, calls.client, KeyAccess("key"), told_time=calls.times.append)
+        for asked in (rpc.call("heads"), broadcasts.ask_time()):
+            with pytest.raises(TransportError) as failed:
+                await asked
+            assert "check the network, and the project in supabase://" in failed.value.hint
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_wrong_key_or_project_names_the_page_that_has_both(status: int) -> None:
+    """As the end of a connection does, and docs/providers/supabase.md says."""
+    assert "the dashboard's page API Keys" in refusal(status, "").hint
+
+
+@respx.mock
 @pytest.mark.parametrize(
     ("function", "answer"),
     [
         ("append", {"state": STATE, "acks": []}),
+        ("append", {"state": STATE, "acks": [{"outcome": "bananas"}]}),
+        ("append", {"state": STATE, "acks": [{"outcome": "new"}]}),
+        ("append", {"state": STATE, "acks": [{"outcome": "duplicate", "at": 1, "prev": 0}]}),
+        ("append", {"state": STATE, "acks": [{"outcome": ["new"], "serial": 1, "at": 1, "prev": 0}]}),
         ("append", {"state": STATE, "acks": [{"outcome": "new", "serial": "x", "at": 1, "prev": 0}]}),
         ("append", {"state": STATE, "acks": [{"outcome": "refused", "error": "ClassVar", "reason": ""}]}),
         ("append", {"state": {**STATE, "now": 10**30}, "acks": [{"outcome": "too_late"}]}),

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from chatkit.adapters.supabase.access import Access, KeyAccess, TokenAccess
 from chatkit.adapters.supabase.attaching import ALONE, BOTH
 from chatkit.adapters.supabase.calls import ANSWER, Broadcasts
-from chatkit.adapters.supabase.codes import not_opened
+from chatkit.adapters.supabase.codes import NO_WAY, not_opened
 from chatkit.adapters.supabase.config import SupabaseConfig
 from chatkit.adapters.supabase.database import DatabaseLog
 from chatkit.adapters.supabase.names import topic_of
@@ -42,8 +42,6 @@ ROOM: Final = 0.9
 """Part of the project's limit that a broadcast of ours takes: the service counts in a form of its own."""
 SHARE: Final = 10
 """One in how many of the project's events a client takes."""
-
-_NO_WAY: Final = "Check the network, and the project in supabase://KEY@REF or supabase://KEY@HOST:PORT."
 
 
 class SupabaseAdapter:
@@ -138,7 +136,7 @@ class SupabaseAdapter:
                 socket = await self._connect()
         except TimeoutError:
             raise SessionClosed(
-                f"no connection to {self.realm} within {OPEN:g} s", again="later", hint=_NO_WAY
+                f"no connection to {self.realm} within {OPEN:g} s", again="later", hint=NO_WAY
             ) from None
         except InvalidStatus as error:
             self._time.told(error.response.headers.get("Date"))
@@ -148,7 +146,7 @@ class SupabaseAdapter:
             raise found from found.__cause__
         except (OSError, InvalidHandshake) as error:  # a text of theirs may name the address with the key
             raise SessionClosed(
-                f"no connection to {self.realm} ({type(error).__name__})", again="later", hint=_NO_WAY
+                f"no connection to {self.realm} ({type(error).__name__})", again="later", hint=NO_WAY
             ) from None
         session = SupabaseSession(socket, self._shared)
         self._sessions[session] = None
@@ -193,7 +191,7 @@ class SupabaseAdapter:
             _ = await self.log.heads(())
         except TransportError as error:
             text = f"no answer from the log of {self.realm}"
-            raise SessionClosed(text, again="later", hint=_NO_WAY) from error
+            raise SessionClosed(text, again="later", hint=NO_WAY) from error
         self._has_log = True
 
     async def _connect(self) -> ClientConnection:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from chatkit.adapters.supabase.access import Access
-from chatkit.adapters.supabase.codes import Verdict, call_refused
+from chatkit.adapters.supabase.codes import NO_WAY, Verdict, call_refused
 from chatkit.adapters.supabase.wire import Object, dumps
 from chatkit.errors import TransportError
 
@@ -71,7 +71,7 @@ class Broadcasts:
         try:
             answer = await self._client.request(method, url, content=body, headers=sent, timeout=TIMEOUT)
         except httpx.HTTPError as error:
-            raise TransportError(f"no answer by HTTP ({type(error).__name__})") from None
+            raise TransportError(f"no answer by HTTP ({type(error).__name__})", hint=NO_WAY) from None
         self._told_time(answer.headers.get("Date"))
         return answer
 

@@ -28,6 +28,13 @@ PAUSE: Final = 30.0
 """Least seconds to wait where something came too fast, or the project has no room."""
 JITTER: Final = 10.0
 """Most seconds more, so that not all come again at once."""
+KEYS: Final = "Compare the key and the project in supabase://KEY@REF with the dashboard's page API Keys."
+"""What to do about a key or a project that is refused."""
+NO_WAY: Final = (
+    "What is queued waits. If it lasts, check the network, and the project in supabase://KEY@REF or "
+    "supabase://KEY@HOST:PORT."
+)
+"""What to do where nothing answers."""
 BAD_FRAMES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 """Codes of the WebSocket protocol after which coming again at once would be no better."""
 AWAY: Final = 1001
@@ -60,7 +67,6 @@ _MEMBER: Final = (
     "Make the user a member of the channel, or let a policy of realtime.messages open it; "
     "`chatkit supabase sql` has the policies that chatkit brings."
 )
-_KEYS: Final = "Compare the key and the project in supabase://KEY@REF with the dashboard's page API Keys."
 _PRIVATE: Final = (
     "The project allows private channels only: use mode=database, or private=1 with policies of your own."
 )
@@ -116,12 +122,12 @@ def not_opened(status: int, where: str, random: RandomSource) -> SessionClosed:
     """Return why there is no connection, by the status that answered."""
     text = f"{where} answered {status} in place of a connection"
     if status == 401:
-        return _ended(text, AuthenticationError(text, hint=_KEYS), "reauthenticate", None)
+        return _ended(text, AuthenticationError(text, hint=KEYS), "reauthenticate", None)
     if status == 403:
         hint = "Switch Realtime on in the project's settings, then call `chat.connection.retry_now()`."
         return _ended(text, NotAllowed(text, hint=hint), "never", None)
     if status == 404:
-        return _ended(text, ConfigError(text, hint=_KEYS), "never", None)
+        return _ended(text, ConfigError(text, hint=KEYS), "never", None)
     if status == 429:
         after = pause(random)
         return _ended(text, RateLimited(text, retry_after=after, hint=_WAIT), "later", after)
@@ -133,7 +139,7 @@ def join_refused(reason: str, channel: str, random: RandomSource) -> Closing:
     code = reason.partition(":")[0]
     if code in _GONE:
         text = "the project is gone, or Realtime is switched off there"
-        return Closing(NotAllowed(text, code=code, hint=_KEYS), "never", whole=True)
+        return Closing(NotAllowed(text, code=code, hint=KEYS), "never", whole=True)
     if code in _SET_UP:
         return Closing(ConfigError("the channel is refused", hint=_PRIVATE, channel=channel), "never")
     if code == "Unauthorized":

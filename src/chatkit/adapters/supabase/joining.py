@@ -60,8 +60,6 @@ class Joining:
         self._turns = Turns(RATE, BURST)
         self._one = asyncio.Lock()
         self._asked: dict[str, asyncio.Future[Refused | None]] = {}
-        self.idle_since = clock.monotonic()
-        """When the last join had its answer: heartbeats wait for that."""
 
     @property
     def busy(self) -> bool:
@@ -125,7 +123,6 @@ class Joining:
             raise RateLimited(f"the connection has {error}", channel=channel) from None
         finally:
             del self._asked[topic]
-            self.idle_since = self._clock.monotonic()
             if not waiter.done() or waiter.cancelled():
                 waiter.cancel()
                 await self.leave(topic)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, cast
 
+from chatkit.adapters.supabase.codes import KEYS
 from chatkit.errors import (
     AuthenticationError,
     ChatkitError,
@@ -55,7 +56,7 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
         return AuthenticationError(
             "the project refused the credential",
             code=code or "401",
-            hint="Check the project's URL and key; a user's token may have expired or been revoked.",
+            hint=f"{KEYS} A user's token may have expired or been revoked.",
         )
     if code in ABSENT:
         return ConfigError("log: the project does not have the tables of this version", hint=MIGRATE)
@@ -70,7 +71,7 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
     if status >= 500 and (not code or code.startswith(PASSING)):
         return TransportError(f"log: no answer from the database ({code or status})")
     if not code and status == 404:
-        return ConfigError("log: there is no project at this address", hint="Correct the URL's host.")
+        return ConfigError("log: there is no project at this address", hint=KEYS)
     if status == 403:
         return NotAllowed("the project does not allow this", code=code or "403")
     return ProviderError(f"log: the project failed ({code or status})", code=code or str(status))

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, get_args
 
 import httpx
 
+from chatkit.adapters.supabase.codes import NO_WAY
 from chatkit.adapters.supabase.refusals import lacks_schema, refusal
 from chatkit.errors import AuthenticationError, CapabilityError, ConfigError, TransportError
 from chatkit.ports.log import LogFeature
@@ -109,7 +110,8 @@ class Rpc:
             )
         except httpx.HTTPError as error:
             # Not chained: it holds the call, and with it the credential (I16).
-            raise TransportError(f"log: no answer by HTTP ({type(error).__name__})") from None
+            text = f"log: no answer by HTTP ({type(error).__name__})"
+            raise TransportError(text, hint=NO_WAY) from None
         self._told_time(answer.headers.get("Date"))
         if answer.status_code == 204:
             return None

@@ -66,7 +66,8 @@ def connecting(error: psycopg.Error) -> ChatkitError:
         for words, meaning in _REFUSED:
             if words in said and (words[-1] != " " or "does not exist" in said):
                 return ConfigError(f"log: the database server {meaning}", hint=_URL_HINT)
-    return TransportError("log: no connection to the database")
+    hint = "What is queued waits. If it lasts, check the server, and host and port in the postgresql:// URL."
+    return TransportError("log: no connection to the database", hint=hint)
 
 
 def calling(error: psycopg.Error) -> ChatkitError:
