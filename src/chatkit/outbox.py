@@ -94,10 +94,7 @@ class Outbox:
         return self._owner.delivery(entry)
 
     async def flush(self, *, timeout: float | None = None) -> FlushReport:
-        """Wait until nothing is queued, the time is over or the client closed; tells, never raises for it.
-
-        What was sent by then is shown as `sent`.
-        """
+        """Wait until nothing is queued, the time is over or the client closed; tells, never raises for it."""
         engine = self._open_engine()
         before = engine.outbox.totals.copy()
         await engine.drain(timeout)

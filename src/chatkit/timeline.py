@@ -133,9 +133,8 @@ class Timeline:
         overlay, row = self._channel.overlay, entry.row
         status = entry.shown.status
         if row.entry_id in overlay:
-            overlay.status(
-                row.entry_id, status, entry.error
-            )  # one that is sent goes with the fold, in one step
+            if status != "sent":  # the acknowledged fact drops it, in one step with the fold
+                overlay.status(row.entry_id, status, entry.error)
         elif status not in ("sent", "discarded") and entry.readable:  # else its lane fails it
             overlay.add(row.entry_id, row.ident, target_of(row), row.data, status=status, error=entry.error)
 

@@ -620,30 +620,6 @@ async def test_the_outbox_has_limits_and_says_so(stage: Stage) -> None:
     assert stage.texts("support") == ["one", "two"]
 
 
-@pytest.mark.parametrize("like", ["memory", "supabase", "ably", "pusher"])
-@pytest.mark.parametrize("attached", [True, False])
-async def test_what_is_sent_is_shown_so(stage: Stage, like: str, *, attached: bool) -> None:
-    """Whoever waited till it was sent and draws at once shows no message as being sent still (D23)."""
-    async with stage.chat("ada", config={"like": like}) as ada:
-        support = ada.channel("support")
-        if attached:
-            await support.attach(timeout=5)
-            first = support.timeline.watch()
-            _ = await first.next(timeout=5)
-        message = await (await support.send("one")).wait(timeout=60)
-        assert [shown.status for shown in support.timeline.view.messages] == ["sent"]
-
-        await support.edit(message, "one, corrected")
-        for number in range(5):
-            await support.send(f"and {number}")
-        await ada.outbox.flush(timeout=60)
-
-        shown = support.timeline.view.messages
-        assert {shown.status for shown in shown} == {"sent"}
-        assert shown[0].text == "one, corrected"
-        assert len(shown) == 6
-
-
 async def test_a_backend_speaks_for_many_users(stage: Stage) -> None:
     """`as_user`: another sender over the same socket, store and outbox; `own` is about who asks."""
     async with stage.chat("backend") as chat:

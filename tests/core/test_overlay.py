@@ -202,23 +202,6 @@ def test_an_older_failure_that_is_sent_again_is_the_newest_change() -> None:
     assert [(message.text, message.status) for message in room.messages] == [("edit 2", "queued")]
 
 
-def test_a_failure_that_came_true_all_the_same_is_no_newer_than_it_was() -> None:
-    """What failed after it still marks the message (D6, D23)."""
-    mine = create(1, "ada")
-    late, failed = change(2, "update", mine), change(3, "update", mine)
-    room = Room(mine)
-    room.wish(late, failed)
-    room.overlay.status(late.envelope.id, "failed", MUTED)
-    room.overlay.status(failed.envelope.id, "failed", MUTED)
-
-    room.overlay.status(late.envelope.id, "sent")
-    told = room.messages
-    room.confirm(late)
-
-    assert [(message.text, message.status) for message in told] == [("edit 2", "failed")]
-    assert [(message.text, message.status) for message in room.messages] == [("edit 2", "failed")]
-
-
 def test_a_failed_message_goes_to_the_end_of_the_lane_when_it_is_sent_again() -> None:
     """Its old number would be refused for ever (D7)."""
     first, second = create(1, "ada", "first"), create(2, "ada", "second")

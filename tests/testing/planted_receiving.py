@@ -146,7 +146,7 @@ def reactions_never_taken_back(patch: Patch) -> None:
     wrap(patch, More, "reacted", reacted)
 
 
-@bug("D23", "I7", seed=21, steps=20)
+@bug("D23", "I8", seed=3, steps=20)
 def overlay_never_dropped(patch: Patch) -> None:
-    """A wish that came true is shown over what came after it for ever."""
+    """A wish that came true is shown as pending for ever."""
     wrap(patch, Overlay, "confirm", lambda _real, _overlay, _entry_id: None)

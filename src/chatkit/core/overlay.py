@@ -1,9 +1,9 @@
 """`Overlay`: my own pending wishes, shown over the confirmed messages and never written into them (D23).
 
-A wish stands from when it is queued until the confirmed fold has it, from its acknowledgement on as `sent`.
-While it may still come true it shows its effect: a new message at the end in lane order, a change on its
-target. A failed change shows its effect no more, but its message says `failed` and why; a failed message
-stays visible until it is sent again or pruned.
+A wish stands from when it is queued until its acknowledgement, when the confirmed fold has it. While it may
+still come true it shows its effect: a new message at the end in lane order, a change on its target. A failed
+change shows its effect no more, but its message says `failed` and why; a failed message stays visible until
+it is sent again or pruned.
 """
 
 from __future__ import annotations
@@ -120,15 +120,14 @@ class Overlay:
     def status(self, entry_id: str, status: Status, error: ChatkitError | None = None) -> None:
         """Show what became of a wish so far; one that is not shown is passed over.
 
-        A discarded wish is dropped. One that failed and is queued again goes to the end of the lane (D7); one
-        that came true all the same stays where it was made: what was wished after it is newer still.
+        A discarded wish is dropped. One that failed and is queued again goes to the end of the lane (D7).
         """
         wish = self._wish(entry_id)
         if wish is None:
             return
         if status == "discarded":
             self.drop(entry_id)
-        elif wish.hopeful or status in _FAILED or status == "sent":
+        elif wish.hopeful or status in _FAILED:
             self._put(wish._replace(status=status, error=error))
         else:
             self._put(wish._replace(status=status, error=error, order=self._next(), settled=False))
