@@ -535,37 +535,6 @@ async def test_each_change_of_a_delivery_says_whether_it_is_certain(stage: Stage
         assert doubtful.certain
 
 
-async def test_what_was_given_up_in_doubt_is_sent_where_the_log_shows_it(stage: Stage) -> None:
-    """Read with the newest page, by a client that was never attached (D6, I1)."""
-    async with stage.chat("ada") as ada:
-        support = ada.channel("support")
-        await ada.connection.wait("connected", timeout=5)
-        stage.hub.network.lose_ack("ada", 100)
-        arrived = await support.send("Quick!", expires_in=30)
-        await asyncio.sleep(0.5)
-        stage.hub.network.cut("ada")
-        never_sent = await support.send("Quicker!", expires_in=10)
-        await asyncio.sleep(60)
-        assert [(one.status, one.certain) for one in (arrived, never_sent)] == [
-            ("expired", False),
-            ("expired", True),
-        ]
-        stage.hub.network.heal("ada")
-        changes = ada.events(chatkit.DeliveryChanged)
-
-        await support.attach(timeout=120)
-        await asyncio.sleep(5)
-
-        change = await changes.next(timeout=1)
-        assert (change.delivery, change.status, change.late) == (arrived, "sent", True)
-        assert never_sent.status == "expired"
-        assert [(m.text, m.status) for m in support.timeline.view.messages] == [
-            ("Quick!", "sent"),
-            ("Quicker!", "expired"),
-        ]
-        assert len(ada.engine.channels["support"].overlay) == 1
-
-
 async def test_emit_passes_by_and_is_never_queued(stage: Stage) -> None:
     """An ephemeral event reaches those who are there; offline it is `False`."""
     async with stage.chat("ada") as ada, stage.chat("bob") as bob:

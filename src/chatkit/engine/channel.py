@@ -48,7 +48,6 @@ class ChannelEngine:
         gate: Held while attaching: a few at a time.
         on_change: Told each change of state.
         on_own: Told each own envelope that came back.
-        on_kept: Told each own message of a page of the log.
         reach: The way to the others.
         presence: The app wants to know who is there.
     """
@@ -65,7 +64,6 @@ class ChannelEngine:
         gate: asyncio.Semaphore,
         on_change: Callable[[ChannelEngine], None],
         on_own: Callable[[str, Ident, OrderKey], None],
-        on_kept: Callable[[str, Ident, OrderKey], None],
         reach: Reach,
         presence: bool,
     ) -> None:
@@ -101,7 +99,7 @@ class ChannelEngine:
         )
         self.receiver.on_register = beside.take_register
         self.receiver.on_hint = self.registers.take_in
-        self._loader = Loader(parts, keeper, self.teller, on_own=partial(on_kept, name))
+        self._loader = Loader(parts, keeper, self.teller)
         self._sync = Sync(
             parts,
             self.receiver,

@@ -136,7 +136,6 @@ class Engine:
                 gate=self._gate,
                 on_change=self._on_channel,
                 on_own=self.outbox.seen,
-                on_kept=self.outbox.kept,
                 reach=Reach(lambda: link.live is not None, lambda: self.outbox.device, self.emit),
                 presence=presence,
             )

@@ -10,12 +10,11 @@ from chatkit.engine.keeping import BOTTOM
 from chatkit.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from chatkit.engine.keeping import Keeper
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.telling import Teller
-    from chatkit.model.entry import Folded
     from chatkit.model.order import Ident, OrderKey, Place
     from chatkit.ports import Log, Messages
 
@@ -30,27 +29,17 @@ class Loader:
         parts: Of the channel.
         keeper: Told what is to be written to the store.
         teller: Told changes that had waited for a message.
-        on_own: Told each own message of a page: ident and place.
     """
 
-    def __init__(
-        self,
-        parts: ChannelParts,
-        keeper: Keeper,
-        teller: Teller,
-        *,
-        on_own: Callable[[Ident, OrderKey], None],
-    ) -> None:
+    def __init__(self, parts: ChannelParts, keeper: Keeper, teller: Teller) -> None:
         self._context = parts.context
         self._channel = parts.name
         self._timeline = parts.timeline
-        self._overlay = parts.overlay
         self._progress = parts.progress
         self._masks = parts.masks
         self._roles = parts.roles
         self._keeper = keeper
         self._teller = teller
-        self._on_own = on_own
         self.restored = False
         """Whether the store held messages of the channel that what follows joins on to."""
         self.folding = asyncio.Lock()
@@ -91,8 +80,6 @@ class Loader:
         )
         for folded in page.items:
             self._keeper.touch(folded.ident)
-            if folded.ident.user in self._context.users:
-                self._settle(folded)
         for applied in loaded.applied:
             self._teller.take(applied, None)
         await self._present(folded.ident for folded in page.items)
@@ -151,13 +138,6 @@ class Loader:
 
         async with self.folding:
             _ = await self.put(await self._context.read(read), replace=True)
-
-    def _settle(self, folded: Folded) -> None:
-        """Take note that an own message is there; a wish for it that still waits has its answer to come."""
-        self._on_own(folded.ident, folded.stamp.key)
-        for wish in self._overlay.of(folded.ident):
-            if wish.creates and wish.status == "sent":
-                self._overlay.confirm(wish.entry_id)
 
     async def _present(self, idents: Iterable[Ident]) -> None:
         found = (self._timeline.get(ident) for ident in idents)

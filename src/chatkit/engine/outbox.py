@@ -237,12 +237,6 @@ class Outbox(Entries):
             if owes:  # it was appended, and perhaps nobody was told
                 self.announcer.put((entry,), None)
 
-    def kept(self, channel: str, ident: Ident, key: OrderKey) -> None:
-        """A page of the log holds a message of ours: given up in doubt, it was sent all the same (D6)."""
-        entry = self.for_ident(channel, ident)
-        if entry is not None and entry.state in KEPT:
-            self.seen(channel, ident, key)
-
     def wake(self) -> None:
         """The publish path came back: lanes need not sit out their backoff."""
         self.lanes.wake()
