@@ -13,6 +13,7 @@ from chatkit import Discontinuity, MessageCreated
 from chatkit.adapters.supabase import factory
 from chatkit.model.config import Config
 from tests.adapters.supabase.app import PATIENCE, App, until
+from tests.adapters.supabase.kit import SupabaseKit
 
 pytestmark = pytest.mark.realtime
 
@@ -116,6 +117,18 @@ async def test_without_the_option_a_token_is_asked_for(database: str) -> None:
         with pytest.raises(chatkit.ConfigError, match="asks for a token"):
             async with chatkit.connect(app.url(), user="ada", store=":memory:") as chat:
                 await chat.channel("news").attach(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("anonymous", "user"), [(False, "ada"), (True, None)])
+async def test_a_token_alone_proves_who_it_is(database: str, *, anonymous: bool, user: str | None) -> None:
+    """A name beside a key is the client's own word (D2)."""
+    kit = SupabaseKit(database, mode="database", anonymous=anonymous)
+    async with kit.serving():
+        adapter = kit.adapter("ada")
+        session = await adapter.open()
+        await adapter.aclose()
+
+    assert session.user == user
 
 
 def test_private_broadcasts_are_heard_likewise() -> None:
