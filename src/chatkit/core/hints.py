@@ -34,7 +34,8 @@ class Hints:
         self._last.move_to_end(lane)
         if len(self._last) > LANES:
             self._last.popitem(last=False)
-        self._missing.pop((*lane, seq), None)
+        if self._missing:  # of most lanes nothing is
+            self._missing.pop((*lane, seq), None)
         if last is None or not pred or pred <= last:
             return False
         if len(self._missing) < MISSING:

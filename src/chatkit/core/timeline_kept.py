@@ -105,7 +105,7 @@ class Kept:
         fold = self.window.find(ident)
         if fold is None:
             return None
-        replies, last = self._replies.tally(fold)
+        replies, last = self._replies.tally(fold) if self._replies or not fold.plain else (0, None)
         return fold.folded(replies=replies, last_reply=last)
 
     def replies(self, fold: MessageFold) -> int:

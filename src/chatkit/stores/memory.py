@@ -251,8 +251,9 @@ class MemoryStore:
             newest = sorted(cached.values(), key=_place, reverse=True)[:keep]
             self._cached[channel] = {message.ident: message for message in newest}
         seen = self._seen.setdefault(channel, {})
+        now = self._clock.wall()
         for ident in ids:
-            seen.setdefault(ident, self._clock.wall())
+            seen.setdefault(ident, now)
         for ident in list(seen)[: max(0, len(seen) - SEEN_LIMIT)]:
             del seen[ident]
 

@@ -8,6 +8,7 @@ from typing import Final
 from chatkit.adapters.supabase.attached import Attached
 from chatkit.adapters.supabase.payload import ENTRIES, EVENT, Announced, announced, unpack
 from chatkit.adapters.supabase.protocol import Meaning, Moved, Present, Ready, Strange, Told
+from chatkit.model.values import packed
 from chatkit.ports.adapter import Alive, Foreign, Received, Roster, Shed, Signal
 from chatkit.ports.context import Clock
 from chatkit.ports.log import LogState
@@ -105,7 +106,7 @@ class Hearing:
             await self.put(one, Foreign(one.channel, told.event, told.payload, "other_event", told.id))
             return
         for data in envelopes:
-            await self.put(one, Received(one.channel, data, None, "none", None, unforgeable=False))
+            await self.line.put(one, packed(Received, (one.channel, data, None, "none", None, False)))
 
     async def _announced(self, one: Attached, told: Told) -> None:
         entries = announced(told.payload, one.channel) if told.event == ENTRIES else None
@@ -132,10 +133,10 @@ class Hearing:
             if entry.data is None or one.waiting is not None:
                 self._large(one, news[index:])
                 return
-            await self.put(one, received(one.channel, entry, entry.data))
+            await self.line.put(one, received(one.channel, entry, entry.data))
 
 
 def received(channel: str, entry: Announced, data: bytes) -> Received:
     """Return an entry of a log as a signal: nobody but who keeps the log writes to its topic."""
     stamp = entry.stamp
-    return Received(channel, data, stamp.user, entry.attested, stamp, unforgeable=True)
+    return packed(Received, (channel, data, stamp.user, entry.attested, stamp, True))

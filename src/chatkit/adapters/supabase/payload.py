@@ -52,7 +52,9 @@ def pack(envelopes: Sequence[bytes]) -> Object:
 def unpack(payload: object) -> list[bytes] | None:
     """Return the envelopes that a payload carries; `None`: none."""
     data: object = as_object(payload).get("data")
-    texts = [as_text(text) for text in (as_list(data) or [data])[:MOST]]
+    if isinstance(data, str):  # as most
+        return [data.encode("utf-8", "surrogatepass")]
+    texts = [as_text(text) for text in (as_list(data) or [None])[:MOST]]
     whole = [text.encode("utf-8", "surrogatepass") for text in texts if text is not None]
     return whole if len(whole) == len(texts) else None
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chatkit.adapters.supabase.names import PREFIX
 from chatkit.adapters.supabase.wire import Frame, Object, as_object, as_text, decode, encode
-from chatkit.model.values import hide
+from chatkit.model.values import hide, packed
 
 MOST: Final = 100
 """Topics of one connection: the service takes no more."""
@@ -209,7 +209,7 @@ class Protocol:
                 if event is None:
                     return [Strange(name, None, frame.payload, "no_event")]
                 id = as_text(as_object(payload.get("meta")).get("id"))
-                return [Told(name, event, payload.get("payload"), id)]
+                return [packed(Told, (name, event, payload.get("payload"), id))]
             case "presence_state":
                 return [Present(name, payload)]
             case "presence_diff":

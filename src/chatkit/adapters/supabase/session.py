@@ -21,7 +21,7 @@ from chatkit.adapters.supabase.joining import Joining
 from chatkit.adapters.supabase.names import topic_of
 from chatkit.adapters.supabase.pace import Turns
 from chatkit.adapters.supabase.payload import Announced
-from chatkit.adapters.supabase.protocol import Answered, Ended, Joined, Meaning, Protocol, Refused
+from chatkit.adapters.supabase.protocol import Answered, Ended, Joined, Meaning, Protocol, Refused, Told
 from chatkit.adapters.supabase.reading import Reading
 from chatkit.adapters.supabase.wire import Object
 from chatkit.errors import CapabilityError, ChatkitError, StateError, TransportError
@@ -235,7 +235,10 @@ class SupabaseSession(OneLife):
         try:
             while True:
                 for meaning in self._protocol.receive(await self._socket.recv()):
-                    await self._hear(meaning)
+                    if isinstance(meaning, Told):  # as most
+                        await self._hearing.take(meaning)
+                    else:
+                        await self._hear(meaning)
                 self._hearing.alive()
         except ConnectionClosed as error:
             _ = self._closed_by(error)

@@ -9,13 +9,14 @@ import json
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from chatkit.model.values import hide
+from chatkit.model.values import hide, packed
 
 Object: TypeAlias = dict[str, Any]
 
 BROADCAST: Final = 4
 """Kind of a binary frame."""
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_decode: Final = json.JSONDecoder().decode
 
 
 class Frame(NamedTuple):
@@ -57,13 +58,13 @@ def decode(raw: str | bytes) -> Frame | None:
     join_ref, ref, topic, event, payload = parts[:5]
     if not isinstance(topic, str) or not isinstance(event, str):
         return None
-    return Frame(_ref(join_ref), _ref(ref), topic, event, payload)
+    return packed(Frame, (as_text(join_ref), as_text(ref), topic, event, payload))
 
 
 def loads(text: str | bytes) -> Any:
     """Return what a JSON text says; `None` where it says nothing, or is none."""
     try:
-        return json.loads(text)
+        return _decode(text) if isinstance(text, str) else json.loads(text)
     except (ValueError, RecursionError):
         return None
 
@@ -86,10 +87,6 @@ def as_text(value: object) -> str | None:
 def as_int(value: object) -> int | None:
     """Return a whole number as one; anything else is `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _ref(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _broadcast(raw: bytes) -> Frame | None:
