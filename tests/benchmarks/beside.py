@@ -75,7 +75,6 @@ def drains(
     *,
     rounds: int,
     notes: Mapping[str, float],
-    held: float | None = None,
 ) -> Figure:
     """Return how fast a queue goes out in batches beside singly, in messages a second."""
     return Figure(
@@ -85,7 +84,6 @@ def drains(
         bare=middle(singly, "/s"),
         ratio=paired(batches, singly, "/s"),
         limit=least,
-        held=held,
         least=True,
         rounds=rounds,
         notes=notes,
