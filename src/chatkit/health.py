@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from chatkit.core import delivery
 from chatkit.core.connection import State
 from chatkit.model.views import Health
 from chatkit.ports.raw import RawLog, Shortfall
@@ -17,6 +18,8 @@ def health_of(engine: Engine, *, closed: bool) -> Health:
     """Return health: `down` is closed or failed for good, `degraded` is anything that wants a look."""
     link, outbox, context = engine.link, engine.outbox, engine.context
     shortfalls = context.log.shortfalls if isinstance(context.log, RawLog) else dict[str, Shortfall]()
+    doubt = delivery.State.IN_DOUBT
+    retrying = sum(entry.state is doubt or entry.error is not None for entry in outbox.unfinished)
     failing = sorted(name for name, channel in engine.channels.items() if channel.error is not None)
     checks: dict[str, Any] = {
         "connection": {"state": link.state.public, "reason": _words(link.reason)},
@@ -24,6 +27,7 @@ def health_of(engine: Engine, *, closed: bool) -> Health:
             "depth": outbox.depth,
             "size": outbox.size,
             "failed": outbox.failed,
+            "retrying": retrying,
             "unannounced": outbox.announcer.depth,
             "paused": _words(engine.publishing.paused),
         },
@@ -42,6 +46,7 @@ def health_of(engine: Engine, *, closed: bool) -> Health:
     elif (
         link.state is not State.CONNECTED
         or engine.publishing.paused
+        or retrying
         or failing
         or context.defects
         or shortfalls

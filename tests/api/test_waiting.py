@@ -81,6 +81,23 @@ async def test_an_earlier_message_in_doubt_is_named(stage: Stage) -> None:
         assert "it is in doubt after " in str(await vain(elsewhere, timeout=20))
 
 
+async def test_what_has_to_be_sent_again_shows_in_health(stage: Stage) -> None:
+    """As behind a connection that stands while the log does not answer; until it is sent."""
+    async with stage.chat("ada", drain=0) as ada:
+        await ada.connection.wait(timeout=10)
+        stage.hub.network.lose_ack("ada", 3)
+        first = await ada.channel("support").send(BODY)
+        assert (ada.health().status, ada.health().checks["outbox"]["retrying"]) == ("ok", 0)
+
+        _ = await vain(first, timeout=20)
+        health = ada.health()
+        assert (health.status, health.checks["outbox"]["retrying"]) == ("degraded", 1)
+        assert health.checks["connection"]["state"] == "connected"
+
+        _ = await first.wait(timeout=600)
+        assert (ada.health().status, ada.health().checks["outbox"]["retrying"]) == ("ok", 0)
+
+
 async def test_an_attempt_without_an_answer_yet_is_named(stage: Stage) -> None:
     """Written is not sent (D11)."""
     async with stage.chat("ada", drain=0) as ada:

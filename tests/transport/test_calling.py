@@ -10,7 +10,7 @@ import httpx
 import pytest
 import respx
 
-from chatkit.transport.calling import http_client
+from chatkit.transport.calling import LONGEST, http_client, pause_of
 
 if TYPE_CHECKING:
     from chatkit.testing.clock import VirtualClock
@@ -64,3 +64,25 @@ async def test_answers_are_asked_for_as_they_are(clock: VirtualClock) -> None:
         async with http_client(verify=True, local=True, most=MOST) as client:
             _ = await client.get(URL)
     assert route.calls.last.request.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("-inf", 0.0),
+        ("86400", LONGEST),
+        ("1e400", LONGEST),
+        ("inf", LONGEST),
+        ("nan", None),
+        ("", None),
+        ("soon", None),
+        ("Sat, 28 Nov 2026 09:00:00 GMT", None),
+        (None, None),
+    ],
+)
+def test_a_pause_is_read_in_seconds_and_has_an_end(header: str | None, seconds: float | None) -> None:
+    """A server that says "for ever" does not silence a client."""
+    assert pause_of(header) == seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatkit.transport.calling import http_client
+from chatkit.transport.calling import http_client, pause_of
 from chatkit.transport.line import Line, Source
 from chatkit.transport.one_life import OneLife
 from chatkit.transport.polling import Item, Poller, Read
@@ -22,4 +22,5 @@ __all__ = [
     "end_of_jwt",
     "http_client",
     "keep_fresh",
+    "pause_of",
 ]

@@ -1,7 +1,8 @@
-"""`http_client`: the one way in which adapters make a client for calls by HTTP."""
+"""Calls by HTTP: `http_client` makes the client, `pause_of` reads how long an answer asks to wait."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -9,6 +10,8 @@ import httpx
 
 CONNECTIONS: Final = 20
 """Most connections to one provider's HTTP interface."""
+LONGEST: Final = 3_600.0
+"""Seconds that an answer makes us wait at most: one that says "for ever" would silence a client."""
 
 
 def http_client(
@@ -39,6 +42,18 @@ def http_client(
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections or 0),
         event_hooks={"response": [bound]},
     )
+
+
+def pause_of(retry_after: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, an hour at most; `None`: it cannot be read.
+
+    A date is not read: it counts by a clock that is not ours.
+    """
+    try:
+        asked = float(retry_after or "nan")
+    except ValueError:
+        return None
+    return None if math.isnan(asked) else min(max(0.0, asked), LONGEST)
 
 
 class _Bounded(httpx.AsyncByteStream):

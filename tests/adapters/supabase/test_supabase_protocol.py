@@ -124,6 +124,18 @@ def test_what_comes_late_of_an_earlier_join_is_passed_over() -> None:
     assert told(protocol, "broadcast", {"event": "x", "payload": 1}) == [Told(T, "x", 1, None)]
 
 
+def test_what_names_an_earlier_join_stays_passed_over_once_the_topic_is_joined_again() -> None:
+    """It tells of who was there then, and of a replication that is no more."""
+    protocol = joined()
+    _ = protocol.join(T, {}, None)
+    assert told(protocol, "phx_reply", OK, ref="2", join_ref="2") == [Joined(T)]
+
+    for event in ("presence_state", "presence_diff", "broadcast", "system"):
+        ready = {"extension": "system", "status": "ok", "message": protocols.READY, "event": "x"}
+        assert told(protocol, event, ready, join_ref="1") == []
+        assert told(protocol, event, ready, join_ref="2") != []
+
+
 def test_a_join_that_was_taken_back_is_not_heard_of() -> None:
     """Its answer comes all the same."""
     protocol = Protocol()

@@ -42,19 +42,33 @@ class Server:
 
     def __enter__(self) -> Self:
         self._running = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._running.stdout is not None
-        told: dict[str, str] = {}
-        while "database" not in told:
-            what, _, value = self._running.stdout.readline().strip().partition(" ")
-            told[what] = value
-        self.port = int(told["ready"].rpartition(":")[2])
-        self.key, self.database = told["service_role"], told["database"]
-        migrate_supabase(self.database)
+        try:
+            told = self._told()
+            self.port = int(told["ready"].rpartition(":")[2])
+            self.key, self.database = told["service_role"], told["database"]
+            migrate_supabase(self.database)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _told(self) -> dict[str, str]:
+        """Return what it says of itself once it serves."""
+        assert self._running.stdout is not None
+        told: dict[str, str] = {}
+        while "database" not in told:
+            line = self._running.stdout.readline()
+            assert line, "the server ended before it served"
+            what, _, value = line.strip().partition(" ")
+            told[what] = value
+        return told
+
+    def _end(self) -> None:
         self._running.terminate()
         self._running.wait()
         assert self._running.stdout is not None

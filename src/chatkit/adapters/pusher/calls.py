@@ -23,6 +23,7 @@ from chatkit.errors import (
     TransportError,
 )
 from chatkit.ports.outgoing import Scope
+from chatkit.transport import pause_of
 
 TIMEOUT: Final = 8.0
 """Seconds for one call: less than the engine waits, so that its answer is told as what it was."""
@@ -151,7 +152,7 @@ def verdict(status: int, text: str, retry_after: str | None = None) -> Verdict:
     if status == 413:
         return Verdict(MessageTooLarge("Pusher takes 10,240 bytes an event"), "refused", "entry")
     if status == 429:
-        after = _seconds(retry_after)
+        after = pause_of(retry_after)
         return Verdict(RateLimited("too many calls", code=code, retry_after=after), after=after)
     if 400 <= status <= 499:
         return Verdict(Rejected("Pusher refused the event", code=code), "refused", "entry")
@@ -172,10 +173,3 @@ def _unauthorized(text: str) -> ProviderError:
             "Compare CHATKIT_SECRET with the dashboard's page App Keys; what is queued waits for a good one."
         )
     return AuthenticationError(what, code="401", hint=hint)
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(0.0, float(text))
-    except ValueError:
-        return None

@@ -15,6 +15,7 @@ from chatkit.adapters.supabase.access import Access
 from chatkit.adapters.supabase.codes import NO_WAY, Verdict, call_refused
 from chatkit.adapters.supabase.wire import Object, dumps
 from chatkit.errors import TransportError
+from chatkit.transport import pause_of
 
 TIMEOUT: Final = 8.0
 """Seconds for one call: less than the engine waits, so that its answer is told as what it was."""
@@ -61,7 +62,7 @@ class Broadcasts:
             return None
         if answer.status_code == 401:
             self._access.refused()
-        return call_refused(answer.status_code, channel, _seconds(answer.headers.get("Retry-After")))
+        return call_refused(answer.status_code, channel, pause_of(answer.headers.get("Retry-After")))
 
     async def ask_time(self) -> None:
         """Have the project answer anything: each answer tells its time. `TransportError`."""
@@ -74,10 +75,3 @@ class Broadcasts:
             raise TransportError(f"no answer by HTTP ({type(error).__name__})", hint=NO_WAY) from None
         self._told_time(answer.headers.get("Date"))
         return answer
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(0.0, float(text))
-    except ValueError:
-        return None

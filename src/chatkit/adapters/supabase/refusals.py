@@ -20,6 +20,7 @@ from chatkit.errors import (
     Rejected,
     TransportError,
 )
+from chatkit.transport import pause_of
 
 MIGRATE: Final = (
     "Run `chatkit supabase migrate --dsn postgresql://...`, or paste what `chatkit supabase sql` prints into "
@@ -61,7 +62,7 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
     if code in ABSENT:
         return ConfigError("log: the project does not have the tables of this version", hint=MIGRATE)
     if status == 429:
-        return RateLimited("too many calls", code=code or "429", retry_after=_seconds(retry_after))
+        return RateLimited("too many calls", code=code or "429", retry_after=pause_of(retry_after))
     if code == "25006":
         return TransportError(
             "log: the project's database takes no writes", hint="It may be full: look at its dashboard."
@@ -104,10 +105,3 @@ def _told(text: str) -> dict[str, str]:
     fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     told = {name: fields.get(name) for name in ("code", "message")}
     return {name: value if isinstance(value, str) else "" for name, value in told.items()}
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(0.0, float(text))
-    except ValueError:
-        return None

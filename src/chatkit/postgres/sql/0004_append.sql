@@ -89,7 +89,8 @@ $$;
 -- {user, id, device, seq, not_after, data}; times are microseconds since 1970. Trusts its caller to be the
 -- users that the entries name.
 --
--- A burst is planned for as ever: its plans are made once a session (`plan_cache_mode`), not at each call.
+-- Its plans are made once a session, not at each call (`force_generic_plan`); so they go by indexes, however few
+-- rows there were when they were made (`enable_seqscan`).
 create function append(channel text, entries json) returns json
 language plpgsql volatile
 set search_path = chatkit, pg_temp
