@@ -9,7 +9,7 @@ import pytest
 
 import chatkit
 from chatkit import Discontinuity, MessageCreated
-from chatkit.adapters.ably import history, pages
+from chatkit.adapters.ably import pages, walking
 from chatkit.adapters.ably.places import moment, time_of
 from chatkit.testing.clock import VirtualClock
 from tests.adapters.ably.app import PATIENCE, App, texts, until
@@ -24,7 +24,7 @@ APART = 40.0
 def _short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """One read of history is two answers of three messages."""
     monkeypatch.setattr(pages, "PAGES", 2)
-    monkeypatch.setattr(history, "PAGE", 3)
+    monkeypatch.setattr(walking, "PAGE", 3)
 
 
 async def crowd(app: App, count: int) -> None:

@@ -370,7 +370,7 @@ def test_what_a_proxy_answers_is_no_history(status: int) -> None:
 
 def test_history_is_read_across_pages_and_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ascending, without a hole or a double, from any place (D24)."""
-    monkeypatch.setattr("chatkit.adapters.ably.history.PAGE", 3)
+    monkeypatch.setattr("chatkit.adapters.ably.walking.PAGE", 3)
 
     async def story(kit: AblyKit, on: Stage) -> None:
         del kit

@@ -156,7 +156,7 @@ class AblyAdapter:
         _ = await self._access.header()
         way = self._ways.choose()
         session = HttpSession(way, self._shared)
-        session.keep_fresh(LEAD)
+        session.keep_fresh(self._now, LEAD)
         if self._ways.open:
             session.watch(partial(self._better_than, way))
         self._sessions[session] = None

@@ -13,12 +13,13 @@ from typing import Final, Literal, NamedTuple
 from chatkit.adapters.ably import versions
 from chatkit.adapters.ably.annotations import Annotation
 from chatkit.adapters.ably.envelopes import BYTES
-from chatkit.adapters.ably.history import MARGIN, AblyHistory
+from chatkit.adapters.ably.history import AblyHistory
 from chatkit.adapters.ably.memory import Memory
 from chatkit.adapters.ably.places import annotation_key, moment, time_of, version_key
 from chatkit.adapters.ably.reacting import KINDS, Reacted, Reacting
 from chatkit.adapters.ably.seeking import Seeking, missing
 from chatkit.adapters.ably.versions import Version, version_of
+from chatkit.adapters.ably.walking import MARGIN
 from chatkit.adapters.ably.wire import Frame
 from chatkit.errors import (
     CapabilityError,

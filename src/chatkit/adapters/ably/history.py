@@ -9,21 +9,18 @@ Source: the Ably sheet, section 10.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Final
 
 from chatkit.adapters.ably.access import Access
-from chatkit.adapters.ably.config import SHORT, AblyConfig
+from chatkit.adapters.ably.config import AblyConfig
 from chatkit.adapters.ably.listing import Listing
 from chatkit.adapters.ably.memory import Memory
-from chatkit.adapters.ably.pages import CutShort, Kept, Pages
+from chatkit.adapters.ably.pages import CutShort, Pages
 from chatkit.adapters.ably.places import EPOCH, key_of, moment, place_at, time_of
 from chatkit.adapters.ably.rest import PAGE, Rest
 from chatkit.adapters.ably.stretch import (
-    BEFORE,
     Stretch,
     creations,
     folded,
@@ -32,9 +29,9 @@ from chatkit.adapters.ably.stretch import (
     just_before,
     reads_of,
 )
+from chatkit.adapters.ably.walking import MARGIN, Walking, too_crowded
 from chatkit.core.fold import Voucher
-from chatkit.core.raw_page import CREATE
-from chatkit.errors import CapabilityError, TransportError
+from chatkit.errors import CapabilityError
 from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.ports.context import Observer
@@ -45,11 +42,6 @@ MOST: Final = 1_000
 """Most items in one answer of ours."""
 AT_ONCE: Final = 4
 """Channels whose heads are asked for at once."""
-MARGIN: Final = 10_000
-"""Milliseconds by which clocks may differ, and history end a little earlier than it should."""
-SHORTFALLS: Final = 100
-"""Channels of which it is remembered that less is kept than is said."""
-_MESSAGE: Final = re.compile(r"[^:]+:[0-9]+").fullmatch
 
 
 class AblyHistory(RawLog):
@@ -78,18 +70,16 @@ class AblyHistory(RawLog):
     ) -> None:
         self.pages = Pages(rest, access, memory, config.namespace)
         self.listing = Listing(self.pages, memory, observer)
+        self._walking = Walking(self.pages, self.listing, config.history, observer=observer, now=now)
         self._memory = memory
         self._native = config.native_edits
-        self._said = self._window = config.history
-        self._shortfalls: dict[str, Shortfall] = {}
         self._log_id = realm
-        self._observer = observer
         self._now = now
 
     @property
     def shortfalls(self) -> Mapping[str, Shortfall]:
         """Where a read has shown that the account keeps less than `history=` says; the first 100 channels."""
-        return dict(self._shortfalls)
+        return self._walking.shortfalls
 
     async def heads(self, channels: Sequence[str], /) -> Mapping[str, LogState]:
         """Return where each channel stands; a call for each, a few at a time."""
@@ -113,7 +103,7 @@ class AblyHistory(RawLog):
         found: list[Entry] = []
         more = False
         try:
-            async for item in self._forwards(channel, after, late=True):
+            async for item in self._walking.forwards(channel, after, late=True):
                 if after is not None and not follows(item.entry, after, at=False):
                     kept.append(item.entry)
                 elif len(found) == limit:
@@ -126,7 +116,7 @@ class AblyHistory(RawLog):
             more = True
             if not found:  # so many messages of others: the next read goes on behind them
                 if isinstance(after, OrderKey) and cut.place <= after:
-                    raise _too_crowded(channel) from None
+                    raise too_crowded(channel) from None
                 found.append(_nothing_at(cut))
         kept += await self._changed_before(channel, after)
         end = found[-1].stamp.key if more else None  # what changed later comes with what is read then
@@ -162,25 +152,25 @@ class AblyHistory(RawLog):
         limit = _bounded(limit)
         given = self._memory.given(channel)  # while it is read more may be told, which is not in it
         if around is not None:
-            older = await self._older(channel, around, limit // 2)
-            newer = await self._newer(channel, around, limit - limit // 2, at=True)
+            older = await self._walking.older(channel, around, limit // 2)
+            newer = await self._walking.newer(channel, around, limit - limit // 2, at=True)
             both = Stretch([*older.reads, *newer.reads], newer.more, older.reach)
             cuts = older.cut, newer.cut
             return self._page(channel, both, given, below=older.more, above=newer.more, cuts=cuts)
         if after is not None:
-            newer = await self._newer(channel, after, limit)
+            newer = await self._walking.newer(channel, after, limit)
             cuts = None, newer.cut
             return self._page(channel, newer, given, below=True, above=newer.more, cuts=cuts)
-        older = await self._older(channel, before, limit)
+        older = await self._walking.older(channel, before, limit)
         cuts = older.cut, None
         return self._page(channel, older, given, below=older.more, above=before is not None, cuts=cuts)
 
     async def find(self, channel: str, idents: Sequence[Ident], /) -> Found:
         """Say which of these envelopes are kept, and how far back that was looked."""
         wanted, found = set(idents), dict[Ident, OrderKey]()
-        reaches = moment(self._floor())
+        reaches = moment(self._walking.floor())
         try:
-            async for item in self._backwards(channel, None, listed=False):
+            async for item in self._walking.backwards(channel, None, listed=False):
                 for read in reads_of(item):
                     if read.ident in wanted:
                         found[read.ident] = read.key  # the first one stands: the last that is met
@@ -200,13 +190,13 @@ class AblyHistory(RawLog):
         """
         found: OrderKey | None = None
         try:
-            async for item in self._backwards(channel, before, listed=False):
+            async for item in self._walking.backwards(channel, before, listed=False):
                 if any(read.ident == ident for read in reads_of(item)[:1]):
                     found = item.entry.stamp.key  # the first one stands: the last that is met
         except CutShort as cut:
             if found is None:
                 if before is not None and cut.place >= before:
-                    raise _too_crowded(channel) from None
+                    raise too_crowded(channel) from None
                 return None, cut.place
         return found, None
 
@@ -218,7 +208,7 @@ class AblyHistory(RawLog):
     # ------------------------------------------------------------------ inside
 
     async def _head(self, channel: str) -> LogState:
-        async for serial, _ in self.pages.read(channel, self._newest(1)):
+        async for serial, _ in self.pages.read(channel, self._walking.newest(1)):
             return self._state(channel, key_of(serial) if serial else None)  # whoever said it: it is a place
         return self._state(channel, None)
 
@@ -226,7 +216,7 @@ class AblyHistory(RawLog):
         """Return where a channel stands: at the greatest place that was told, else at the floor."""
         if seen is not None:
             self._memory.note(channel, seen.serial)
-        floor = place_at(self._floor()).serial
+        floor = place_at(self._walking.floor()).serial
         return LogState(
             self._log_id,
             EPOCH,
@@ -234,45 +224,6 @@ class AblyHistory(RawLog):
             floor,
             moment(int(self._now() * 1_000)),
         )
-
-    def _floor(self) -> int:
-        """Return since when messages are kept, in milliseconds since 1970."""
-        return int((self._now() - self._window) * 1_000)
-
-    async def _older(self, channel: str, before: Place | None, limit: int) -> Stretch:
-        """Return what lies before a place down to a number of messages, ascending."""
-        found = Stretch([], more=False, reach=None)
-        creates = 0
-        try:
-            async for item in self._backwards(channel, before):
-                reads = reads_of(item)
-                if reads and creates == limit:
-                    return found.backwards(more=True)
-                creates += sum(read.envelope.kind == CREATE for read in reads)
-                found = found.with_more(reads[::-1], item)
-        except CutShort as cut:
-            if isinstance(before, OrderKey) and not found.reads and cut.place >= before:
-                raise _too_crowded(channel) from None
-            return found.backwards(more=True)._replace(cut=cut.place)
-        return found.backwards(more=False)
-
-    async def _newer(self, channel: str, after: Place, limit: int, *, at: bool = False) -> Stretch:
-        """Return what lies after a place, or at it too, up to a number of messages."""
-        found = Stretch([], more=False, reach=None)
-        creates = 0
-        try:
-            async for item in self._forwards(channel, after, at=at):
-                reads = reads_of(item)
-                new = sum(read.envelope.kind == CREATE for read in reads)
-                if creates == limit and new:
-                    return found._replace(more=True)
-                creates += new
-                found = found.with_more(reads, item)
-        except CutShort as cut:
-            if isinstance(after, OrderKey) and not found.reads and cut.place <= after:
-                raise _too_crowded(channel) from None
-            return found._replace(more=True, cut=cut.place)
-        return found
 
     async def _changed_before(self, channel: str, after: Place | None) -> list[Entry]:
         """Return what changed after a place of messages from before it.
@@ -293,7 +244,7 @@ class AblyHistory(RawLog):
             return known
         count = 0
         with suppress(CutShort):
-            async for item in self._backwards(channel, after):
+            async for item in self._walking.backwards(channel, after):
                 known += item.later
                 count += 1
                 if count == PAGE:
@@ -326,67 +277,6 @@ class AblyHistory(RawLog):
             after=(keys[-1] if keys else cuts[1]) if above else None,
             provisional=above,
         )
-
-    async def _forwards(
-        self, channel: str, after: Place | None, *, at: bool = False, late: bool = False
-    ) -> AsyncIterator[Kept]:
-        """Read messages after a place, oldest first; with `late` what may come below it, too. `CutShort`."""
-        start = self._floor()
-        if isinstance(after, datetime):
-            start = max(start, int(after.timestamp() * 1_000))
-        elif after is not None and (told := time_of(after.serial)) is not None:
-            start = max(start, told - BEFORE)
-        missing = self._promised(after)
-        params = {"direction": "forwards", "start": str(max(0, start)), "limit": str(PAGE)}
-        reads = self.listing.read(channel, self.pages.read(channel, params))
-        async for serial, kept in reads:
-            if missing is not None and serial >= missing:
-                self._check(channel, found=serial == missing)
-                missing = None
-            if kept is not None and (after is None or late or follows(kept.entry, after, at=at)):
-                yield kept
-        self._check(channel, found=missing is None)
-
-    def _promised(self, after: Place | None) -> str | None:
-        """Return the serial of a message that is there if the account keeps as much as is said."""
-        if not isinstance(after, OrderKey) or _MESSAGE(after.serial) is None:
-            return None
-        told, now = time_of(after.serial) or 0, self._now() * 1_000
-        long_ago = told < now - SHORT * 1_000 - MARGIN
-        return after.serial if long_ago and told > self._floor() + MARGIN else None
-
-    def _check(self, channel: str, *, found: bool) -> None:
-        """Believe no more that the account keeps as much as was said, where a message is gone."""
-        if not found:
-            self._window = SHORT
-            if len(self._shortfalls) < SHORTFALLS:
-                self._shortfalls[channel] = Shortfall(self._said, SHORT)
-            self._observer.point("ably.history_shorter_than_said")
-
-    def _newest(self, size: int) -> dict[str, str]:
-        """Return what asks for messages, newest first."""
-        return {"direction": "backwards", "limit": str(size), "start": str(max(0, self._floor()))}
-
-    async def _backwards(
-        self, channel: str, before: Place | None, *, listed: bool = True
-    ) -> AsyncIterator[Kept]:
-        """Read messages before a place, newest first; `listed`: with their reactions. `CutShort`."""
-        params = self._newest(PAGE)
-        if isinstance(before, datetime):
-            params["end"] = str(int(before.timestamp() * 1_000))
-        elif before is not None and (told := time_of(before.serial)) is not None:
-            params["end"] = str(told + BEFORE)
-        if int(params.get("end", params["start"])) < int(params["start"]):
-            return
-        reads = self.pages.read(channel, params)
-        async for _, kept in self.listing.read(channel, reads) if listed else reads:
-            if kept is not None and (before is None or not follows(kept.entry, before, at=True)):
-                yield kept
-
-
-def _too_crowded(channel: str) -> TransportError:
-    """Return that a read could not get beyond the 30 seconds that are read twice (D30)."""
-    return TransportError("more was said in 30 seconds than one read of history brings", channel=channel)
 
 
 def _nothing_at(cut: CutShort) -> Entry:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chatkit.adapters.ably.access import renewed
 from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import is_token_error
 from chatkit.adapters.ably.listening import Listening, Shared
@@ -27,7 +26,7 @@ from chatkit.errors import (
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Attachment, Roster, SessionClosed, Signal
 from chatkit.ports.outgoing import Again
-from chatkit.transport import Line, keep_fresh
+from chatkit.transport import Line
 
 
 class HttpSession(Living[Post]):
@@ -39,13 +38,12 @@ class HttpSession(Living[Post]):
     """
 
     def __init__(self, way: Way, shared: Shared) -> None:
-        super().__init__()
         parts, config = shared.parts, shared.config
+        super().__init__(shared.access, parts.observer)
         self.user: Final = parts.user
         self.transport: Final = way
         self._shared = shared
         self._rest = shared.rest
-        self._access = shared.access
         self._log = parts.log
         self._posts = Posts(
             shared.rest,
@@ -122,11 +120,6 @@ class HttpSession(Living[Post]):
 
     # ------------------------------------------------------------------ what the adapter needs
 
-    def keep_fresh(self, lead: float) -> None:
-        """Renew tokens so many seconds before they end, from now on."""
-        if self._access.renewable:
-            _ = self._spawn(keep_fresh(self._access, self._shared.now, lead, self._renew), "ably-tokens")
-
     def watch(self, better: Callable[[], Awaitable[None]]) -> None:
         """End, to come again, once there is a better way, which is waited for from now on."""
 
@@ -186,9 +179,6 @@ class HttpSession(Living[Post]):
         found = SessionClosed(f"{self._shared.where}: {why}", again=again, after=after)
         found.__cause__ = error
         self.end(found)
-
-    async def _renew(self) -> None:
-        await renewed(self.reauthenticate, self._shared.parts.observer)
 
     def _ended_task(self, task: asyncio.Task[None]) -> None:
         super()._ended_task(task)

@@ -10,7 +10,7 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from chatkit.adapters.ably.access import Access, renewed
+from chatkit.adapters.ably.access import Access
 from chatkit.adapters.ably.changing import Changing
 from chatkit.adapters.ably.codes import closed
 from chatkit.adapters.ably.hearing import Hearing, resolve
@@ -42,7 +42,6 @@ from chatkit.ports.adapter import Alive, Attachment, SessionClosed, Signal
 from chatkit.ports.context import Clock, Observer
 from chatkit.ports.log import Log
 from chatkit.ports.outgoing import Again
-from chatkit.transport import keep_fresh
 
 _BAD_FRAMES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 """Codes of the WebSocket protocol after which coming again at once would be no better."""
@@ -82,17 +81,15 @@ class AblySession(Living["str | bytes"]):
         clock: Clock,
         observer: Observer,
     ) -> None:
-        super().__init__()
+        super().__init__(access, observer)
         self.user: Final = user
         self.transport: Final = "websocket"
         self._socket = socket
         self._protocol = protocol
         self._where = where
-        self._access = access
         self._log = log
         self._memory = memory
         self._clock = clock
-        self._observer = observer
         logged = log is not None
         self._hearing = Hearing(protocol, memory, namespace=namespace, logged=logged, native=native)
         looking = Looking(self._hearing, history.pages, spawn=self._spawn, wake=self._wake, observer=observer)
@@ -203,16 +200,6 @@ class AblySession(Living["str | bytes"]):
         """What the service calls this connection."""
         return self._protocol.connection_id
 
-    def keep_fresh(self, now: Callable[[], float], lead: float) -> None:
-        """Renew tokens before they end, from now on.
-
-        Args:
-            now: The service's clock, in seconds since 1970.
-            lead: Seconds before the end, or half of what is left where that is less.
-        """
-        if self._access.renewable:
-            _ = self._spawn(keep_fresh(self._access, now, lead, self._renew), "ably-tokens")
-
     # ------------------------------------------------------------------ reading
 
     async def __anext__(self) -> Signal:
@@ -267,11 +254,6 @@ class AblySession(Living["str | bytes"]):
                 _ = self._spawn(self._renew(), "ably-token")
             case _:
                 self._hearing.note(meaning)
-
-    # ------------------------------------------------------------------ tokens
-
-    async def _renew(self) -> None:
-        await renewed(self.reauthenticate, self._observer)
 
     # ------------------------------------------------------------------ inside
 
