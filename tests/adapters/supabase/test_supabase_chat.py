@@ -100,7 +100,7 @@ async def test_the_database_has_what_was_said(database: str, name: str) -> None:
 
 
 async def test_a_backend_speaks_for_anybody(database: str, name: str) -> None:
-    """With the service key; each message is its user's, vouched for by the backend (D2)."""
+    """With the service key; each message is its user's, and the log vouches for it (D2)."""
     async with App(database) as app, app.backend("bot") as bot, app.member("bob") as bob:
         theirs = bob.channel(name)
         events = theirs.events(MessageCreated)
@@ -110,9 +110,9 @@ async def test_a_backend_speaks_for_anybody(database: str, name: str) -> None:
         _ = await (await bot.channel(name).send("for myself")).wait("sent", timeout=PATIENCE)
 
         told = [(await events.next(timeout=PATIENCE)).message for _ in range(2)]
-        assert [(message.sender.user, message.text) for message in told] == [
-            ("ada", "for Ada"),
-            ("bot", "for myself"),
+        assert [(message.sender.user, message.text, message.attested) for message in told] == [
+            ("ada", "for Ada", "provider"),
+            ("bot", "for myself", "provider"),
         ]
 
 

@@ -32,7 +32,7 @@ KEYS: Final = "Compare the key and the project in supabase://KEY@REF with the da
 """What to do about a key or a project that is refused."""
 NO_WAY: Final = (
     "What is queued waits. If it lasts, check the network, and the project in supabase://KEY@REF or "
-    "supabase://KEY@HOST:PORT."
+    "supabase://KEY@HOST:PORT, with ?tls=0 for a server without TLS."
 )
 """What to do where nothing answers."""
 BAD_FRAMES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
