@@ -20,7 +20,7 @@ from chatkit.testing.fuzz.__main__ import main
 from chatkit.testing.fuzz.check import check
 from chatkit.testing.fuzz.files import FILES, file_targets
 from chatkit.testing.fuzz.log_files import LOG_FILES, good_log, log_file_targets
-from chatkit.testing.fuzz.run import shares
+from chatkit.testing.fuzz.run import READERS, shares
 from chatkit.testing.fuzz.siege import LIKES
 from chatkit.testing.fuzz.targets import PARSERS
 
@@ -51,7 +51,7 @@ def data_of(case: dict[str, Any]) -> bytes:
 # -- readers
 
 
-@pytest.mark.parametrize("target", PARSERS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", READERS, ids=lambda target: target.name)
 def test_no_reader_breaks(target: Target) -> None:
     """I16: an error of chatkit or an answer, no secret shown, time and memory in proportion."""
     tally = fuzz(target, seed=2, count=30)
@@ -61,7 +61,7 @@ def test_no_reader_breaks(target: Target) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("target", PARSERS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", READERS, ids=lambda target: target.name)
 def test_no_reader_breaks_on_many(target: Target) -> None:
     """The same, of a thousand inputs."""
     assert fuzz(target, seed=3, count=240).breaches == []
@@ -79,7 +79,7 @@ def test_the_published_vectors_bring_no_reader_down_when_they_are_changed() -> N
 def test_what_once_broke_does_so_no_more(case: dict[str, Any]) -> None:
     """Kept in tests/data/fuzz."""
     targets = {
-        target.name: target for target in (*PARSERS, *(file_targets() if case["target"] in FILES else ()))
+        target.name: target for target in (*READERS, *(file_targets() if case["target"] in FILES else ()))
     }
 
     outcome = check(targets[case["target"]], Input(0, "kept", data_of(case)), measured=False)

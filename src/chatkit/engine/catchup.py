@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from chatkit.engine.progress import LAG, head_of
 from chatkit.engine.reading import Refused, from_log
+from chatkit.engine.steadiness import Steadiness
 from chatkit.model.order import OrderKey
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from chatkit.engine.parts import ChannelParts
     from chatkit.engine.receiver import Receiver
     from chatkit.engine.telling import Teller
-    from chatkit.ports import Found, Log, LogState, Messages
+    from chatkit.ports import Entries, Found, Log, LogState, Messages
 
 T = TypeVar("T")
 
@@ -82,6 +83,9 @@ class CatchUp:
         """Nobody looked for a while: the log may have been restored meanwhile, and have grown since."""
         self._lagging_since: float | None = None
         self._fruitless = 0
+        self._steady = Steadiness()
+        self._anew = False
+        """The run that is under way began anew."""
 
     async def run(self) -> bool:
         """Read up to the head; then nothing is missing but recorded holes.
@@ -97,32 +101,24 @@ class CatchUp:
         self._receiver.reading()
         if not self._opened and not await self._open(log):
             return False
-        if self.doubtful and not await self._holds_what_was_applied(log):
-            await self._reread(log, another=True)
+        self._anew = False
+        doubted = self.doubtful and not await self._holds_what_was_applied(log)
+        if doubted and not await self._begin_anew(log, self._progress.log_id, another=True):
+            return False
         self.doubtful = False
         mark = self._progress.complete
         messages = 0
         while True:
             got = await self._ask(partial(log.entries, self._channel, after=mark, limit=PAGE))
-            match self._judge(got.state):
-                case "lagging":
+            verdict = self._judge(got.state)
+            if verdict == "lagging":
+                return False
+            if verdict != "fits":
+                if not await self._begin_anew(log, got.state.log_id, another=verdict == "another"):
                     return False
-                case "restored" | "another" as verdict:
-                    await self._reread(log, another=verdict == "another")
-                    mark, messages = self._progress.complete, 0
-                    continue
-                case _:
-                    pass
-            for entry in got.items:
-                fact = from_log(self._context, self._channel, entry)
-                if isinstance(fact, Refused):
-                    self._context.counters[f"refused_entry:{fact.reason}"] += 1
-                    continue
-                if not await self._roles.admits(fact):
-                    self._teller.foreign(fact.envelope.kind, None, "not_owner")
-                    continue
-                self._folder.fold(fact)
-                messages += fact.envelope.kind == "message.create"
+                mark, messages = self._progress.complete, 0
+                continue
+            messages += await self._fold(got)
             end = got.items[-1].stamp.key if got.items else head_of(got.state)
             more = got.more and (mark is None or end > mark)  # a log that does not go on has no more for us
             self._progress.continuity.read(end, more=more)
@@ -138,6 +134,21 @@ class CatchUp:
         self._read_again_if_open()
         self._context.observer.point("channel.caught_up", channel=self._channel)
         return True
+
+    async def _fold(self, got: Entries) -> int:
+        """Fold what was read; returns how many messages it makes."""
+        messages = 0
+        for entry in got.items:
+            fact = from_log(self._context, self._channel, entry)
+            if isinstance(fact, Refused):
+                self._context.counters[f"refused_entry:{fact.reason}"] += 1
+                continue
+            if not await self._roles.admits(fact):
+                self._teller.foreign(fact.envelope.kind, None, "not_owner")
+                continue
+            self._folder.fold(fact)
+            messages += fact.envelope.kind == "message.create"
+        return messages
 
     def _read_again_if_open(self) -> None:
         """Ask again, ever less often, where the log has not yet what frames have shown: a replica lags."""
@@ -197,6 +208,7 @@ class CatchUp:
         if complete is not None and head_of(state) < complete:
             return "lagging" if self._wait_for_replica() else "restored"
         self._lagging_since = None
+        self._steady.fits()
         floor = progress.floor = None if state.floor is None else OrderKey(state.epoch, state.floor)
         if complete is not None and floor is not None and complete < floor:
             self._teller.announce("retention", complete, floor)
@@ -213,17 +225,41 @@ class CatchUp:
         self._receiver.prompt_read(AGAIN)
         return True
 
-    async def _reread(self, log: Log, *, another: bool) -> None:
-        """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18)."""
+    async def _begin_anew(self, log: Log, log_id: str | None, *, another: bool) -> bool:
+        """Begin anew on a log that says that it was restored or replaced, once in a run (D18).
+
+        Returns:
+            `False`: it answers as now this log, now that one. It is asked again, ever less often.
+        """
+        sure = not self._anew and self._steady.says(log_id, self._context.clock.monotonic())
+        if sure and await self._reread(log, log_id, another=another):
+            self._anew = True
+            return True
+        self._progress.gap = True
+        wait = self._steady.wavers(self._context.clock.monotonic())
+        self._receiver.prompt_read(min(wait, self._context.staleness))
+        self._context.counters["log_wavers"] += 1
+        return False
+
+    async def _reread(self, log: Log, log_id: str | None, *, another: bool) -> bool:
+        """Begin anew on a log that was restored or replaced; what it lacks stays, flagged (D18).
+
+        Returns:
+            `False`: what was read is not of the log that said so; nothing was done.
+        """
         if self._progress.whole:
             self._lagging_since = self._progress.log_id = None
             self._progress.continuity.reset()
-            return
+            return True
         pages: list[Messages] = []
         loaded = 0
         before: OrderKey | None = None
         while not pages or (before is not None and loaded < self._timeline.window.bound):
             page = await self._ask(partial(log.messages, self._channel, before=before, limit=CAP), hold=True)
+            if page.state.log_id != log_id:
+                return False
+            if pages and not page.items:
+                break  # a log that promises older ones and gives none
             pages.append(page)
             loaded += len(page.items)
             before = page.before
@@ -246,6 +282,7 @@ class CatchUp:
         _ = self._timeline.mark_orphaned()
         self._progress.continuity.read(begin, more=begin != head_of(head))
         self._context.observer.point("channel.reread", channel=self._channel)
+        return True
 
     def _before_own(self, pages: Sequence[Messages]) -> OrderKey | None:
         """Return the place before the first message of mine that is not confirmed yet; `None`: there is none.
@@ -271,7 +308,10 @@ class CatchUp:
         oldest = page.items[0].stamp.key if page.items else None
         if page.before is None or below is None or oldest is None or oldest <= below:
             return False
-        if self._progress.behind(page.state):  # it would take away what was shown
+        # Of another log it says nothing of this one.
+        if not self._progress.is_of(page.state.log_id) or self._progress.behind(
+            page.state
+        ):  # it would take away what was shown
             return False
         head, shown = head_of(page.state), page
         elsewhere = tuple(self._timeline.window) if self._timeline.window.has_newer else ()

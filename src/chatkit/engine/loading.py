@@ -118,8 +118,8 @@ class Loader:
         while True:
             read = partial(log.messages, self._channel, before=before, limit=limit)
             page = await self._admitted(await self._context.read(read))
-            if page.items or page.before is None:
-                return page
+            if page.items or page.before is None or (before is not None and page.before >= before):
+                return page  # the last of these: a log that promises older ones and does not go on to them
             before = page.before
 
     async def _admitted(self, page: Messages) -> Messages:

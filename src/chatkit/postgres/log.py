@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from chatkit.errors import InvalidMessage, NotAllowed, TransportError
 from chatkit.model.admission import mismatch
@@ -22,6 +22,9 @@ from chatkit.postgres.calls import Functions, Json
 from chatkit.postgres.rows import could_be, is_text, item, micros, place, readable, state_of
 
 T = TypeVar("T")
+
+STEPS: Final = 100_000
+"""Transactions of one `trim`, which forget five hundred entries each: more than any channel has."""
 
 
 class FunctionLog:
@@ -161,11 +164,7 @@ class FunctionLog:
         """Count what a user has not read."""
 
         def read(found: Any) -> dict[str, Unread]:
-            counts: dict[str, Unread] = {}
-            for name in channels:
-                messages, mentions, exact, first = found[readable(name)]
-                counts[name] = Unread(messages=messages, mentions=mentions, exact=exact, first=first)
-            return counts
+            return {name: rows.unread(found[readable(name)]) for name in channels}
 
         where = channels[0] if len(channels) == 1 else None
         names = [readable(name) for name in channels]
@@ -202,18 +201,19 @@ class FunctionLog:
         """Forget entries and messages before a place, in several transactions; ids later (D20)."""
 
         def read(found: Any) -> tuple[bool, LogState]:
-            return bool(found["more"]), state_of(found["state"])
+            return rows.typed(found["more"], bool), state_of(found["state"])
 
-        while True:
+        for _ in range(STEPS):
             more, state = await self._ask(
                 "trimmed", read, channel, channel=readable(channel), before=_place(before)
             )
             if not more:
                 return state
+        raise TransportError("log: forgetting does not come to an end", channel=channel)
 
     async def restored(self) -> str:
         """Give the log a new id, and return it: a backup of the database was put in its place (D18)."""
-        return await self._ask("restored", str)
+        return await self._ask("restored", rows.text)
 
     async def _ask(self, name: str, read: Callable[[Any], T], where: str | None = None, **values: Any) -> T:
         """Call a function and read its answer; a refusal that is about a channel names it."""

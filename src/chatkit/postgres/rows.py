@@ -1,10 +1,13 @@
-"""What goes to the log's functions and comes back from them, as values of ours."""
+"""What goes to the log's functions and comes back from them, as values of ours.
+
+Whoever reads an answer raises `ValueError`, `TypeError` or the like where it is not the log's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 
 from chatkit import errors
 from chatkit.errors import ChatkitError, ProviderError
@@ -14,15 +17,23 @@ from chatkit.model.order import Ident, OrderKey, Place
 from chatkit.model.paging import ALWAYS, EPOCH
 from chatkit.model.registers import Register
 from chatkit.model.search import SearchMark, SearchPage
+from chatkit.model.views import Unread
 from chatkit.ports.log import Entries, Found, LogState, Messages
 from chatkit.ports.outgoing import Ack, Again, Outcome, Outgoing
 
+T = TypeVar("T")
+
+LAST: Final = 2**63 - 1
+"""The highest number there is for a serial."""
+SPOKEN: Final = 200
+"""Characters of what our own functions say that are passed on."""
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _KEPT: Final[frozenset[Outcome]] = frozenset({"new", "duplicate", "conflict"})
 """The log has an entry of this name, at a place."""
 _NOT_KEPT: Final[frozenset[Outcome]] = frozenset({"superseded", "too_late", "refused"})
 """It has not."""
+_MERGES: Final[Mapping[Any, Literal["greatest", "newest"]]] = {"greatest": "greatest", "newest": "newest"}
 
 # ---------------------------------------------------------------------- to the database
 
@@ -71,8 +82,25 @@ def could_be(ident: Ident) -> bool:
 # ---------------------------------------------------------------------- from the database
 
 
+def typed(value: object, kind: type[T]) -> T:
+    """Return a value that is of a type, and of no other that Python takes for it: a truth is no number."""
+    if type(value) is not kind:
+        raise TypeError(kind.__name__)
+    return value
+
+
+def text(value: object) -> str:
+    """Return text that can be written as UTF-8."""
+    found = typed(value, str)
+    if not found.isascii():
+        _ = found.encode()
+    return found
+
+
 def serial_text(number: int) -> str:
     """Return a serial as others see it; empty for 0, which is before the first."""
+    if not 0 <= typed(number, int) <= LAST:
+        raise ValueError("no serial")
     return f"{number:020d}" if number else ""
 
 
@@ -83,13 +111,13 @@ def key_of(number: int) -> OrderKey:
 
 def moment(at: int) -> datetime:
     """Return a time from microseconds since 1970."""
-    return _START + timedelta(microseconds=at)
+    return _START + timedelta(microseconds=typed(at, int))
 
 
 def state_of(found: Mapping[str, Any]) -> LogState:
     """Return where a channel stands."""
     return LogState(
-        log_id=found["log_id"],
+        log_id=text(found["log_id"]),
         epoch=EPOCH,
         head=serial_text(found["head"]) or None,
         floor=serial_text(found["floor"]) or None,
@@ -118,16 +146,25 @@ def ack_of(ident: Ident, channel: str, found: Mapping[str, Any]) -> Ack:
         raise ValueError(outcome)
     error: ChatkitError | None = None
     if "error" in found:
-        kind: type[ChatkitError] = getattr(errors, found["error"], ProviderError)
-        error = kind(found["reason"], channel=channel, message_id=ident.id)
+        said = text(found["reason"])[:SPOKEN]
+        error = _error_of(found["error"])(said, channel=channel, message_id=ident.id)
     again: Again = "reauthenticate" if found.get("again") == "reauthenticate" else "never"
     return Ack(ident, outcome, error=error, again=again)
+
+
+def _error_of(name: str) -> type[ChatkitError]:
+    kind: object = getattr(errors, name, ProviderError)
+    if not isinstance(kind, type) or not issubclass(kind, ChatkitError):
+        raise TypeError(name)
+    return kind
 
 
 def entries(found: Mapping[str, Any]) -> Entries:
     """Return raw entries."""
     state = state_of(found["state"])
-    return Entries(state, tuple(_entry(row, state.log_id) for row in found["items"]), found["more"])
+    return Entries(
+        state, tuple(_entry(row, state.log_id) for row in found["items"]), typed(found["more"], bool)
+    )
 
 
 def messages(found: Mapping[str, Any]) -> Messages:
@@ -154,7 +191,7 @@ def found(answer: Mapping[str, Any]) -> Found:
     forgotten = answer["forgotten"]
     return Found(
         state_of(answer["state"]),
-        {Ident(user, id): key_of(serial) for user, id, serial in answer["items"]},
+        {Ident(text(user), text(id)): key_of(serial) for user, id, serial in answer["items"]},
         ALWAYS if forgotten is None else moment(forgotten),
     )
 
@@ -162,18 +199,36 @@ def found(answer: Mapping[str, Any]) -> Found:
 def registers(found: Iterable[Sequence[Any]]) -> tuple[Register, ...]:
     """Return registers."""
     return tuple(
-        Register(where, user, name, value, merge, None if epoch is None else OrderKey(epoch, serial))
+        Register(
+            text(where),
+            text(user),
+            text(name),
+            text(value),
+            _MERGES[merge],
+            None if epoch is None else OrderKey(typed(epoch, int), text(serial)),
+        )
         for where, user, name, value, merge, epoch, serial in found
+    )
+
+
+def unread(found: Sequence[Any]) -> Unread:
+    """Return what a user has not read in one channel."""
+    messages, mentions, exact, first = found
+    return Unread(
+        messages=typed(messages, int),
+        mentions=typed(mentions, int),
+        exact=typed(exact, bool),
+        first=None if first is None else text(first),
     )
 
 
 def search_page(found: Mapping[str, Any]) -> SearchPage:
     """Return hits, and where the next page goes on."""
-    items = _messages(found["hits"], found.get("log_id", ""))
-    if not found["more"]:
+    items = _messages(found["hits"], text(found.get("log_id", "")))
+    if not typed(found["more"], bool):
         return SearchPage(items, None)
     stamp = items[-1].stamp
-    return SearchPage(items, SearchMark(stamp.at, found["names"][-1], stamp.key.serial))
+    return SearchPage(items, SearchMark(stamp.at, text(found["names"][-1]), stamp.key.serial))
 
 
 def _entry(found: Sequence[Any], log_id: str) -> Entry:
@@ -188,18 +243,20 @@ def _messages(found: Iterable[Sequence[Any]], log_id: str) -> tuple[Folded, ...]
 def _folded(row: Sequence[Any], log_id: str) -> Folded:
     serial, at, user, id, data, edit, version, changed, deleted, replies, last_reply, given = row
     return Folded(
-        ident=Ident(user, id),
+        ident=Ident(user, text(id)),
         data=data.encode(),
         stamp=_stamp(serial, at, user, log_id),
         edit=None if edit is None else edit.encode(),
-        version=version,
+        version=typed(version, int),
         changed=key_of(changed),
-        deleted=deleted,
-        replies=replies,
+        deleted=typed(deleted, bool),
+        replies=typed(replies, int),
         last_reply=None if last_reply is None else key_of(last_reply),
-        reactions={} if given is None else {emoji: tuple(users) for emoji, users in given.items()},
+        reactions={}
+        if given is None
+        else {text(emoji): tuple(map(text, users)) for emoji, users in given.items()},
     )
 
 
 def _stamp(serial: int, at: int, user: str, log_id: str) -> Stamp:
-    return Stamp(key_of(serial), serial_text(serial - 1), log_id, user, moment(at))
+    return Stamp(key_of(serial), serial_text(serial - 1), log_id, text(user), moment(at))

@@ -244,7 +244,7 @@ STAMP = Stamp(OrderKey(1, f"{7:020d}"), f"{6:020d}", "log-1", "ada", AT)
 
 def test_an_announcement_tells_what_a_log_took_in() -> None:
     """With the stamps that it gave, to the microsecond, in order."""
-    first = STAMP._replace(key=OrderKey(1, f"{6:020d}"), prev="")
+    first = STAMP._replace(key=OrderKey(1, f"{1:020d}"), prev="")
     told = payload.announcement("support", [wish(1), wish(2)], [first, STAMP])
 
     found = payload.announced(told, "support")

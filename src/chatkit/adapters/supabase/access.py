@@ -6,18 +6,26 @@ Source: the Supabase sheet, sections 1, 5 and 15.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from chatkit.errors import ConfigError
+from chatkit.errors import ChatkitError, ConfigError, TransportError
 from chatkit.model.options import Token
+from chatkit.model.values import EMPTY
 from chatkit.ports.adapter import Credentials
 from chatkit.ports.context import Clock
 from chatkit.transport import claims_of, end_of_jwt
 
 FRESH: Final = 0.5
 """Seconds for which a token that was just fetched is fresh for whoever asks for a fresh one, too."""
+FETCH: Final = 10.0
+"""Seconds for the app to give one: less than a connection waits, so that it is told who was waited for."""
+
+# It goes as a header and in frames; of more bytes no server takes a header.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]+\.[A-Za-z0-9_=-]*").fullmatch
+_LARGEST: Final = 100_000
 
 
 class Access(Protocol):
@@ -117,25 +125,26 @@ class TokenAccess:
         return None if self._token is None else self._token.expires_at
 
     async def token(self) -> str:
-        """Return the present token.
+        """Return the present token; while a fresh one is waited for, it goes on being good.
 
         Raises:
             ConfigError: There is none, or it is another user's.
+            TransportError: The app gave none in time.
         """
-        async with self._one:
-            if self._token is None or self._refused:
-                await self._fetch()
-            assert self._token is not None  # noqa: S101  # just fetched
-            return self._token.value
+        if self._token is None or self._refused:
+            async with self._one:
+                if self._token is None or self._refused:
+                    await self._fetch()
+        assert self._token is not None  # noqa: S101  # fetched, now or before
+        return self._token.value
 
     async def renew(self) -> str:
         """Return a token that was just fetched. Raises as `token`."""
         async with self._one:
             if self._refused or self._clock.monotonic() - self._fetched > FRESH:
-                self._refused = self._token is not None
                 await self._fetch()
-            assert self._token is not None  # noqa: S101  # likewise
-            return self._token.value
+        assert self._token is not None  # noqa: S101  # likewise
+        return self._token.value
 
     async def headers(self) -> Mapping[str, str]:
         """Return key and token. Raises as `token`."""
@@ -146,24 +155,59 @@ class TokenAccess:
         self._refused = True
 
     async def _fetch(self) -> None:
-        given = await self._credentials.get(refresh=self._refused)
+        limit = asyncio.timeout(FETCH)
+        try:
+            async with limit:
+                given = await self._credentials.get(refresh=self._token is not None)
+        except ChatkitError:
+            raise
+        except TimeoutError as error:
+            if not limit.expired():
+                raise _no_answer(error) from error
+            raise TransportError(f"supabase: auth= gave no token within {FETCH:g} s", hint=_ASKED) from None
+        except Exception as error:  # whatever the app's own code raised
+            raise _no_answer(error) from error
         self._token = _checked(given, self._user)
         self._refused, self._fetched = False, self._clock.monotonic()
 
 
-def _checked(given: Token | Mapping[str, Any], user: str) -> Token:
-    """Return a token of this user (D2), with its end."""
-    value = given.value if isinstance(given, Token) else given.get("access_token")
+_ASKED: Final = "It is asked again by itself, and what is queued waits. Look at what auth= does."
+
+
+def _no_answer(error: Exception) -> TransportError:
+    """Return ours for what an app's token provider raised: its class named, its text kept out (I16)."""
+    return TransportError(f"supabase: auth= raised {type(error).__name__}", hint=_ASKED)
+
+
+def _checked(given: object, user: str) -> Token:
+    """Return a token of this user (D2), with its end.
+
+    Raises:
+        ConfigError: It is none, or another's; it is not shown.
+    """
+    value, ends = _parts(given)
     if not isinstance(value, str) or not value:
         raise ConfigError(
             "supabase: auth= gave no token",
             hint="Return the access token of the user's session as text, or a Token.",
         )
-    subject = claims_of(value).get("sub")
-    if subject != user:
+    if len(value) > _LARGEST or not _TOKEN(value):
+        raise ConfigError(
+            "supabase: what auth= gave is no JWT",
+            hint="Return the access token of the user's session, `session.access_token`, as it is.",
+        )
+    if claims_of(value).get("sub") != user:
         raise ConfigError(
             "supabase: the token is for another user than connect(user=)",
             hint="Give connect() the user's id, `session.user.id`: the claim `sub` of the token.",
         )
-    ends = given.expires_at if isinstance(given, Token) else None
-    return Token(value=value, expires_at=ends or end_of_jwt(value))
+    known = isinstance(ends, datetime) and ends.tzinfo is not None  # else nobody knows which hour it means
+    return Token(value=value, expires_at=cast("datetime", ends) if known else end_of_jwt(value))
+
+
+def _parts(given: object) -> tuple[object, object]:
+    """Return a token's value, and when it is said to end."""
+    if isinstance(given, Token):
+        return given.value, given.expires_at
+    fields = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else EMPTY
+    return fields.get("access_token"), None

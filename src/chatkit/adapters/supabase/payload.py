@@ -28,6 +28,10 @@ MOST: Final = 1_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SERIAL: Final = re.compile(r"[!-~]{1,200}").fullmatch
+_COUNTED: Final = re.compile(r"[0-9]{20}").fullmatch
+_LOG: Final = re.compile(r"[^\ud800-\udfff]{1,200}").fullmatch
+_USER: Final = 200
+"""Characters of a user: more than one has."""
 _ATTESTED: Final[dict[Any, Attested]] = {"provider": "provider", "backend": "backend"}
 
 
@@ -93,7 +97,9 @@ def announced(payload: object, channel: str) -> list[Announced] | None:
     log, epoch = as_text(fields.get("log")), as_int(fields.get("epoch"))
     rows = as_list(fields.get("entries"))
     known = fields.get("v") == 1 and fields.get("channel") == channel
-    if not known or not log or epoch is None or not 0 < len(rows) <= MOST:
+    if not known or log is None or not _LOG(log) or not 0 < len(rows) <= MOST:
+        return None
+    if epoch is None or not 0 <= epoch < 2**53:
         return None
     found = [_entry(as_object(row), log, epoch) for row in rows]
     whole = [entry for entry in found if entry is not None]
@@ -105,11 +111,19 @@ def _entry(row: Object, log: str, epoch: int) -> Announced | None:
     data, at, attested = row.get("data"), as_int(row.get("at")), _ATTESTED.get(as_text(row.get("by")))
     if serial is None or prev is None or user is None or at is None or attested is None:
         return None
-    if not _SERIAL(serial) or not isinstance(data, str | None):
+    if not _SERIAL(serial) or len(user) > _USER or not isinstance(data, str | None):
         return None
     try:
         time = _EPOCH + timedelta(microseconds=at)
     except OverflowError:
         return None
-    stamp = Stamp(OrderKey(epoch, serial), prev, log, user, time)
+    stamp = Stamp(OrderKey(epoch, serial), _before(serial, prev), log, user, time)
     return Announced(stamp, None if data is None else data.encode("utf-8", "surrogatepass"), attested)
+
+
+def _before(serial: str, prev: str) -> str | None:
+    """Return the serial before, as far as it is believed: what a wider step would leave out is read (D17)."""
+    if not _COUNTED(serial):
+        return prev if prev < serial else None
+    number = int(serial)
+    return prev if prev == (f"{number - 1:020d}" if number > 1 else "") else None

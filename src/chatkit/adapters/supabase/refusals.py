@@ -6,6 +6,7 @@ Source: the Supabase sheet, section 15.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, cast
 
 from chatkit.adapters.supabase.codes import KEYS
@@ -34,6 +35,8 @@ PASSING: Final = ("08", "40", "53", "55P03", "57", "58", "PGRST0")
 SPOKEN: Final = 200
 """Characters of what our own functions say that are passed on."""
 
+_CODE: Final = re.compile(r"[A-Z0-9]{1,20}").fullmatch
+
 
 def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitError:
     """Return the error of an answer that is none of 2xx.
@@ -44,7 +47,7 @@ def refusal(status: int, text: str, retry_after: str | None = None) -> ChatkitEr
         retry_after: The header.
     """
     told = _told(text)
-    code = told["code"]
+    code = told["code"] if _CODE(told["code"]) else ""  # of whoever answers: it is shown
     if code.startswith("PT"):  # said by functions of ours: sentences without a word of what was sent
         return _own(status, code, told["message"])
     if code == "42501":

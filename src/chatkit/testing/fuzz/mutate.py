@@ -4,8 +4,8 @@
         read(hostile.data)
 
 Two families. Of any bytes: bits turned, slices cut out, doubled and spliced, traps put in. Of samples that
-are JSON objects: values of wrong types, numbers that no number holds, keys twice, levels without end, giants,
-text that two programs read differently.
+are objects or lists of JSON: values of wrong types, numbers that no number holds, keys twice, levels without
+end, giants, text that two programs read differently.
 """
 
 from __future__ import annotations
@@ -122,63 +122,72 @@ def _size(chance: Random) -> int:
     return int(10 ** (1 + 6 * chance.random() ** 20))
 
 
-# -- of JSON objects
+# -- of objects and lists of JSON
 
 _RAW: Final = "\ue000raw\ue000"
 """Stands for what no JSON writer writes."""
 
 
-def _structured(change: Callable[[Random, dict[str, Any]], str]) -> _Mutation:
-    """Make a mutation of a change to a JSON object; what is none is turned bit by bit."""
+_Fields: TypeAlias = dict[str, Any] | list[Any]
+"""An object or a list, by whose keys or numbers its values are changed."""
+
+
+def _structured(change: Callable[[Random, _Fields], str]) -> _Mutation:
+    """Make a mutation of a change to JSON; what is neither object nor list is turned bit by bit."""
 
     def mutation(chance: Random, data: bytes, samples: Sequence[bytes]) -> bytes:
         try:
-            found: object = json.loads(data)
+            found: Any = json.loads(data)
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not found:
+        if not found or not _owners(found):
             return _trap(chance, data, samples)
-        return change(chance, cast("dict[str, Any]", found)).encode("utf-8", "surrogatepass")
+        return change(chance, found).encode("utf-8", "surrogatepass")
 
     return mutation
 
 
-def _type(chance: Random, fields: dict[str, Any]) -> str:
+def _type(chance: Random, fields: _Fields) -> str:
     _replace(chance, fields, chance.choice(OTHERS))
     return _written(chance, fields)
 
 
-def _token(chance: Random, fields: dict[str, Any]) -> str:
+def _token(chance: Random, fields: _Fields) -> str:
     _replace(chance, fields, _RAW)
     return _written(chance, fields, chance.choice(TOKENS))
 
 
-def _text(chance: Random, fields: dict[str, Any]) -> str:
+def _text(chance: Random, fields: _Fields) -> str:
     _replace(chance, fields, chance.choice(TEXTS))
     return _written(chance, fields)
 
 
-def _missing(chance: Random, fields: dict[str, Any]) -> str:
+def _missing(chance: Random, fields: _Fields) -> str:
     owner, key = _place(chance, fields)
     del owner[key]
     return _written(chance, fields)
 
 
-def _extra(chance: Random, fields: dict[str, Any]) -> str:
-    owner = _objects(fields)
-    chance.choice(owner)[chance.choice(TEXTS)] = chance.choice(OTHERS)
+def _extra(chance: Random, fields: _Fields) -> str:
+    value: Any = chance.choice(OTHERS)
+    owner: Any = chance.choice(_owners(fields))
+    if isinstance(owner, dict):
+        owner[chance.choice(TEXTS)] = value
+    else:
+        owner.append(value)
     return _written(chance, fields)
 
 
-def _twice(chance: Random, fields: dict[str, Any]) -> str:
+def _twice(chance: Random, fields: _Fields) -> str:
     owner, key = _place(chance, fields)
     value = json.dumps(chance.choice((owner[key], chance.choice(OTHERS))), ensure_ascii=False)
     kept = json.dumps(owner[key], ensure_ascii=False)
     owner[key] = _RAW
-    return _written(chance, fields, f"{kept},{json.dumps(key)}:{value}")
+    named = f"{json.dumps(key)}:" if isinstance(key, str) else ""
+    return _written(chance, fields, f"{kept},{named}{value}")
 
 
-def _deep(chance: Random, fields: dict[str, Any]) -> str:
+def _deep(chance: Random, fields: _Fields) -> str:
     levels = chance.choice((30, 31, 32, 33, 40, 900, 1_100, _size(chance)))
     opening, closing = chance.choice((("[", "]"), ('{"a":', "}"), ('[{"":', "}]")))
     inner = chance.choice(("0", '"x"', ""))
@@ -187,7 +196,7 @@ def _deep(chance: Random, fields: dict[str, Any]) -> str:
     return _written(chance, fields, opening * levels + inner + closed)
 
 
-def _many(chance: Random, fields: dict[str, Any]) -> str:
+def _many(chance: Random, fields: _Fields) -> str:
     size = _size(chance) // 4
     _replace(chance, fields, _RAW)
     item = chance.choice(("{}", "[]", "0", '""', "1.5", "null", '"\u00e9\U0001f30a"'))
@@ -196,7 +205,7 @@ def _many(chance: Random, fields: dict[str, Any]) -> str:
     return _written(chance, fields, "{" + ",".join(f'"k{number}":{item}' for number in range(size)) + "}")
 
 
-def _giant(chance: Random, fields: dict[str, Any]) -> str:
+def _giant(chance: Random, fields: _Fields) -> str:
     part = chance.choice(
         ("a", "\u00e9", "\U0001f30a", "\\n", "\\u00e9", "\\\\", '\\"', "[]", "\\ud83d", "{", "1")
     )
@@ -205,7 +214,7 @@ def _giant(chance: Random, fields: dict[str, Any]) -> str:
     return _written(chance, fields, chance.choice((f'"{text}"', f'"{text}', text)))
 
 
-def _endless(chance: Random, fields: dict[str, Any]) -> str:
+def _endless(chance: Random, fields: _Fields) -> str:
     """Leave a string open behind many brackets: what counts levels must not try again from each quote."""
     _replace(chance, fields, _RAW)
     return _written(
@@ -213,11 +222,11 @@ def _endless(chance: Random, fields: dict[str, Any]) -> str:
     )
 
 
-def _spaces(chance: Random, fields: dict[str, Any]) -> str:
+def _spaces(chance: Random, fields: _Fields) -> str:
     return (chance.choice(" \t\n\r") * _size(chance)).join(_written(chance, fields).partition(":"))
 
 
-def _escaped(_chance: Random, fields: dict[str, Any]) -> str:
+def _escaped(_chance: Random, fields: _Fields) -> str:
     """Write every character of text as an escape."""
 
     def hidden(value: Any) -> str:
@@ -235,7 +244,7 @@ def _escaped(_chance: Random, fields: dict[str, Any]) -> str:
     return hidden(fields)
 
 
-def _swap(chance: Random, fields: dict[str, Any]) -> str:
+def _swap(chance: Random, fields: _Fields) -> str:
     (one, a), (other, b) = _place(chance, fields), _place(chance, fields)
     try:
         one[a], other[b] = other[b], one[a]
@@ -244,24 +253,38 @@ def _swap(chance: Random, fields: dict[str, Any]) -> str:
         return "{}"
 
 
-def _objects(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    found = [fields]
-    for owner in found:
-        found += [cast("dict[str, Any]", item) for item in owner.values() if isinstance(item, dict)]
+def _owners(fields: object) -> list[_Fields]:
+    """Return what holds values: objects at whatever depth, and lists that are rows, but no lists of words."""
+    found: list[_Fields] = []
+    rest: list[tuple[Any, bool]] = [(fields, True)]
+    for one, is_row in rest:
+        if isinstance(one, dict):
+            known = cast("dict[str, Any]", one)
+            found.append(known)
+            rest += [(item, False) for item in known.values()]
+        elif isinstance(one, list):
+            items: list[Any] = one  # pyright: ignore[reportUnknownVariableType]
+            found += [items] if items and is_row else []
+            rest += [(item, True) for item in items]
     return found
 
 
-def _place(chance: Random, fields: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    places = [(owner, key) for owner in _objects(fields) for key in owner]
+def _place(chance: Random, fields: _Fields) -> tuple[Any, Any]:
+    """Return an owner, and the key or number of one of its values."""
+    places = [
+        (owner, key)
+        for owner in _owners(fields)
+        for key in (owner if isinstance(owner, dict) else range(len(owner)))
+    ]
     return chance.choice(places)
 
 
-def _replace(chance: Random, fields: dict[str, Any], value: Any) -> None:
+def _replace(chance: Random, fields: _Fields, value: Any) -> None:
     owner, key = _place(chance, fields)
     owner[key] = value
 
 
-def _written(chance: Random, fields: dict[str, Any], raw: str = "") -> str:
+def _written(chance: Random, fields: _Fields, raw: str = "") -> str:
     compact = chance.random() < 0.8
     text = json.dumps(
         fields, ensure_ascii=chance.random() < 0.2, separators=(",", ":") if compact else (" , ", " : ")

@@ -18,12 +18,15 @@ from chatkit.testing.fuzz.log_files import LOG_FILES, log_file_targets
 from chatkit.testing.fuzz.mutate import Input, inputs
 from chatkit.testing.fuzz.samples import ENVELOPES
 from chatkit.testing.fuzz.siege import LIKES, ROUND, Siege
+from chatkit.testing.fuzz.supabase import SUPABASE
 from chatkit.testing.fuzz.targets import PARSERS, Target
 
 LIFE: Final = 4_000
 """Inputs that one client under siege is given."""
 LARGEST_FRAME: Final = 1_200_000
 """Bytes of the largest frame: a little more than is ever looked at."""
+READERS: Final[tuple[Target, ...]] = (*PARSERS, *SUPABASE)
+"""All that reads without a client."""
 _CLIENT: Final = "client on "
 _MEASURED: Final = 10
 """Of the rounds of a siege the memory of each so many is measured."""
@@ -109,7 +112,7 @@ def _parts(given: Iterator[Input], size: int) -> Iterator[list[Input]]:
 def shares(count: int) -> dict[str, int]:
     """Return how many inputs of `count` each target is given, by name."""
     parts = {
-        **{target.name: 0.72 / len(PARSERS) for target in PARSERS},
+        **{target.name: 0.72 / len(READERS) for target in READERS},
         **dict.fromkeys((*FILES, *LOG_FILES), 0.005),
         **{f"{_CLIENT}{like}": 0.26 / len(LIKES) for like in LIKES},
     }
@@ -122,7 +125,7 @@ def run_named(name: str, *, seed: int, count: int, start: int = 0) -> Tally:
         like: Like = next(like for like in LIKES if name == f"{_CLIENT}{like}")
         return besiege(like, seed=seed, count=count, start=start)
     readers = (
-        *PARSERS,
+        *READERS,
         *(file_targets() if name in FILES else ()),
         *(log_file_targets() if name in LOG_FILES else ()),
     )

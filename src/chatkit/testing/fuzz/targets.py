@@ -158,4 +158,4 @@ PARSERS: Final[tuple[Target, ...]] = (
     Target("log url", LOG_URLS, read_log_url),
     Target("store location", LOCATIONS, read_location),
 )
-"""All that reads without a client."""
+"""All that reads without a client, whatever the provider."""
