@@ -18,14 +18,19 @@ from chatkit.adapters.ably.annotations import (
     summary_of,
 )
 from chatkit.adapters.ably.changing import Changing, is_change
+from chatkit.adapters.ably.hearing import Hearing
 from chatkit.adapters.ably.listing import LISTED
 from chatkit.adapters.ably.places import annotation_key, behind, key_of, version_key
+from chatkit.adapters.ably.protocol import Annotated as Heard
 from chatkit.adapters.ably.reacted import Reacted
 from chatkit.adapters.ably.rest import Page
 from chatkit.adapters.ably.whereabouts import Whereabouts
 from chatkit.errors import MessageNotFound, NotAllowed, Rejected, TransportError
+from chatkit.model.entry import Stamp
 from chatkit.model.envelope import Envelope
-from chatkit.model.order import Ident
+from chatkit.model.order import Ident, OrderKey
+from chatkit.ports.adapter import Received
+from tests.adapters.ably.frames import connected
 from tests.adapters.ably.test_ably_versions import (
     Kept,
     account,
@@ -217,6 +222,72 @@ def test_a_summary_tells_of_what_came_once() -> None:
     assert not known.is_told("support", serial(1), frozenset())
     assert known.is_told("support", serial(1), stands)
     assert not known.is_told("support", serial(1), stands)
+
+
+def test_a_summary_that_was_heard_vouches_for_what_came_before_it_alone() -> None:
+    """What stands then may come about in another way before the next."""
+    known, stands = Reacted(), frozenset({("👍", "bob")})
+    known.note("support", serial(1), [told(annotation(5))])
+    known.came("support", serial(1))
+    _ = known.untold("support", serial(1))
+
+    assert not known.hear("support", serial(1), frozenset())
+    assert not known.hear("support", serial(1), stands)
+
+
+def test_a_summary_that_is_told_of_is_what_a_list_is_compared_with() -> None:
+    """After a cut older ones come again, which say what no list does any more."""
+    known, stands = Reacted(), frozenset({("👍", "bob")})
+    known.note("support", serial(1), [told(annotation(5))])
+    _ = known.untold("support", serial(1))
+    assert not known.hear("support", serial(1), frozenset())
+    assert known.want("support", serial(1), frozenset())
+    before = known.wanted("support", serial(1))
+    assert before is not None
+
+    known.came("support", serial(1))
+    assert known.hear("support", serial(1), stands)
+
+    assert known.wanted("support", serial(1)) == before._replace(summary=stands)
+
+
+def test_a_message_that_is_to_be_listed_is_not_whole_for_a_reader() -> None:
+    """Though what is known of it is what stands: something came, which may be another."""
+    known, stands = Reacted(), frozenset({("👍", "bob")})
+    known.note("support", serial(1), [told(annotation(5))])
+    known.listed("support", serial(1), "s1")
+    assert known.is_whole("support", serial(1), stands, "s1")
+
+    assert known.want("support", serial(1), stands)
+
+    assert not known.is_whole("support", serial(1), stands, "s1")
+
+
+def test_what_nobody_read_before_a_connection_ended_is_passed_on_by_the_next() -> None:
+    """Ably brings it again, which is no repeat to who lost it (I2, I6)."""
+    memory = memory_of()
+    frame = Heard("support", serial(5).partition(":")[0], [annotation(5)])
+    memory.recall.places.note("support", TARGET, serial(1))
+
+    def heard() -> Hearing:
+        hearing = Hearing(connected(), memory, namespace="", logged=False, native=True)
+        _ = hearing.attach("support", presence=False, behind=None)
+        hearing.annotated(frame)
+        hearing.annotated(frame)
+        return hearing
+
+    def places(hearing: Hearing) -> list[OrderKey]:
+        stamps = [signal.stamp for signal in hearing.ready if isinstance(signal, Received)]
+        return [stamp.key for stamp in stamps if isinstance(stamp, Stamp)]
+
+    lost = heard()
+    following = heard()
+
+    assert [places(one) for one in (lost, following)] == [[annotation_key(serial(5))]] * 2
+    _ = following.detach("support")  # takes what waits with it
+    _ = following.attach("support", presence=False, behind=None)
+    following.annotated(frame)
+    assert places(following) == [annotation_key(serial(5))]
 
 
 def test_what_is_remembered_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from chatkit.adapters.ably import reacted as bounds
 from chatkit.adapters.ably.hearing import Hearing
 from chatkit.adapters.ably.listing import Listing
+from chatkit.adapters.ably.places import annotation_key
 from chatkit.adapters.ably.reacted import Reacted
-from chatkit.adapters.ably.surveying import PAUSES, Surveying
-from chatkit.errors import ChatkitError, NotAllowed, TransportError
+from chatkit.adapters.ably.surveying import OVERDUE, PAUSES, Surveying
+from chatkit.errors import ChatkitError, NotAllowed, RateLimited, TransportError
+from chatkit.ports.adapter import SessionClosed
 from chatkit.testing.clock import VirtualClock
 from tests.adapters.ably.test_ably_annotations import annotation, told
 from tests.adapters.ably.test_ably_versions import serial
@@ -30,8 +32,11 @@ class Account:
 
     def __init__(self, *answers: ChatkitError | bool | int) -> None:
         self._answers = list(answers)
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Done once, when an answer was made and has not come yet."""
         self.reacted = Reacted()
         self.passed = 0
+        self.ends = 0
         self.points = list[str]()
         self.tasks = list[asyncio.Task[None]]()
         self.surveying = Surveying(
@@ -40,11 +45,14 @@ class Account:
             self.reacted,
             spawn=self.spawn,
             wake=self.wake,
+            end=self.end,
             observer=self,
         )
 
     async def ask(self, channel: str, number: str) -> bool:
         answer = self._answers.pop(0)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        _ = meanwhile()
         if isinstance(answer, ChatkitError):
             raise answer
         if not isinstance(answer, bool):
@@ -56,6 +64,11 @@ class Account:
 
     async def wake(self) -> None:
         """There is no reader."""
+
+    async def end(self) -> NoReturn:
+        """End the connection."""
+        self.ends += 1
+        raise SessionClosed("it ended", again="now")
 
     def point(self, name: str, /, **fields: str | float | None) -> None:
         self.points.append(f"{name} {fields['error']}")
@@ -123,6 +136,52 @@ async def test_what_comes_after_all_is_not_asked_about() -> None:
     await account.over()
 
     assert account.points == []
+
+
+async def test_what_comes_while_it_is_listed_is_asked_about_too() -> None:
+    """A summary may say what the last one said, and tell of something else all the same (I5)."""
+    account = Account(5, 7)
+    account.meanwhile = lambda: account.surveying.ask("support", serial(1), STANDS)
+
+    account.surveying.ask("support", serial(1), STANDS)
+    await account.over()
+
+    assert account.passed == 2
+    assert [one.stamp.key for one in account.reacted.of("support", serial(1))] == [annotation_key(serial(7))]
+
+
+async def test_what_was_listed_before_its_summary_came_vouches_for_no_other() -> None:
+    """A list may be ahead of what is told: a summary that comes later is asked about, whatever it says (I5)."""
+    account = Account(*[5] * len(PAUSES))
+    account.surveying.ask("support", serial(1), frozenset())
+    await asyncio.gather(*account.tasks)
+
+    heard = [account.reacted.hear("support", serial(1), STANDS) for _ in range(2)]
+
+    assert heard == [False, False]
+
+
+async def test_a_busy_service_is_asked_again() -> None:
+    """As one that does not answer (D12)."""
+    account = Account(RateLimited("too fast", retry_after=1.0), 5)
+
+    account.surveying.ask("support", serial(1), STANDS)
+    await account.over()
+
+    assert (account.passed, account.points) == (1, [])
+
+
+async def test_a_connection_without_answers_ends(clock: VirtualClock) -> None:
+    """What is listed too late would pass for a repeat: the next one is told of it once more (D17)."""
+    account = Account(*[TransportError("no answer")] * 5)
+    began = clock.monotonic()
+
+    account.surveying.ask("support", serial(1), STANDS)
+    await asyncio.gather(*account.tasks)
+
+    assert account.ends == 1
+    assert OVERDUE <= clock.monotonic() - began < 2 * OVERDUE
+    assert account.reacted.wanted_of("support") == [serial(1)]
 
 
 async def test_a_newer_summary_counts() -> None:

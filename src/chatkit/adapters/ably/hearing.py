@@ -68,6 +68,7 @@ class Hearing:
         """Told of which message reactions are to be listed, and what stands, if that was said."""
         self.on_attached: Callable[[str], None] = _ignore
         self._channels: dict[str, str] = {}
+        memory.recall.reacted.begin()
 
     def behind(self, channel: str, after: OrderKey | None) -> str | None:
         """Return the serial from where to go on, with all that lies behind a place; `None`: nobody knows."""
@@ -94,6 +95,7 @@ class Hearing:
         kept = [one for one in self.ready if getattr(one, "channel", None) != channel]
         self.ready.clear()
         self.ready.extend(kept)
+        self._memory.recall.reacted.begin()  # what waited is gone
         return name, self._protocol.detach(name)
 
     async def ask(
@@ -229,7 +231,7 @@ class Hearing:
         serial, summary = as_text(item.get("serial")), summary_of(item)
         if serial is None or summary is None:
             return False
-        if not self._memory.recall.reacted.is_told(channel, serial, summary):
+        if not self._memory.recall.reacted.hear(channel, serial, summary):
             self.on_reactions(channel, serial, summary)
         return True
 

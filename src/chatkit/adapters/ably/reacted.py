@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from itertools import count
+from typing import Final, NamedTuple
 
 from chatkit.adapters.ably.annotations import Reaction, Register
 from chatkit.model.entry import Entry
@@ -27,11 +28,13 @@ BYTES: Final = 16_000_000
 class _Of:
     """Of one message: the last of each reaction, and which of those were passed on as they came."""
 
-    __slots__ = ("fresh", "known", "listed", "size", "told")
+    __slots__ = ("connection", "fresh", "known", "listed", "size", "told")
 
     def __init__(self) -> None:
         self.known = dict[Register, Reaction]()
         self.told = dict[Register, OrderKey]()
+        self.connection = 0
+        """Over which they were."""
         self.listed: str | None = None
         """They were listed, and none was missed since a channel is heard from this place on."""
         self.fresh = False
@@ -46,6 +49,19 @@ class _Of:
             one for one in summary if one[0] not in crowds
         }
 
+    @property
+    def is_told(self) -> bool:
+        """Whether all that is known was passed on."""
+        return self.told == {register: reaction.entry.stamp.key for register, reaction in self.known.items()}
+
+
+class Wanted(NamedTuple):
+    """That a message is to be listed: once more for each that came after a list was asked for."""
+
+    number: int
+    summary: frozenset[Register] | None
+    """What stands; `None`: something came."""
+
 
 class Reacted:
     """Of one adapter (I10)."""
@@ -54,8 +70,17 @@ class Reacted:
         self._messages: OrderedDict[tuple[str, str], _Of] = OrderedDict()
         self._size = 0
         self._forgotten: OrderKey | None = None
-        self._wanted: dict[tuple[str, str], frozenset[Register] | None] = {}
+        self._wanted: dict[tuple[str, str], Wanted] = {}
+        self._wishes = count(1)
+        self._connection = 0
         self._plain: OrderedDict[Ident, None] = OrderedDict()
+
+    def begin(self) -> None:
+        """Take note that what is passed on from now on goes another way, on which nothing has been yet.
+
+        What was passed on before may have ended with its connection before it was read.
+        """
+        self._connection += 1
 
     def note(self, channel: str, serial: str, reactions: Iterable[Reaction]) -> None:
         """Take note of reactions to a message; an older one than is known of the same counts for nothing.
@@ -94,6 +119,9 @@ class Reacted:
     def untold(self, channel: str, serial: str) -> list[Entry]:
         """Return what is known of a message and was not passed on yet, which it is now."""
         one = self._messages.get((channel, serial), _Of())
+        if one.connection != self._connection:
+            one.connection = self._connection
+            one.told.clear()
         found = [
             reaction
             for register, reaction in one.known.items()
@@ -123,6 +151,13 @@ class Reacted:
             return summary is None
         return one.listed is not None and one.listed == heard_since and one.stands_as(summary or frozenset())
 
+    def stands(self, channel: str, serial: str, summary: frozenset[Register]) -> bool:
+        """Say whether what was passed on of a message is what a summary says."""
+        one = self._messages.get((channel, serial))
+        if one is None:
+            return not summary
+        return one.connection == self._connection and one.is_told and one.stands_as(summary)
+
     def is_told(self, channel: str, serial: str, summary: frozenset[Register]) -> bool:
         """Say whether a summary tells of what came and was passed on; the next one tells of something else.
 
@@ -130,11 +165,19 @@ class Reacted:
         taken back.
         """
         one = self._messages.get((channel, serial))
-        if one is None or not one.fresh or not one.stands_as(summary):
+        if one is None or not one.fresh or not self.stands(channel, serial, summary):
             return False
-        keys = {register: reaction.entry.stamp.key for register, reaction in one.known.items()}
-        one.fresh = keys != one.told
-        return not one.fresh
+        one.fresh = False
+        return True
+
+    def hear(self, channel: str, serial: str, summary: frozenset[Register]) -> bool:
+        """Take note of a summary that came; `False`: it tells of something that did not."""
+        told = self.is_told(channel, serial, summary)
+        if (one := self._messages.get((channel, serial))) is not None:
+            one.fresh = False  # whatever it tells of, it is not what comes next
+        if told and (wanted := self._wanted.get((channel, serial))) is not None:
+            self._wanted[channel, serial] = wanted._replace(summary=summary)
+        return told
 
     def want(self, channel: str, serial: str, summary: frozenset[Register] | None) -> bool:
         """Take note that a message is to be listed; `False`: too many are, so its next summary is waited for.
@@ -144,9 +187,11 @@ class Reacted:
             serial: Of the message.
             summary: What stands; `None`: something came.
         """
+        if (one := self._messages.get((channel, serial))) is not None:
+            one.listed = None
         if (channel, serial) not in self._wanted and len(self._wanted) >= WANTED:
             return False
-        self._wanted[channel, serial] = summary
+        self._wanted[channel, serial] = Wanted(next(self._wishes), summary)
         return True
 
     def unwant(self, channel: str, serial: str | None = None) -> None:
@@ -154,8 +199,8 @@ class Reacted:
         for key in [key for key in self._wanted if key[0] == channel and serial in {None, key[1]}]:
             del self._wanted[key]
 
-    def wanted(self, channel: str, serial: str) -> frozenset[Register] | None:
-        """Return what stands of a message that is to be listed; `None`: that is not known."""
+    def wanted(self, channel: str, serial: str) -> Wanted | None:
+        """Return why a message is to be listed; `None`: it is not."""
         return self._wanted.get((channel, serial))
 
     def wanted_of(self, channel: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -100,6 +100,7 @@ class AblySession(Living["str | bytes"]):
             memory.recall.reacted,
             spawn=self._spawn,
             wake=self._wake,
+            end=self._end_unvouched,
             observer=observer,
         )
         self._hearing.on_reactions, self._hearing.on_attached = surveying.ask, surveying.go_on
@@ -275,6 +276,18 @@ class AblySession(Living["str | bytes"]):
     async def _wake(self) -> None:
         """Have the reader look at what is there: an answer comes. `SessionClosed`."""
         await self._write(self._protocol.heartbeat("chatkit-wake"))
+
+    async def _end_unvouched(self) -> NoReturn:
+        """End the connection, to go on from before what could not be found out. `SessionClosed`."""
+
+        def end() -> SessionClosed:
+            found = SessionClosed(f"{self._where} does not say what stands", again="now")
+            found.__cause__ = TransportError("calls had no answer")
+            return found
+
+        self._die(end)
+        await self._socket.close()
+        raise end()
 
     def _waiter(self) -> Waiter:
         return asyncio.get_running_loop().create_future()

@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from chatkit.adapters.ably.annotations import Register
 from chatkit.adapters.ably.hearing import Hearing
 from chatkit.adapters.ably.listing import Listing
 from chatkit.adapters.ably.reacted import Reacted
-from chatkit.errors import ChatkitError, TransportError
+from chatkit.errors import ChatkitError
 from chatkit.ports.adapter import SessionClosed
 from chatkit.ports.context import Observer
 
@@ -26,6 +26,9 @@ AT_ONCE: Final = 4
 """Messages that are asked about at once."""
 PAUSES: Final = (0.2, 1.0, 3.0, 9.0)
 """Seconds before each question about a message: what seems lost may come after all, and others react."""
+OVERDUE: Final = 15.0
+"""Seconds without an answer after which a connection ends: what is listed when others were heard for half a
+minute would be taken for a repeat (D17)."""
 
 
 class Surveying:
@@ -37,6 +40,7 @@ class Surveying:
         reacted: What was passed on.
         spawn: Runs a task that ends with the connection.
         wake: Has the reader look at what was found.
+        end: Ends the connection, by `SessionClosed`: the next one is told of everything once more.
         observer: Told what cannot be found out.
     """
 
@@ -48,6 +52,7 @@ class Surveying:
         *,
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
         wake: Callable[[], Awaitable[None]],
+        end: Callable[[], Awaitable[NoReturn]],
         observer: Observer,
     ) -> None:
         self._hearing = hearing
@@ -55,6 +60,7 @@ class Surveying:
         self._reacted = reacted
         self._spawn = spawn
         self._wake = wake
+        self._end = end
         self._observer = observer
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._asked = set[tuple[str, str]]()
@@ -82,6 +88,8 @@ class Surveying:
         """Ask until it is known; one who is cut off leaves it wanted, for the next connection."""
         try:
             why = await self._until_known(channel, serial)
+        except SessionClosed:
+            return
         except ChatkitError as error:
             why = type(error).__name__
         finally:
@@ -93,25 +101,42 @@ class Surveying:
     async def _until_known(self, channel: str, serial: str) -> str | None:
         """Return why it cannot be known; `None`: it is, or is none of ours."""
         tries = failures = 0
+        now = asyncio.get_running_loop().time
+        answered = now()
         while tries < len(PAUSES):
             await asyncio.sleep(PAUSES[min(tries + failures, len(PAUSES) - 1)])
-            wanted = self._reacted.wanted(channel, serial)
-            if wanted is not None and self._reacted.is_told(channel, serial, wanted):
-                return None
             try:
                 async with self._gate:
-                    ours = await self._listing.ask(channel, serial)
-            except TransportError:
+                    then = self._reacted.wanted(channel, serial)  # what comes from here on may not be in it
+                    if then is None or self._is_told(channel, serial, then.summary):
+                        return None
+                    async with asyncio.timeout(OVERDUE):
+                        ours = await self._listing.ask(channel, serial)
+            except (ChatkitError, TimeoutError) as error:
+                if isinstance(error, ChatkitError) and not error.retryable:
+                    raise
                 failures += 1
+                if now() - answered >= OVERDUE:
+                    await self._end()
                 continue
+            answered = now()
             if not ours:
                 return None
             self._hearing.reacted(channel, serial)
-            self._reacted.came(channel, serial)
             with suppress(SessionClosed):
                 await self._wake()
-            now = self._reacted.wanted(channel, serial)
-            if now is None or (now == wanted and self._reacted.is_told(channel, serial, now)):
+            wanted = self._reacted.wanted(channel, serial)
+            if wanted is None:
                 return None
-            tries = tries + 1 if now == wanted else 1
+            if wanted.number == then.number and self._stands(channel, serial, wanted.summary):
+                return None
+            tries = tries + 1 if wanted == then else 1
         return "Disagreeing"
+
+    def _is_told(self, channel: str, serial: str, summary: frozenset[Register] | None) -> bool:
+        """Say whether what seemed lost came after all."""
+        return summary is not None and self._reacted.is_told(channel, serial, summary)
+
+    def _stands(self, channel: str, serial: str, summary: frozenset[Register] | None) -> bool:
+        """Say whether a list has what was told."""
+        return summary is None or self._reacted.stands(channel, serial, summary)
