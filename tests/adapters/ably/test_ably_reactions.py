@@ -19,6 +19,7 @@ from chatkit.testing.death import kill
 from chatkit.testing.emulators.ably import ErrorInfo, Fault
 from chatkit.testing.emulators.ably.publishing import Origin, fresh_id
 from chatkit.testing.emulators.ably.store import Stored
+from chatkit.testing.emulators.faults import CallFault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
 from tests.adapters.ably.tokens import KEY, SECRET
 
@@ -450,6 +451,75 @@ async def test_without_a_socket_it_is_the_same(transport: str) -> None:
                 await until(shows(channel, said), "all show all")
             assert summed(app) == {"❤️": ["moderator"], "🎉": ["eve"], "👍": ["ada"]}
             assert bob.connection.transport == transport
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("steps", [(1, 0), (0,)], ids=["taken back and given again", "given once more"])
+async def test_what_changes_nothing_that_stands_is_found_by_looks(steps: tuple[int, ...]) -> None:
+    """Between two of them, and after a message that said the opposite: the annotation is the later word (I5)."""
+    async with App(NATIVE + "&poll=0.1") as app, app.member("ada") as ada:
+        app._config += "&transport=poll"
+        async with app.member("bob") as bob:
+            app._config = PLAIN
+            async with app.member("ada") as plain:
+                mine, theirs, own = channels = await opened(ada, bob, plain)
+                message = await (await mine.send("Hello")).wait("sent", timeout=PATIENCE)
+                for channel in channels:
+                    await until(lambda shown=channel: texts(shown) == ["Hello"], "all have it")  # type: ignore[misc]
+                _ = await (await mine.react(message, "👍")).wait("sent", timeout=PATIENCE)
+                await until(shows(theirs, {"👍": ["ada"]}), "it is shown")
+                _ = await (await own.unreact(message, "👍")).wait("sent", timeout=PATIENCE)
+                await until(shows(theirs, {}), "it is taken back by a message")
+
+                outside(app, "ada", *({"name": "👍", "action": action} for action in steps))
+
+                for channel in channels:
+                    await until(shows(channel, {"👍": ["ada"]}), "it is given")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("option", [NATIVE, PLAIN], ids=["native", "plain"])
+async def test_the_first_change_of_an_older_message_is_found_by_looks(
+    option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that looks for new messages do not reach: seldom, until the first was found (I5)."""
+    monkeypatch.setattr("chatkit.adapters.ably.listening.SELDOM", 0.3)
+    async with App(NATIVE) as app, app.member("ada") as ada:
+        app._config = f"{option}&transport=poll&poll=0.1"
+        async with app.member("bob") as bob:
+            mine, theirs = await opened(ada, bob)
+            old = await (await mine.send("old")).wait("sent", timeout=PATIENCE)
+            app.emulator.clock.advance(60)
+            _ = await (await mine.send("new")).wait("sent", timeout=PATIENCE)
+            await until(lambda: texts(theirs) == ["old", "new"], "they are there")
+
+            _ = await (await mine.react(old, "👍")).wait("sent", timeout=PATIENCE)
+
+            await until(shows(theirs, {"👍": ["ada"]}, {}), "it is shown")
+
+
+@pytest.mark.long
+async def test_what_comes_while_a_list_is_on_its_way_is_listed_too() -> None:
+    """It was made before; what stands is the same, and a message said the opposite in between (I5)."""
+    async with App(PLAIN) as app, app.member("bob") as bob, app.member("ada") as ada:
+        app._config = NATIVE
+        async with app.member("ada") as native:
+            _, plain, own = channels = await opened(bob, ada, native)
+            message = await (await own.send("Hello")).wait("sent", timeout=PATIENCE)
+            for channel in channels:
+                await until(lambda shown=channel: texts(shown) == ["Hello"], "all have it")  # type: ignore[misc]
+            lists = CallFault(
+                does="delay", moment="after", path="/annotations", skip=1, times=2, seconds=1.0
+            )  # the first is by who reacts, the others by who is told of it
+            app.emulator.faults.add(lists)
+            _ = await (await own.react(message, "👍")).wait("sent", timeout=PATIENCE)
+            await until(lambda: lists.times == 0, "both that have no option are about to know")
+
+            _ = await (await plain.unreact(message, "👍")).wait("sent", timeout=PATIENCE)
+            outside(app, "ada", {"name": "👍"})
+
+            for channel in channels:
+                await until(shows(channel, {"👍": ["ada"]}), "the last word counts")
 
 
 @pytest.mark.long

@@ -32,7 +32,8 @@ SUMMARY: Final = 4
 """The action of a message that says what its annotations sum up to."""
 _CREATE: Final = 0
 _DELETE: Final = 1
-_KINDS: Final = {True: "reaction.add", False: "reaction.remove"}
+KINDS: Final = {True: "reaction.add", False: "reaction.remove"}
+"""The kind of a reaction's envelope, by whether it is given."""
 
 Register: TypeAlias = tuple[str, str]
 """One reaction: emoji and user."""
@@ -99,13 +100,13 @@ class Annotation(NamedTuple):
     def _told(self, channel: str, target: Ident, emoji: str) -> Envelope | None:
         """Return its envelope; `None`: chatkit did not make it, or about something else (D2)."""
         told = self._parsed()
-        if told is None or told.kind != _KINDS[self.given] or not told.readable or told.ref is None:
+        if told is None or told.kind != KINDS[self.given] or not told.readable or told.ref is None:
             return None
         about = Ident(told.ref.user, told.ref.id), told.channel, told.sender.user, told.emoji
         return told if about == (target, channel, self.user, emoji) else None
 
     def _made(self, channel: str, target: Ident, emoji: str, at: str) -> Envelope:
-        kind = _KINDS[self.given]
+        kind = KINDS[self.given]
         return Envelope.from_dict(
             {
                 "v": 1,
@@ -152,7 +153,7 @@ def pack(serial: str, change: Envelope, names: Sequence[str], *, user: str | Non
         user: Whose it is, where the connection does not say it.
     """
     frame: Frame = {
-        "action": _CREATE if change.kind == _KINDS[True] else _DELETE,
+        "action": _CREATE if change.kind == KINDS[True] else _DELETE,
         "messageSerial": serial,
         "type": TYPE,
         "data": change.encode().decode(),

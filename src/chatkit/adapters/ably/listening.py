@@ -47,6 +47,10 @@ PAGES: Final = 5
 """Answers of the service that one look reads at most; what lies beyond is for the next."""
 CHANGED: Final = 100
 """Messages, the newest, that are looked through for changes where there may be any."""
+SELDOM: Final = 15.0
+"""Seconds after which they are, too, where none is known to have changed: the first one may have."""
+DOUBTED: Final = 10
+"""Messages, in each look, that are asked about though nothing shows; a stream that broke asks about all."""
 PAUSE: Final = 0.2
 """Seconds before a stream is opened again; doubled each time it brings nothing."""
 
@@ -85,6 +89,8 @@ class Heard(Source):
         self.begun = asyncio.Event()
         """It is known after which place all is told."""
         self.task: asyncio.Task[None] | None = None
+        self.looked = float("-inf")
+        """When older messages were looked through for changes."""
 
 
 class Listening:
@@ -221,14 +227,21 @@ class Listening:
             page = await self._rest.page(page.next, self._access, renew=False)
             items += page.items
         found = [told for item in items for told in await self._telling.told(channel, item, whole=True)]
-        if self._shared.config.native_edits or self._memory.recall.has_changes(channel):
+        often = self._shared.config.native_edits or self._memory.recall.has_changes(channel)
+        if often or self._clock.monotonic() - one.looked >= SELDOM:
             params = {"direction": "backwards", "limit": str(CHANGED)}
             page = await self._rest.history(one.name, self._access, params, renew=False)
             versions = [item for item in page.items if version_of(item) or summary_of(item) is not None]
+            doubted = self._telling.doubted(channel, versions, CHANGED if self._streams else DOUBTED)
             changed = [
-                told for item in versions for told in await self._telling.told(channel, item, whole=False)
+                told
+                for item in versions
+                for told in await self._telling.told(
+                    channel, item, whole=False, doubted=as_text(item.get("serial")) in doubted
+                )
             ]
             found += [told for told in changed if told.at >= after]
+            one.looked = self._clock.monotonic()
         return sorted(dict.fromkeys(found), key=lambda told: told.key)
 
     async def _found(self, channel: str, item: Item[Told]) -> None:
@@ -280,6 +293,7 @@ class Listening:
             failures += 1
             if failures >= ATTEMPTS:
                 return await self._no_stream()
+            one.looked = float("-inf")
             self._poller.pace(self._shared.config.poll)  # until one brings something
             self._poller.prompt(channel)
             await asyncio.sleep(PAUSE * 2 ** (failures - 1))

@@ -100,6 +100,8 @@ class Pages:
                 version = version_of(item)
                 if version is None:
                     entry = entry_of(item)
+                    if entry is not None:
+                        self._recall.said.note(channel, entry)
                     kept = None if entry is None else Kept(entry, (), number == 0, summary_of(item))
                 else:
                     now = version.creation(channel)

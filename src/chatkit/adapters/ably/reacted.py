@@ -7,7 +7,7 @@ listed is remembered here, for reads that begin behind it and to know what need 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -150,6 +150,30 @@ class Reacted:
         if one is None:
             return summary is None
         return one.listed is not None and one.listed == heard_since and one.stands_as(summary or frozenset())
+
+    def is_doubted(
+        self,
+        channel: str,
+        serial: str,
+        summary: frozenset[Register] | None,
+        said: Mapping[Register, tuple[OrderKey, bool]],
+    ) -> bool:
+        """Say whether a reaction may be another than what is known, though that is what stands.
+
+        Args:
+            channel: The channel.
+            serial: Of the message.
+            summary: What stands; `None`: nobody ever reacted.
+            said: What messages of their own say, where, and whether it is given.
+        """
+        one = self._messages.get((channel, serial))
+        if one is None or summary is None:
+            return False
+        last = {register: reaction.entry.stamp.key for register, reaction in one.known.items()}
+        return any(
+            given != (register in summary) and (register not in last or last[register] < key)
+            for register, (key, given) in said.items()
+        )
 
     def stands(self, channel: str, serial: str, summary: frozenset[Register]) -> bool:
         """Say whether what was passed on of a message is what a summary says."""

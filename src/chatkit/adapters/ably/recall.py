@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import Final
 
 from chatkit.adapters.ably.reacted import Reacted
+from chatkit.adapters.ably.said import Said
 from chatkit.adapters.ably.whereabouts import Whereabouts
 from chatkit.model.entry import Entry
 from chatkit.model.order import OrderKey
@@ -26,6 +27,7 @@ class Recall:
     def __init__(self) -> None:
         self.places: Final = Whereabouts()
         self.reacted: Final = Reacted()
+        self.said: Final = Said()
         self._changes: OrderedDict[tuple[str, str], tuple[Entry, ...]] = OrderedDict()
         self._size = 0
         self._forgotten: OrderKey | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from chatkit.adapters.ably import envelopes
 from chatkit.adapters.ably.annotations import SUMMARY, summary_of
@@ -16,6 +18,9 @@ from chatkit.model.envelope import Envelope
 from chatkit.ports.adapter import Signal
 from chatkit.ports.context import Observer
 from chatkit.transport import Item
+
+LOOKS: Final = 1_000
+"""Messages of which it is remembered when they were asked about (I10)."""
 
 Told: TypeAlias = tuple[Signal, ...]
 """What one thing that stands in a channel is told as."""
@@ -36,18 +41,50 @@ class Telling:
         self._memory = memory
         self._observer = observer
         self._logged = logged
+        self._looks: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._look = 0
 
-    async def told(self, channel: str, message: Frame, *, whole: bool) -> list[Item[Told]]:
+    async def told(
+        self, channel: str, message: Frame, *, whole: bool, doubted: bool = False
+    ) -> list[Item[Told]]:
         """Return what a message tells, each with its place; nothing where it has none.
 
         Args:
             channel: Its channel.
             message: Of history, or of a stream.
             whole: Of one that was changed also what it was made as, which stands where it was made.
+            doubted: Its reactions are listed, though what is known of them is what stands.
         """
         summed = not self._logged and message.get("action") == SUMMARY and summary_of(message) is not None
         told = [] if summed else await self._changes(channel, message, whole=whole)
-        return told if self._logged else told + await self._reactions(channel, message, summed=summed)
+        if self._logged:
+            return told
+        return told + await self._reactions(channel, message, summed=summed, doubted=doubted)
+
+    def doubted(self, channel: str, messages: Sequence[Frame], most: int) -> frozenset[str]:
+        """Return the serials of messages whose reactions may be others than those known, which stand.
+
+        At most so many, those first that were not asked about for longest: others come with the next look.
+        """
+        recall = self._memory.recall
+        found = list[str]()
+        for message in messages:
+            serial = as_text(message.get("serial"))
+            if serial is not None and recall.reacted.is_doubted(
+                channel,
+                serial,
+                summary_of(message),
+                recall.said.of(channel, recall.places.ident_of(channel, serial)),
+            ):
+                found.append(serial)
+        chosen = sorted(found, key=lambda serial: self._looks.get((channel, serial), 0))[:most]
+        self._look += 1
+        for serial in chosen:
+            self._looks[channel, serial] = self._look
+            self._looks.move_to_end((channel, serial))
+        while len(self._looks) > LOOKS:
+            _ = self._looks.popitem(last=False)
+        return frozenset(chosen)
 
     # -- inside
 
@@ -57,6 +94,8 @@ class Telling:
             item = _item(message)
             if item is None:
                 return []
+            if not self._logged and (entry := envelopes.entry_of(message)) is not None:
+                self._memory.recall.said.note(channel, entry)
             return [item._replace(what=(envelopes.signal_of(channel, message, logged=self._logged),))]
         at = moment(time_of(version.number) or 0)
         now = await self._creation(channel, version)
@@ -69,7 +108,9 @@ class Telling:
         made = version.as_entry(now)
         return [Item(made.stamp.key, made.stamp.at, (received(channel, made),)), told] if whole else [told]
 
-    async def _reactions(self, channel: str, message: Frame, *, summed: bool) -> list[Item[Told]]:
+    async def _reactions(
+        self, channel: str, message: Frame, *, summed: bool, doubted: bool
+    ) -> list[Item[Told]]:
         """Return the reactions to a message; to one that only tells what stands those that were not told.
 
         Where the service lists less than it said, the next look asks again.
@@ -78,7 +119,8 @@ class Telling:
         reacted = self._memory.recall.reacted
         if serial is None:
             return []
-        if summed or not reacted.is_whole(channel, serial, summary, self._memory.heard_since(channel)):
+        since = self._memory.heard_since(channel)
+        if summed or doubted or not reacted.is_whole(channel, serial, summary, since):
             try:
                 _ = await self._history.listing.ask(channel, serial)
             except (NotAllowed, Rejected) as error:
