@@ -62,6 +62,7 @@ class Thread(Conversation):
         Raises:
             MessageNotFound: The message itself is not there, or middleware hides it.
             TransportError: The message is not loaded and the log gave no answer.
+            CapabilityError: It is not loaded, and the provider keeps raw history alone.
         """
         self._chat.check_use()
         root = await self._channel.message_of(self._ident)

@@ -7,7 +7,7 @@ virtual, so that time-outs cost nothing. One fault at each step is told by defau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, NamedTuple, get_args
 
 import pytest
@@ -15,11 +15,11 @@ import pytest
 from chatkit import Discontinuity
 from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, ErrorInfo, Fault
-from chatkit.testing.emulators.ably.faults import Deed
+from chatkit.testing.emulators.ably.faults import ACTIONS, Deed
 from chatkit.testing.emulators.faults import CallFault, FrameFault
 from tests.adapters.ably.app import App, published
 from tests.adapters.faults import CALLS, FRAMES, SOCKETS, do_to_sockets, none_is_left_out
-from tests.adapters.talk import Talk
+from tests.adapters.talk import LONG, Talk
 
 REMEMBERED: Final = "&namespace=persisted&history=72h"
 TIMES: Final = 2
@@ -33,11 +33,13 @@ class Step(NamedTuple):
         action: Of its frame.
         way: Of the frame, `in` to the service.
         provoke: Has it taken; `None`: it comes anyway.
+        by_hand: Has it taken by a client, in the midst.
     """
 
     action: str
     way: str
     provoke: Callable[[AblyEmulator], Any] | None = None
+    by_hand: Callable[[Talk], Awaitable[None]] | None = None
 
 
 def cut(ably: AblyEmulator) -> None:
@@ -66,6 +68,32 @@ def end_streams(ably: AblyEmulator) -> None:
     _ = ably.deeds.end_streams(Aim())
 
 
+def disconnect(ably: AblyEmulator) -> None:
+    """Say that the connections end."""
+    _ = ably.deeds.disconnect(Aim())
+
+
+def fail(ably: AblyEmulator) -> None:
+    """Say that the connections have failed."""
+    _ = ably.deeds.fail(Aim(error=ErrorInfo(code=50001)))
+
+
+def refuse_a_publish(ably: AblyEmulator) -> None:
+    """Refuse some, for now."""
+    _ = ably.add_fault(Fault(does="nack", action="MESSAGE", times=TIMES, error=ErrorInfo(code=50001)))
+
+
+def fall_silent(ably: AblyEmulator) -> None:
+    """Say nothing for so long that each client asks whether anybody is there."""
+    _ = ably.add_fault(Fault(does="drop", way="out", action="HEARTBEAT", times=20))
+
+
+async def turn_away(talk: Talk) -> None:
+    """Have the listener close the channel, and open it again."""
+    await talk.theirs.detach()
+    await talk.theirs.attach(timeout=LONG)
+
+
 STEPS: Final = {
     "connect": Step("CONNECT", "in"),
     "resume": Step("CONNECT", "in", cut),
@@ -81,7 +109,27 @@ STEPS: Final = {
     "AUTH": Step("AUTH", "out", ask_for_tokens),
     "authenticate": Step("AUTH", "in", ask_for_tokens),
     "HEARTBEAT": Step("HEARTBEAT", "out"),
+    "probe": Step("HEARTBEAT", "in", fall_silent),
+    "NACK": Step("NACK", "out", refuse_a_publish),
+    "DISCONNECTED": Step("DISCONNECTED", "out", disconnect),
+    "ERROR": Step("ERROR", "out", fail),
+    "detach": Step("DETACH", "in", by_hand=turn_away),
+    "DETACHED": Step("DETACHED", "out", detach),
+    "close": Step("CLOSE", "in"),
+    "CLOSED": Step("CLOSED", "out"),
 }
+NATIVE: Final = {("ANNOTATION", "in"), ("ANNOTATION", "out")}
+"""Steps of changes that are Ably's own: see `test_ably_faults_native`."""
+NEVER: Final = {("DISCONNECT", "in"), ("SYNC", "in")}
+"""Steps that chatkit does not take: it says CLOSE, or nothing, and who is there comes with each attach."""
+UNUSED: Final = {"ACTIVATE", "OBJECT", "OBJECT_SYNC"}
+"""What is for devices that are pushed to, and for objects."""
+ANSWERS: Final = {"ACK", "NACK", "CONNECTED", "DISCONNECTED", "CLOSED", "ERROR", "ATTACHED", "DETACHED"}
+"""What only the service says."""
+ASKED: Final = {"CONNECT", "DISCONNECT", "CLOSE", "ATTACH", "DETACH"}
+"""What only clients say."""
+UNHEARD: Final = {("drop", "DETACHED"), ("replace", "DETACHED")}
+"""Ably takes a channel away, and nobody hears of it on a connection that lives: the next one makes up for it."""
 CALLED: Final[dict[str, tuple[str, str, str, Callable[[AblyEmulator], Any] | None]]] = {
     "history": ("GET", "/messages", "auto", break_continuity),
     "time": ("GET", "/time", "auto", cut),
@@ -108,7 +156,7 @@ NEEDS: Final[dict[str, dict[str, Any]]] = {
 def faults() -> Iterator[Any]:
     """Give each fault of the protocol with each step that takes it."""
     for does in get_args(Deed):
-        for step, (action, way, _) in STEPS.items():
+        for step, (action, way, *_) in STEPS.items():
             try:
                 _ = fault(does, action, way)
             except ValueError:
@@ -128,6 +176,8 @@ async def tell(
     at_first: bool = False,
     refused: bool = False,
     transport: str = "auto",
+    by_hand: Callable[[Talk], Awaitable[None]] | None = None,
+    cut_off: bool = False,
 ) -> None:
     """Tell the story, and find all said, once, in order, and nothing announced that history has.
 
@@ -137,6 +187,8 @@ async def tell(
         at_first: Before anybody connects; else in the midst.
         refused: Ably refuses the sender for good, which health says, until it asks again.
         transport: By which both are connected; nobody is present without a socket.
+        by_hand: What a client does in the midst.
+        cut_off: Both are cut off before all is told.
     """
     present = transport == "auto"
     async with App(f"{REMEMBERED}&transport={transport}&poll=2", clock=clock) as app:
@@ -147,12 +199,17 @@ async def tell(
             await talk.begin()
             if not at_first:
                 strike(app.emulator)
-            await talk.say(4)
+            await talk.say(2)
+            if by_hand is not None:
+                await by_hand(talk)
+            await talk.say(2)
             if refused:
                 assert (ada.connection.state, ada.health().status) == ("failed", "down")
                 ada.connection.retry_now()
             await talk.sent()
             await talk.say(2)
+            if cut_off:
+                cut(app.emulator)
             await talk.sent()
             heard = await talk.heard()
 
@@ -172,10 +229,18 @@ def test_no_fault_of_the_emulator_is_left_out() -> None:
     assert set(get_args(Deed)) == NEEDS.keys()
 
 
+def test_no_step_of_the_protocol_is_left_out() -> None:
+    """Each frame, on each way that it can go, is a step at which every fault is tried, or one that is never taken."""
+    told = ACTIONS - UNUSED - {""}
+    steps = {(action, "in") for action in told - ANSWERS} | {(action, "out") for action in told - ASKED}
+
+    assert steps == {(step.action, step.way) for step in STEPS.values()} | NATIVE | NEVER
+
+
 @pytest.mark.parametrize(("does", "step"), list(faults()))
 async def test_a_fault_of_the_protocol_breaks_no_promise(does: str, step: str, clock: VirtualClock) -> None:
     """None lost, none doubled, order kept, both members there (I1, I2, I4 to I6, D10, D30)."""
-    action, way, provoke = STEPS[step]
+    action, way, provoke, by_hand = STEPS[step]
     made = fault(does, action, way)
 
     def strike(ably: AblyEmulator) -> None:
@@ -183,7 +248,7 @@ async def test_a_fault_of_the_protocol_breaks_no_promise(does: str, step: str, c
         if provoke is not None:
             provoke(ably)
 
-    await tell(clock, strike, at_first=step == "connect")
+    await tell(clock, strike, at_first=step == "connect", by_hand=by_hand, cut_off=(does, step) in UNHEARD)
 
     assert made.times < TIMES, "it struck"
 
