@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import chatkit
 from chatkit.model.options import AuthRequest
@@ -15,9 +14,9 @@ from chatkit.testing.clock import VirtualClock
 from chatkit.testing.emulators.ably import AblyEmulator, Aim, Fault, Settings
 from chatkit.testing.emulators.clock import EmulatorClock
 from tests.adapters.ably.tokens import KEY, SECRET, jwt
+from tests.adapters.seen import PATIENCE, texts, until
 
-PATIENCE: Final = 30.0
-"""Seconds within which what must come has come."""
+__all__ = ["PATIENCE", "App", "texts", "until"]
 
 
 class App:
@@ -97,18 +96,3 @@ def published(app: App, name: str = "support") -> list[str]:
     """Return the ids of the messages that Ably holds of a channel, oldest first."""
     channel = app.emulator.app.channels.get(name)
     return [] if channel is None else [str(one["id"]) for one in channel.store.latest()]
-
-
-def texts(channel: chatkit.Channel) -> list[str]:
-    """Return what a channel's timeline shows, in order."""
-    return [message.text for message in channel.timeline.view.messages]
-
-
-async def until(done: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not done():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE} s for: {what}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ import chatkit
 from chatkit import Discontinuity, MessageCreated
 from chatkit.testing.emulators.ably import Aim, ErrorInfo, Fault
 from tests.adapters.ably.app import PATIENCE, App, texts, until
+from tests.adapters.seen import heard, reactions, there
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
@@ -34,18 +34,13 @@ async def test_members_and_backends_share_a_channel(config: str) -> None:
         _ = await mine.edit(hello, "Hello!")
 
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", "Hi"], "both show the edit")
-        await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
+        await until(lambda: reactions(mine) == reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
         await theirs.typing.keystroke()
         await until(lambda: "bob" in mine.typing.users, "typing is shown")
         await until(lambda: "ada" in theirs.presence.members, "and who is there")
         await until(lambda: theirs.presence.members["ada"].status == "away", "and as what")
         assert theirs.presence.members["ada"].data == {"desk": 4}
         assert {m.attested for m in theirs.timeline.view.messages} == {"provider"}
-
-
-def _reactions(channel: Any) -> dict[str, set[str]]:
-    first = channel.timeline.view.messages[0]
-    return {emoji: set(users) for emoji, users in first.reactions.items()}
 
 
 async def test_who_comes_later_reads_what_was_said() -> None:
@@ -76,7 +71,7 @@ async def test_a_killed_transport_is_gone_on_with() -> None:
         await theirs.attach(timeout=PATIENCE)
         said = ["live"]
         _ = await (await mine.send("live")).wait("sent", timeout=PATIENCE)
-        assert await _told(events, 1) == said
+        assert await heard(events, 1) == said
         before = app.emulator.app.connections.keys()
 
         async def meanwhile() -> None:
@@ -87,18 +82,8 @@ async def test_a_killed_transport_is_gone_on_with() -> None:
         await app.cut_off("bob", meanwhile)
         _ = await (await mine.send("back")).wait("sent", timeout=PATIENCE)
 
-        assert await _told(events, 6) == [*said[1:], "back"]
+        assert await heard(events, 6) == [*said[1:], "back"]
         assert set(before) == set(app.emulator.app.connections)  # it was the same connection
-
-
-async def _told(events: Any, count: int) -> list[str]:
-    """Return the texts of the next events, none of which is a gap."""
-    found: list[str] = []
-    for _ in range(count):
-        event = await events.next(timeout=PATIENCE)
-        assert isinstance(event, MessageCreated), event
-        found.append(event.message.text)
-    return found
 
 
 @pytest.mark.parametrize("how", ["forgotten", "moved", "discontinuous", "dropped"])
@@ -128,7 +113,7 @@ async def test_a_refused_resume_is_filled_from_history(how: str) -> None:
                     _ = deeds.attached(Aim(client="bob", channel=bobs.channel, error=ErrorInfo(code=80020)))
             _ = await delivery.wait("sent", timeout=PATIENCE)
 
-        assert await _told(events, 12) == said
+        assert await heard(events, 12) == said
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -170,7 +155,7 @@ async def test_a_bad_day_loses_and_doubles_nothing(seed: int) -> None:
             await asyncio.sleep(chance.random() * 0.2)
 
         for stream in streams:
-            told = await _told(stream, 40)
+            told = await heard(stream, 40)
             for user in ("ada", "bob"):
                 said = [f"{user} {number}" for number in range(20)]
                 assert [text for text in told if text.startswith(user)] == said
@@ -185,7 +170,7 @@ async def test_what_history_no_longer_holds_is_told() -> None:
         events = theirs.events(MessageCreated, Discontinuity)
         await theirs.attach(timeout=PATIENCE)
         _ = await (await mine.send("before")).wait("sent", timeout=PATIENCE)
-        assert await _told(events, 1) == ["before"]
+        assert await heard(events, 1) == ["before"]
 
         async def meanwhile() -> None:
             _ = await (await mine.send("lost")).wait("sent", timeout=PATIENCE)
@@ -197,7 +182,7 @@ async def test_what_history_no_longer_holds_is_told() -> None:
         _ = await (await mine.send("after")).wait("sent", timeout=PATIENCE)
 
         assert isinstance(await events.next(timeout=PATIENCE), Discontinuity)
-        assert await _told(events, 1) == ["after"]
+        assert await heard(events, 1) == ["after"]
 
 
 @pytest.mark.parametrize("resumed", [True, False])
@@ -252,7 +237,7 @@ async def test_a_token_is_renewed_when_ably_asks(deed: str) -> None:
 
         await until(lambda: len(app.asked) == asked + 2, "both ask for fresh ones, once each")
         _ = await (await mine.send("after")).wait("sent", timeout=PATIENCE)
-        assert await _told(events, 2) == ["before", "after"]
+        assert await heard(events, 2) == ["before", "after"]
         assert set(app.emulator.app.connections) == before
 
 
@@ -265,12 +250,12 @@ async def test_clients_of_one_user_are_one_member() -> None:
             await one.channel("support").presence.enter()
             async with app.member("bob") as two:
                 await two.channel("support").presence.enter(status="away")
-                await until(lambda: set(_there(mine)) == {"ada", "bob"}, "bob is there")
+                await until(lambda: there(mine) == {"ada", "bob"}, "bob is there")
                 room = app.emulator.app.channels["support"].presence
                 await until(lambda: len(room) == 3, "with both clients")
             await asyncio.sleep(0.1)
-            assert set(_there(mine)) == {"ada", "bob"}
-        await until(lambda: set(_there(mine)) == {"ada"}, "bob is gone")
+            assert there(mine) == {"ada", "bob"}
+        await until(lambda: there(mine) == {"ada"}, "bob is gone")
 
 
 async def test_members_are_there_again_after_a_new_connection() -> None:
@@ -279,17 +264,13 @@ async def test_members_are_there_again_after_a_new_connection() -> None:
         mine, theirs = ada.channel("support"), bob.channel("support")
         await mine.presence.enter()
         await theirs.presence.enter()
-        await until(lambda: set(_there(mine)) == {"ada", "bob"} == set(_there(theirs)), "both are there")
+        await until(lambda: there(mine) == {"ada", "bob"} == there(theirs), "both are there")
 
         _ = app.emulator.deeds.move(Aim())
 
         room = app.emulator.app.channels["support"].presence
         await until(lambda: {m["clientId"] for m in room.present()} == {"ada", "bob"}, "both came back")
-        await until(lambda: set(_there(mine)) == {"ada", "bob"} == set(_there(theirs)), "and see it")
-
-
-def _there(channel: chatkit.Channel) -> list[str]:
-    return [user for user, member in channel.presence.members.items() if member.status != "offline"]
+        await until(lambda: there(mine) == {"ada", "bob"} == there(theirs), "and see it")
 
 
 async def test_a_missing_right_is_no_reason_for_a_new_connection() -> None:
@@ -319,14 +300,14 @@ async def test_with_a_log_nothing_is_missing(tmp_path: Path) -> None:
         said = [f"live {number}" for number in range(5)]
         for text in said:
             _ = await mine.send(text)
-        assert await _told(events, 5) == said
+        assert await heard(events, 5) == said
         _ = app.emulator.deeds.lose_continuity(Aim())
         app.cut()
         away = [f"away {number}" for number in range(5)]
         for text in away:
             _ = await mine.send(text)
 
-        assert await _told(events, 5) == away
+        assert await heard(events, 5) == away
         await until(lambda: texts(theirs) == texts(mine) == [*said, *away], "all is shown, in order")
         page = await theirs.history(limit=3)
         assert [message.text for message in page.items] == away[:-4:-1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pusher
 
@@ -16,9 +16,9 @@ from chatkit.model.options import AuthRequest
 from chatkit.testing.emulators.faults import FrameFault
 from chatkit.testing.emulators.pusher import PusherEmulator, PusherSettings
 from tests.adapters.pusher.kit import MASTER_KEY
+from tests.adapters.seen import PATIENCE, texts, until
 
-PATIENCE: Final = 30.0
-"""Seconds within which what must come has come."""
+__all__ = ["PATIENCE", "App", "texts", "until"]
 
 
 class App:
@@ -123,16 +123,3 @@ class App:
         """End all connections without a goodbye."""
         for socket in list(self.emulator.sockets.values()):
             socket.abort()
-
-
-def texts(channel: chatkit.Channel) -> list[str]:
-    """Return what a channel's timeline shows, in order."""
-    return [message.text for message in channel.timeline.view.messages]
-
-
-async def until(done: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not done():
-            await asyncio.sleep(0.01)
-    assert done(), what

@@ -11,6 +11,7 @@ import pytest
 from chatkit import CapabilityError, Channel, Discontinuity, MessageCreated, RateLimited, UnavailableBody
 from chatkit.testing.emulators.faults import CallFault, FrameFault
 from tests.adapters.pusher.app import PATIENCE, App, texts, until
+from tests.adapters.seen import reactions
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
@@ -33,7 +34,7 @@ async def test_backends_and_members_share_a_channel() -> None:
 
         await until(lambda: "bob" in mine.typing.users, "typing is shown")  # first: it is not shown for ever
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", "Hi"], "both show the edit")
-        await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
+        await until(lambda: reactions(mine) == reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
         await until(lambda: "ada" in theirs.presence.members, "and who is there")
         await until(lambda: theirs.presence.members["ada"].status == "away", "and as what")
         assert theirs.presence.members["ada"].data == {"desk": 4}
@@ -58,12 +59,7 @@ async def test_a_bot_changes_what_a_member_sent() -> None:
         _ = await for_bob.delete(wrong)
 
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", ""], "both show the edit, and no more")
-        await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bot"}}, "and the reaction")
-
-
-def _reactions(channel: Any) -> dict[str, set[str]]:
-    first = channel.timeline.view.messages[0]
-    return {emoji: set(users) for emoji, users in first.reactions.items()}
+        await until(lambda: reactions(mine) == reactions(theirs) == {"👍": {"bot"}}, "and the reaction")
 
 
 @pytest.mark.parametrize("config", ["", "&channels=private", "&cache=1"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,9 +14,10 @@ from chatkit.adapters.supabase import topic_of
 from chatkit.logs.postgres import migrate_supabase
 from chatkit.model.options import AuthRequest
 from chatkit.testing.emulators.supabase import Aim, SupabaseEmulator, SupabaseSettings
+from tests.adapters.seen import PATIENCE, texts, until
 
-PATIENCE: Final = 30.0
-"""Seconds within which what must come has come."""
+__all__ = ["PATIENCE", "App", "texts", "until"]
+
 QUICK: Final[dict[str, Any]] = {
     "join_error_delay": 0.05,
     "connect_error_delay": 0.05,
@@ -113,18 +113,3 @@ class App:
     async def shut(self, channel: str, text: str, *, kind: Any = "log") -> int:
         """Close a topic of a channel to everybody, as the server does for a reason."""
         return await self.emulator.deeds.shut(Aim(topic=topic_of(channel, kind), text=text))
-
-
-def texts(channel: chatkit.Channel) -> list[str]:
-    """Return what a channel's timeline shows, in order."""
-    return [message.text for message in channel.timeline.view.messages]
-
-
-async def until(done: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not done():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE} s for: {what}") from None

@@ -11,9 +11,10 @@ import pytest
 
 import chatkit
 from chatkit import Discontinuity, MessageCreated
-from chatkit.adapters.supabase import rpc
+from chatkit.adapters.supabase import rpc, topic_of
 from chatkit.logs.postgres import migrate_supabase
 from chatkit.testing.emulators.supabase import Aim, Fault
+from tests.adapters.seen import heard, reactions, there
 from tests.adapters.supabase.app import PATIENCE, App, texts, until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
@@ -26,25 +27,6 @@ _NUMBERS: Final = count(1)
 def name() -> str:
     """A channel that nobody has used before."""
     return f"support-{next(_NUMBERS)}"
-
-
-async def _told(events: Any, count: int) -> list[str]:
-    """Return the texts of the next events, none of which is a gap."""
-    found: list[str] = []
-    for _ in range(count):
-        event = await events.next(timeout=PATIENCE)
-        assert isinstance(event, MessageCreated), event
-        found.append(event.message.text)
-    return found
-
-
-def _reactions(channel: Any) -> dict[str, set[str]]:
-    first = channel.timeline.view.messages[0]
-    return {emoji: set(users) for emoji, users in first.reactions.items()}
-
-
-def _there(channel: chatkit.Channel) -> set[str]:
-    return {user for user, member in channel.presence.members.items() if member.status != "offline"}
 
 
 @pytest.mark.parametrize("config", ["", BROADCAST, f"{BROADCAST}&private=1"])
@@ -65,7 +47,7 @@ async def test_users_share_a_channel(database: str, name: str, config: str) -> N
         _ = await mine.edit(hello, "Hello!")
 
         await until(lambda: texts(mine) == texts(theirs) == ["Hello!", "Hi"], "both show the edit")
-        await until(lambda: _reactions(mine) == _reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
+        await until(lambda: reactions(mine) == reactions(theirs) == {"👍": {"bob"}}, "and the reaction")
         await theirs.typing.keystroke()
         await until(lambda: "bob" in mine.typing.users, "typing is shown")
         await until(lambda: "ada" in theirs.presence.members, "and who is there")
@@ -133,7 +115,7 @@ async def test_in_the_database_nothing_is_missing(database: str, name: str) -> N
                 _ = await app.emulator.deeds.lose_replication(Aim())
             _ = await delivery.wait("sent", timeout=PATIENCE)
 
-        assert await _told(events, 20) == said
+        assert await heard(events, 20) == said
 
 
 async def test_broadcasts_announce_every_gap(database: str, name: str) -> None:
@@ -143,14 +125,19 @@ async def test_broadcasts_announce_every_gap(database: str, name: str) -> None:
         events = theirs.events(MessageCreated, Discontinuity)
         await theirs.attach(timeout=PATIENCE)
         _ = await (await mine.send("before")).wait("sent", timeout=PATIENCE)
-        assert await _told(events, 1) == ["before"]
+        assert await heard(events, 1) == ["before"]
+
+        before, place = set(app.emulator.sockets), (False, topic_of(name, "live"))
+
+        def anew() -> bool:
+            return bool(app.emulator.project.topic(place).channels) and not before & set(app.emulator.sockets)
 
         app.emulator.add_fault(Fault(does="delay", event="phx_join", seconds=0.5))
         await app.cut()
         _ = await (await mine.send("missed")).wait("sent", timeout=PATIENCE)
         await until(lambda: bob.connection.state == "connected", "bob is back")
         await theirs.attach(timeout=PATIENCE)
-        await asyncio.sleep(0.6)
+        await until(anew, "bob's join, which was delayed, is through")
         _ = await (await mine.send("after")).wait("sent", timeout=PATIENCE)
 
         assert isinstance(await events.next(timeout=PATIENCE), Discontinuity)
@@ -174,13 +161,13 @@ async def test_a_live_topic_that_is_closed_costs_no_message(database: str, name:
         events = theirs.events(MessageCreated, Discontinuity)
         await mine.presence.enter()
         await theirs.presence.enter()
-        await until(lambda: _there(mine) == {"ada", "bob"} == _there(theirs), "both are there")
+        await until(lambda: there(mine) == {"ada", "bob"} == there(theirs), "both are there")
 
         struck = await app.shut(name, "Query was cancelled, please try again", kind="live")
         _ = await (await mine.send("meanwhile")).wait("sent", timeout=PATIENCE)
 
         assert struck == 2
-        assert await _told(events, 1) == ["meanwhile"]
+        assert await heard(events, 1) == ["meanwhile"]
         assert ada.health().status == "ok"
         place = app.emulator.project.topic((True, f"chatkit-live:{name}"))
         await until(lambda: len(place.presence.state()) == 2, "both are there again")
@@ -199,7 +186,7 @@ async def test_a_large_message_comes_whole(database: str, name: str) -> None:
         for text in ("before", minutes, "after"):
             _ = await mine.send(text)
 
-        assert await _told(events, 3) == ["before", minutes, "after"]
+        assert await heard(events, 3) == ["before", minutes, "after"]
         with pytest.raises(chatkit.MessageTooLarge):
             _ = await mine.send("x" * 1_100_000)
 
@@ -214,11 +201,14 @@ async def test_a_token_is_renewed_before_it_ends(database: str, name: str) -> No
             await channel.attach(timeout=PATIENCE)
             before = list(app.emulator.sockets)
 
+            now = app.emulator.project.clock.unix
+            ended = now() + app.lifetime
+
             await until(lambda: len(app.asked) >= 3, "fresh tokens are asked for")
-            await asyncio.sleep(2.0)
+            await until(lambda: now() > ended, "and the first one has ended")
 
             _ = await (await channel.send("still here")).wait("sent", timeout=PATIENCE)
-            assert await _told(events, 1) == ["still here"]
+            assert await heard(events, 1) == ["still here"]
             assert list(app.emulator.sockets) == before
 
 
@@ -234,7 +224,7 @@ async def test_a_token_that_ended_unnoticed_is_renewed_once(database: str, name:
         _ = await app.emulator.deeds.expire(Aim())
         _ = await (await mine.send("after")).wait("sent", timeout=PATIENCE)
 
-        assert await _told(events, 1) == ["after"]
+        assert await heard(events, 1) == ["after"]
         await until(lambda: len(app.asked) == asked + 2, "each asked for one fresh token")
 
 
@@ -307,11 +297,11 @@ async def test_beside_a_log_of_the_app_nothing_is_missing(database: str, name: s
         said = [f"live {number}" for number in range(5)]
         for text in said:
             _ = await mine.send(text)
-        assert await _told(events, 5) == said
+        assert await heard(events, 5) == said
         await app.cut()
         away = [f"away {number}" for number in range(5)]
         for text in away:
             _ = await mine.send(text)
 
-        assert await _told(events, 5) == away
+        assert await heard(events, 5) == away
         assert ada.capabilities.announce == "after"

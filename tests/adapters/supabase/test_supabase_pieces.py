@@ -370,6 +370,52 @@ def test_members_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(room.all()) == 3
 
 
+def test_nobody_is_pushed_out_under_their_own_key() -> None:
+    """However many say something there, for whomever, and in whatever order a state has them."""
+    strangers = [
+        *(meta(f"x{number}", f"eve-{number}") for number in range(50)),
+        meta("y", "ada", mood="forged"),
+    ]
+    first = {"metas": [*meta("a", "ada", mood="well")["metas"], *(one["metas"][0] for one in strangers)]}
+    room = Members()
+
+    room.replace({"k1": meta("a", "ada", mood="well")})
+    for one in strangers:
+        _ = room.move("support", {"k1": one}, {})
+    assert room.all()[0] == Present("ada", "k1:ada", {"mood": "well"})
+    assert room.move("support", {"k1": meta("b", "ada", prev="a", mood="ill")}, {"k1": meta("a", "ada")})
+    assert [one.data for one in room.all() if one.user == "ada"] == [{"mood": "forged"}, {"mood": "ill"}]
+    for metas in (first["metas"], first["metas"][::-1]):
+        room.replace({"k1": {"metas": metas}})
+        assert {"mood": "well"} in [one.data for one in room.all() if one.user == "ada"]
+    for one in strangers:
+        _ = room.move("support", {}, {"k1": one})
+    assert room.all() == (Present("ada", "k1:ada", {"mood": "well"}),)
+
+
+def test_whoever_is_there_stays_where_there_is_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when they say something else, and whatever other programs track."""
+    monkeypatch.setattr(members, "MOST", 3)
+    room = Members()
+    room.replace(
+        {"k1": meta("a", "ada"), "k2": {"metas": [{"phx_ref": str(n), "name": "x"} for n in range(9)]}}
+    )
+    for number in range(9):
+        _ = room.move("support", {f"x{number % 2}": meta(f"{number}", f"eve-{number}")}, {})
+    moved = room.move("support", {"k1": meta("b", "ada", prev="a", mood="x")}, {"k1": meta("a", "ada")})
+
+    assert moved == [Moved("support", "update", Present("ada", "k1:ada", {"mood": "x"}))]
+    assert {one.user for one in room.all()} == {"ada", "eve-0", "eve-1"}
+
+
+def test_whoever_speaks_for_many_stands_behind_those_who_speak_for_one() -> None:
+    """What shows them has room for so many: none of one connection's crowd takes another's."""
+    room = Members()
+    room.replace({"k1": meta("a", *(f"eve-{number}" for number in range(100))), "k2": meta("b", "ada")})
+
+    assert [one.user for one in room.all()][:3] == ["eve-0", "ada", "eve-1"]
+
+
 # -- paces
 
 
