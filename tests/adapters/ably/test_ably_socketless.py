@@ -246,10 +246,14 @@ async def test_a_refused_publish_says_so(clock: VirtualClock) -> None:
         httpx.Response(200, html="<html>Log in</html>"),
         httpx.Response(200, json=[]),
         httpx.Response(302, headers={"Location": "/login"}),
+        httpx.Response(403, html="<html>Blocked</html>"),
+        httpx.Response(404, json={"error": {"message": "no such route"}}),
+        httpx.Response(400, json=[]),
     ]
-    service = Service(clock, refused, *unknown)
+    service = Service(clock, refused, httpx.Response(429, text="slower"), *unknown)
     posts = service.posts()
     assert (await published(posts, {"data": "x"})).error == ErrorInfo(40160, 401)
+    assert (await published(posts, {"data": "x"})).error == ErrorInfo(0, 429)
     for _ in unknown:
         with pytest.raises(TransportError):
             await published(posts, {"data": "x"})

@@ -24,6 +24,9 @@ ANSWER: Final = 96 << 20
 PAGE: Final = 1_000
 """Most messages in one answer."""
 
+SLOWER: Final = 429
+"""A status that says the same whoever answers."""
+
 
 class Page(NamedTuple):
     """Messages, and where the next ones are; `None`: there are none."""
@@ -178,10 +181,10 @@ class Rest:
             if answer.status_code < 400:
                 self._hosts.answered(host)
                 return answer
-            told = error_of(as_frame(_body(answer)) or {}) or ErrorInfo(0, answer.status_code)
-            if answer.status_code < 500:
+            told = _refusal(answer)
+            if told is not None and answer.status_code < 500:
                 raise _Refused(told)
-            failure = TransportError(f"Ably failed ({told.code or answer.status_code})")
+            failure = TransportError(f"Ably failed ({answer.status_code if told is None else told.code})")
         raise failure
 
 
@@ -206,6 +209,17 @@ def _body(answer: httpx.Response) -> Any:
         return answer.json()
     except (ValueError, RecursionError):
         return None
+
+
+def _refusal(answer: httpx.Response) -> ErrorInfo | None:
+    """Return the error of an answer; `None`: it is none of Ably's, so that another host may do better.
+
+    Whatever stands before Ably may say no in its own words: that is no reason to give a message up.
+    """
+    told = error_of(as_frame(_body(answer)) or {})
+    if told is not None and told.code:
+        return told
+    return ErrorInfo(0, answer.status_code) if answer.status_code == SLOWER else None
 
 
 def _next(path: str, answer: httpx.Response) -> str | None:
