@@ -158,7 +158,7 @@ class MessageFold:
         """Return the users who gave each emoji, emojis sorted."""
         return self._more.reactions() if self._more else {}
 
-    def folded(self, *, replies: int, last_reply: OrderKey | None) -> Folded:
+    def folded(self, *, replies: int, last_reply: OrderKey | None, at: datetime | None = None) -> Folded:
         """Return it as a log would tell it; the serial before it is not kept.
 
         An edit that is newer than the delete is told of a deleted message too: a restore brings it back (I8).
@@ -166,8 +166,9 @@ class MessageFold:
         Args:
             replies: All replies known, those that a log counted included.
             last_reply: Place of the newest of them.
+            at: When its sender pressed send, where that is known; else the envelope is asked.
         """
-        at = self.sent_at or written(self.data)
+        at = self.sent_at or at or written(self.data)
         log_id = self.voucher.origin if self.voucher.stamped else None
         stamp = packed(Stamp, (self.key, None, log_id, self.user, at))
         more = self._more
