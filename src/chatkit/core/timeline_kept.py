@@ -134,9 +134,10 @@ class Kept:
         return True
 
     def _put_in(self, fold: MessageFold) -> None:
-        fold.user = self._users.setdefault(fold.user, fold.user)
-        if len(self._users) > _USERS:
-            self._users.clear()
+        users = self._users
+        fold.user = users.setdefault(fold.user, fold.user)
+        if len(users) > _USERS:
+            users.clear()
         self.window.add(fold)
         if not self.dirty.all:
             self.dirty.add(fold.ident)
