@@ -98,7 +98,8 @@ class HandlerRunner:
     async def _run(self) -> None:
         while True:
             try:
-                event = self._translate(await self._reader.get())
+                waiting = self._reader.take()
+                event = self._translate(await self._reader.get() if waiting is None else waiting)
             except (StopAsyncIteration, ChatkitError):
                 return
             except asyncio.CancelledError:
@@ -118,7 +119,8 @@ class HandlerRunner:
     async def _handle(self, event: Event) -> None:
         watched = _Watched(self._handler(event), self._engine.context.clock)
         try:
-            await watched
+            if not watched.ends_at_once():
+                await watched
         except asyncio.CancelledError as error:
             self._survive()
             self._report(event, error)
@@ -156,26 +158,34 @@ def _is_ending() -> bool:
 class _Watched:
     """Awaits a coroutine and measures the longest stretch in which it gave nobody else a turn."""
 
-    __slots__ = ("_clock", "_work", "longest")
+    __slots__ = ("_now", "_steps", "_waits_for", "longest")
 
     def __init__(self, work: Awaitable[None], clock: Clock) -> None:
-        self._work = work
-        self._clock = clock
+        self._steps = work.__await__()
+        self._now = clock.monotonic
+        self._waits_for: Any = None
         self.longest = 0.0
 
+    def ends_at_once(self) -> bool:
+        """Let it begin; returns whether it has ended, as most have. Otherwise it is to be awaited."""
+        return self._ends(next, self._steps)
+
     def __await__(self) -> Generator[Any, Any, None]:
-        now, steps = self._clock.monotonic, self._work.__await__()
-        step: Callable[[Any], Any] = steps.send
-        given: Any = None
         while True:
-            began = now()
             try:
-                waits_for = step(given)
-            except StopIteration:
-                return
-            finally:
-                self.longest = max(self.longest, now() - began)
-            try:
-                given, step = (yield waits_for), steps.send
+                given, step = (yield self._waits_for), self._steps.send
             except BaseException as error:  # noqa: BLE001  # handed to the coroutine, which decides
-                given, step = error, steps.throw
+                given, step = error, self._steps.throw
+            if self._ends(step, given):
+                return
+
+    def _ends(self, step: Callable[[Any], Any], given: Any) -> bool:
+        """Take one step, and the time that it takes."""
+        began = self._now()
+        try:
+            self._waits_for = step(given)
+        except StopIteration:
+            return True
+        finally:
+            self.longest = max(self.longest, self._now() - began)
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +55,17 @@ def test_a_message_that_was_only_created_is_its_bytes_and_its_place() -> None:
     assert (made.data, made.key, made.version, made.changed) == (HELLO.data, key(1), 1, key(1))
     assert (made.deleted, made.edit, made.reactions(), made.plain) == (False, None, {}, True)
     assert (made.replies, made.last_reply, made.flags) == (0, None, frozenset())
+
+
+def test_the_time_at_hand_stands_only_where_no_sequencer_told_one() -> None:
+    """Else it is read from the envelope: both are when the sender pressed send (D4)."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    accepted = at + timedelta(seconds=1)
+    stamped, unstamped = fold(of=HELLO._replace(sent_at=accepted)), fold(of=HELLO._replace(sent_at=None))
+
+    assert stamped.folded(replies=0, last_reply=None, at=at).stamp.at == accepted
+    assert unstamped.folded(replies=0, last_reply=None, at=at).stamp.at == at
+    assert unstamped.folded(replies=0, last_reply=None).stamp.at == HELLO.envelope.at
 
 
 @pytest.mark.parametrize("order", [(2, 3), (3, 2)])

@@ -48,6 +48,19 @@ def test_a_channel_is_heard_by_its_readers_and_by_those_of_all() -> None:
     assert heard(a, b, wide) == [["a"], ["b"], ["a", "b", "c"]]
 
 
+def test_who_comes_and_goes_is_heard_of_at_once() -> None:
+    """Who hears a channel is known anew with each reader that comes or goes, of it or of all."""
+    dispatcher = Dispatcher(Screen([], "ada"))
+    first = reader(dispatcher, "a")
+    assert dispatcher.readers("a") == (first,)
+    wide = reader(dispatcher, None)
+    assert dispatcher.readers("a") == (first, wide)
+    dispatcher.remove(first)
+    assert dispatcher.readers("a") == (wide,)
+    dispatcher.close()
+    assert dispatcher.readers("a") == ()
+
+
 def test_who_left_hears_nothing_and_may_leave_again() -> None:
     """Leaving is idempotent, for one of several readers and for the last."""
     dispatcher = Dispatcher(Screen([], "ada"))

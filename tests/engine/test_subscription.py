@@ -124,6 +124,23 @@ async def test_a_cancelled_read_loses_nothing() -> None:
     assert await drained(sub) == ["2"]
 
 
+async def test_what_waits_is_taken_at_once_unless_somebody_reads() -> None:
+    """`take` gives events in their order, `None` without one, and takes none from a reader that waits."""
+    sub = subscription()
+    assert sub.take() is None
+    sub.offer_fact(*fact(1))
+    sub.offer_fact(*fact(2))
+    first = sub.take()
+    assert first is not None
+    assert (first.event_id, await drained(sub)) == ("1", ["2"])
+
+    reading = asyncio.ensure_future(sub.get())
+    await settle()
+    sub.offer_fact(*fact(3))
+    assert sub.take() is None
+    assert (await reading).event_id == "3"
+
+
 async def test_a_reader_has_one_reader() -> None:
     """Two would take events from one another."""
     sub = subscription()

@@ -57,7 +57,7 @@ class MessageFold:
     __slots__ = ("_more", "as_of", "data", "epoch", "flags", "id", "sent_at", "serial", "user", "voucher")
 
     def __init__(
-        self, ident: Ident, key: OrderKey, *, data: bytes, sent_at: datetime | None, voucher: Voucher
+        self, ident: Ident, key: OrderKey, data: bytes, sent_at: datetime | None, voucher: Voucher
     ) -> None:
         self.user, self.id = ident
         self.epoch, self.serial = key
@@ -73,7 +73,7 @@ class MessageFold:
     @classmethod
     def created(cls, fact: Fact, voucher: Voucher) -> MessageFold:
         """Return a message as its creation tells it."""
-        fold = cls(fact.ident, fact.key, data=fact.data, sent_at=fact.sent_at, voucher=voucher)
+        fold = cls(fact.ident, fact.key, fact.data, fact.sent_at, voucher)
         if fact.suspect:
             fold.flag("clock_suspect", on=True)
         return fold
@@ -83,7 +83,7 @@ class MessageFold:
         cls, folded: Folded, voucher: Voucher, *, as_of: OrderKey | None, provisional: bool
     ) -> MessageFold:
         """Return a message as a log, or the store's copy of one, tells it; see `merge`."""
-        fold = cls(folded.ident, folded.stamp.key, data=folded.data, sent_at=None, voucher=voucher)
+        fold = cls(folded.ident, folded.stamp.key, folded.data, None, voucher)
         fold._take(folded, as_of or folded.changed)
         fold.flag("provisional", on=provisional or as_of is None)
         return fold
@@ -158,7 +158,7 @@ class MessageFold:
         """Return the users who gave each emoji, emojis sorted."""
         return self._more.reactions() if self._more else {}
 
-    def folded(self, *, replies: int, last_reply: OrderKey | None) -> Folded:
+    def folded(self, *, replies: int, last_reply: OrderKey | None, at: datetime | None = None) -> Folded:
         """Return it as a log would tell it; the serial before it is not kept.
 
         An edit that is newer than the delete is told of a deleted message too: a restore brings it back (I8).
@@ -166,8 +166,9 @@ class MessageFold:
         Args:
             replies: All replies known, those that a log counted included.
             last_reply: Place of the newest of them.
+            at: When its sender pressed send, where that is known; else the envelope is asked.
         """
-        at = self.sent_at or written(self.data)
+        at = self.sent_at or at or written(self.data)
         log_id = self.voucher.origin if self.voucher.stamped else None
         stamp = packed(Stamp, (self.key, None, log_id, self.user, at))
         more = self._more

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from chatkit.core.fold import MessageFold, Voucher
@@ -100,13 +101,16 @@ class Kept:
         found = min(folds, key=lambda fold: (fold.user != self.viewer, fold.place), default=None)
         return self._build(found) if found else None
 
-    def folded(self, ident: Ident) -> Folded | None:
-        """Return a message of the window as a log would tell it, for the store's copy."""
+    def folded(self, ident: Ident, written: datetime | None = None) -> Folded | None:
+        """Return a message of the window as a log would tell it, for the store's copy.
+
+        `written`: when its sender pressed send, where that is known; else its envelope is asked.
+        """
         fold = self.window.find(ident)
         if fold is None:
             return None
         replies, last = self._replies.tally(fold) if self._replies or not fold.plain else (0, None)
-        return fold.folded(replies=replies, last_reply=last)
+        return fold.folded(replies=replies, last_reply=last, at=written)
 
     def replies(self, fold: MessageFold) -> int:
         """Return how many replies a message has."""
@@ -130,9 +134,10 @@ class Kept:
         return True
 
     def _put_in(self, fold: MessageFold) -> None:
-        fold.user = self._users.setdefault(fold.user, fold.user)
-        if len(self._users) > _USERS:
-            self._users.clear()
+        users = self._users
+        fold.user = users.setdefault(fold.user, fold.user)
+        if len(users) > _USERS:
+            users.clear()
         self.window.add(fold)
         if not self.dirty.all:
             self.dirty.add(fold.ident)

@@ -33,18 +33,22 @@ class Dispatcher:
         self._guards = guards
         self._owner = owner
         self._readers: dict[str | None, dict[Subscription, None]] = {}
+        self._heard: dict[str, tuple[Subscription, ...]] = {}
+        """Who hears a channel that is for every user, as far as it was asked."""
         self.on_add: Callable[[], None] = lambda: None
         """Called when another reader hears."""
 
     def add(self, reader: Subscription) -> None:
         """Begin to hand events to a reader."""
         self._readers.setdefault(reader.channel, {})[reader] = None
+        self._heard.clear()
         self.on_add()
 
     def remove(self, reader: Subscription) -> None:
         """Stop; idempotent."""
         readers = self._readers.get(reader.channel, {})
         readers.pop(reader, None)
+        self._heard.clear()
         if not readers:
             self._readers.pop(reader.channel, None)
 
@@ -53,10 +57,14 @@ class Dispatcher:
         everywhere = self._readers.get(None, ())
         if channel is None:
             return tuple(everywhere)
-        own, guard = self._readers.get(channel, ()), self._guards.get(channel)
-        if guard is None:
-            return (*own, *everywhere)
-        return (*own, *(reader for reader in everywhere if reader.viewer in guard.ears))
+        guard = self._guards.get(channel)
+        if guard is not None:
+            own = self._readers.get(channel, ())
+            return (*own, *(reader for reader in everywhere if reader.viewer in guard.ears))
+        heard = self._heard.get(channel)
+        if heard is None:  # asked with each message, and seldom another
+            heard = self._heard[channel] = (*self._readers.get(channel, ()), *everywhere)
+        return heard
 
     def hears(self, channel: str, kind: type[Event]) -> bool:
         """Whether some reader of a channel asked for this type of event."""
@@ -126,6 +134,7 @@ class Dispatcher:
             for reader in list(readers):
                 reader.close(error)
         self._readers.clear()
+        self._heard.clear()
 
 
 def _warn(gap: Discontinuity) -> None:

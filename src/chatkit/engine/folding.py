@@ -135,8 +135,12 @@ class Folder:
     def _note(self, applied: Applied) -> None:
         if applied.outcome in {"duplicate", "conflict", "refused", "held"}:
             self._counters[applied.outcome] += 1
-        self._keeper.touch(applied.fact.ident if applied.outcome == "created" else applied.target)
-        thread = applied.fact.envelope.thread
+        fact = applied.fact
+        if applied.outcome == "created":
+            self._keeper.touch(fact.ident, fact.envelope.at)
+        else:
+            self._keeper.touch(applied.target)
+        thread = fact.envelope.thread
         if thread is not None:
             self._keeper.touch(Ident(thread.user, thread.id))  # its replies are counted there
 

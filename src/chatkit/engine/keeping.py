@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from chatkit.model.order import Ident, OrderKey
@@ -46,13 +47,13 @@ class Keeper:
         self._timeline = parts.timeline
         self._progress = parts.progress
         self._keep = keep
-        self._dirty: dict[Ident, None] = {}
+        self._dirty: dict[Ident, datetime | None] = {}
         self._ids: dict[Ident, None] = {}
         self._due = 0.0
 
-    def touch(self, ident: Ident) -> None:
-        """Note that a message changed."""
-        self._dirty[ident] = None
+    def touch(self, ident: Ident, written: datetime | None = None) -> None:
+        """Note that a message changed; `written`: when its sender pressed send, where that is at hand."""
+        self._dirty[ident] = written
 
     def remember(self, ident: Ident) -> None:
         """Note that an envelope was seen; needed where no log remembers it (D20)."""
@@ -73,7 +74,8 @@ class Keeper:
         newest = not self._timeline.window.has_newer
         dirty, ids = self._dirty, self._ids
         self._dirty, self._ids = {}, {}
-        folded = [found for ident in dirty if newest and (found := self._timeline.folded(ident)) is not None]
+        told = (self._timeline.folded(ident, written) for ident, written in dirty.items() if newest)
+        folded = [found for found in told if found is not None]
         mark = self._mark() if newest else None
         self._context.observer.point("channel.flushing", channel=self._channel, messages=len(folded))
         try:

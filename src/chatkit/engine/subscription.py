@@ -155,11 +155,13 @@ class Subscription:
         elif len(self._queue) >= self._buffer and told.event is not None and self.takes(told.event):
             self._overrun(told.event, channel)
         else:
-            self.give(channel, told)
+            self._give(track, told)
 
     def give(self, channel: str, told: Told) -> None:
         """Queue a fact, and remember it."""
-        track = self.track(channel)
+        self._give(self.track(channel), told)
+
+    def _give(self, track: Track, told: Told) -> None:
         track.note(told.ident, told.key, told.at)
         event = told.event
         if event is None or not self.takes(event):
@@ -172,6 +174,13 @@ class Subscription:
         self._push(event)
 
     # -- reading ----------------------------------------------------------------------------------------
+
+    def take(self) -> Event | None:
+        """Take the next event if one waits and nobody is waiting for it; `None`: see `get`."""
+        if self._reading or not self._queue:
+            return None
+        self._room.set()
+        return self._queue.popleft()
 
     async def get(self) -> Event:
         """Take the next event; cancelling loses none.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from itertools import islice
+from typing import Literal, TypeVar
 
 from chatkit.core.searching import search
 from chatkit.errors import MessageNotFound, StateError, StoreError
@@ -22,6 +23,8 @@ from chatkit.stores.index import no_index
 from chatkit.stores.rules import SEEN_LIMIT, UNFINISHED, check_room, forgettable, may_have_arrived
 from chatkit.stores.secret import new_secret
 from chatkit.stores.shelf import Shelf
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -49,7 +52,7 @@ class MemoryStore:
         self._lanes: dict[LaneKey, LaneMark] = {}
         self._batches: dict[str, tuple[Ident, ...]] = {}
         self._marks: dict[str, Mark] = {}
-        self._cached: dict[str, dict[Ident, Folded]] = {}
+        self._cached: dict[str, dict[Ident, Folded]] = {}  # ascending
         self._seen: dict[str, dict[Ident, datetime]] = {}  # oldest first
         self._registers: dict[tuple[str, str, str], Register] = {}
 
@@ -247,21 +250,31 @@ class MemoryStore:
         if mark is not None:
             self._marks[channel] = mark
         if folded:
-            cached = self._cached.get(channel, {}) | {message.ident: message for message in folded}
-            newest = sorted(cached.values(), key=_place, reverse=True)[:keep]
-            self._cached[channel] = {message.ident: message for message in newest}
+            self._cache(channel, folded, keep)
         seen = self._seen.setdefault(channel, {})
         now = self._clock.wall()
         for ident in ids:
             seen.setdefault(ident, now)
-        for ident in list(seen)[: max(0, len(seen) - SEEN_LIMIT)]:
-            del seen[ident]
+        _keep_last(seen, SEEN_LIMIT)
+
+    def _cache(self, channel: str, folded: Sequence[Folded], keep: int) -> None:
+        cached = self._cached.setdefault(channel, {})
+        last = next(reversed(cached.values()), None)
+        ordered = True
+        for message in folded:
+            new = message.ident not in cached and (last is None or last.stamp.key < message.stamp.key)
+            ordered = ordered and new
+            cached[message.ident] = last = message
+        if not ordered:  # most only follow what is there
+            cached = {message.ident: message for message in sorted(cached.values(), key=_place)}
+            self._cached[channel] = cached
+        _keep_last(cached, keep)
 
     async def cached(self, channel: str, /, *, before: OrderKey | None, limit: int) -> Sequence[Folded]:
         """Return cached messages, ascending: the newest `limit` before a place."""
         self._check()
         older = [m for m in self._cached.get(channel, {}).values() if before is None or m.stamp.key < before]
-        return tuple(sorted(older, key=_place)[max(0, len(older) - limit) :])
+        return tuple(older[max(0, len(older) - limit) :])
 
     async def seen(self, channel: str, ids: Sequence[Ident], /) -> frozenset[Ident]:
         """Say which ids were recorded before (D20)."""
@@ -306,6 +319,12 @@ class MemoryStore:
         return tuple(
             register for _, register in sorted(self._registers.items()) if channel in {None, register.channel}
         )
+
+
+def _keep_last(items: dict[Ident, T], most: int) -> None:
+    """Take out what stands first, beyond so many."""
+    for ident in tuple(islice(items, max(0, len(items) - most))):
+        del items[ident]
 
 
 def _place(folded: Folded) -> OrderKey:

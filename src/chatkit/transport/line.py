@@ -43,11 +43,17 @@ class Line:
 
     async def put(self, source: Source, signal: Signal) -> None:
         """Let a signal of a channel wait, when there is room."""
-        while self.full:
+        while not self.offer(source, signal):
             self._room.clear()
             await self._room.wait()
+
+    def offer(self, source: Source, signal: Signal) -> bool:
+        """Let a signal of a channel wait if there is room; returns whether there was."""
+        if len(self._waiting) >= WAITING:
+            return False
         self._waiting.append((source, signal))
         self._came.set()
+        return True
 
     def next(self) -> Signal | None:
         """Return what waits longest; `None`: nothing does."""

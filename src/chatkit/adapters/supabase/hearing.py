@@ -62,12 +62,8 @@ class Hearing:
     async def take(self, meaning: Meaning) -> None:
         """Make signals of it."""
         match meaning:
-            case Told(topic=topic):
-                one = self._topics.get(topic)
-                if one is not None and topic == one.log:
-                    await self._announced(one, meaning)
-                elif one is not None:
-                    await self._said(one, meaning)
+            case Told():
+                await self.told(meaning)
             case Present(topic=topic) | Moved(topic=topic):
                 one = self._topics.get(topic)
                 if one is not None and one.presence:
@@ -87,6 +83,23 @@ class Hearing:
             case _:
                 pass
 
+    async def told(self, told: Told) -> None:
+        """Make signals of a broadcast, as most of what comes is."""
+        one = self._topics.get(told.topic)
+        if one is None:
+            return
+        if told.topic == one.log:
+            await self._announced(one, told)
+            return
+        envelopes = unpack(told.payload) if told.event == EVENT else None
+        if envelopes is None:
+            await self.put(one, Foreign(one.channel, told.event, told.payload, "other_event", told.id))
+            return
+        for data in envelopes:  # what a member said: the service tells nobody who that was
+            signal = packed(Received, (one.channel, data, None, "none", None, False))
+            if not self.line.offer(one, signal):
+                await self.put(one, signal)
+
     def roster(self, one: Attached) -> Roster:
         """Return who is there."""
         return Roster(one.channel, one.members.all())
@@ -98,15 +111,6 @@ class Hearing:
             return
         for move in one.members.move(one.channel, meaning.joins, meaning.leaves):
             await self.put(one, move)
-
-    async def _said(self, one: Attached, told: Told) -> None:
-        """Pass on what a member said: the service tells nobody who that was."""
-        envelopes = unpack(told.payload) if told.event == EVENT else None
-        if envelopes is None:
-            await self.put(one, Foreign(one.channel, told.event, told.payload, "other_event", told.id))
-            return
-        for data in envelopes:
-            await self.line.put(one, packed(Received, (one.channel, data, None, "none", None, False)))
 
     async def _announced(self, one: Attached, told: Told) -> None:
         entries = announced(told.payload, one.channel) if told.event == ENTRIES else None
@@ -133,7 +137,9 @@ class Hearing:
             if entry.data is None or one.waiting is not None:
                 self._large(one, news[index:])
                 return
-            await self.line.put(one, received(one.channel, entry, entry.data))
+            signal = received(one.channel, entry, entry.data)
+            if not self.line.offer(one, signal):
+                await self.put(one, signal)
 
 
 def received(channel: str, entry: Announced, data: bytes) -> Received:

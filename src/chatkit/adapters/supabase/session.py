@@ -236,7 +236,7 @@ class SupabaseSession(OneLife):
             while True:
                 for meaning in self._protocol.receive(await self._socket.recv()):
                     if isinstance(meaning, Told):  # as most
-                        await self._hearing.take(meaning)
+                        await self._hearing.told(meaning)
                     else:
                         await self._hear(meaning)
                 self._hearing.alive()
