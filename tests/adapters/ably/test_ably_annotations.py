@@ -23,6 +23,7 @@ from chatkit.adapters.ably.listing import LISTED
 from chatkit.adapters.ably.places import annotation_key, behind, key_of, version_key
 from chatkit.adapters.ably.protocol import Annotated as Heard
 from chatkit.adapters.ably.reacted import Reacted
+from chatkit.adapters.ably.reacting import Reacted as Made
 from chatkit.adapters.ably.rest import Page
 from chatkit.adapters.ably.whereabouts import Whereabouts
 from chatkit.errors import MessageNotFound, NotAllowed, Rejected, TransportError
@@ -30,6 +31,7 @@ from chatkit.model.entry import Stamp
 from chatkit.model.envelope import Envelope
 from chatkit.model.order import Ident, OrderKey
 from chatkit.ports.adapter import Received
+from chatkit.ports.outgoing import Ack
 from tests.adapters.ably.frames import connected
 from tests.adapters.ably.test_ably_versions import (
     Kept,
@@ -470,6 +472,52 @@ def test_what_goes_as_an_annotation() -> None:
     assert is_change(reaction().encode())
     assert is_change(reaction("reaction.remove").encode())
     assert not is_change(reaction(min=9).encode())
+
+
+def at_ably(*said: Envelope | None) -> Annotated:
+    """Return an account with `message(1)`, and what bob made of it, in order; `None`: he took it back elsewhere."""
+    made = list[dict[str, Any]]()
+    for number, one in enumerate(said, 5):
+        frames = [annotation(number, action=1)] if one is None else pack(serial(1), one, ["👍"], user="bob")
+        made += [{**frame, "serial": serial(number)} for frame in frames]
+    return Annotated([plain(1)], {serial(1): made})
+
+
+@pytest.mark.parametrize("later", [(), (None,)], ids=["it stands", "taken back since"])
+async def test_a_reaction_that_is_there_is_not_made_again(later: tuple[None, ...]) -> None:
+    """Whatever came after it: an attempt without an answer does not win over that (D10)."""
+    given = reaction()
+
+    found = await changing(at_ably(given, *later)).prepare("support", outgoing(given))
+
+    assert isinstance(found, Ack)
+    assert (found.outcome, found.key) == ("duplicate", annotation_key(serial(5)))
+
+
+@pytest.mark.parametrize(
+    ("said", "change", "natively"),
+    [
+        ([], reaction(), True),
+        ([reaction(), None], reaction(id="00000000-0000-7000-8000-000000000098"), True),
+        ([reaction()], reaction("reaction.remove", id="00000000-0000-7000-8000-000000000098"), True),
+        ([reaction()], reaction(id="00000000-0000-7000-8000-000000000098"), False),
+        ([], reaction("reaction.remove"), False),
+        ([reaction(), None], reaction("reaction.remove", id="00000000-0000-7000-8000-000000000098"), False),
+    ],
+)
+async def test_an_annotation_changes_what_stands(
+    said: list[Envelope | None], change: Envelope, natively: bool
+) -> None:
+    """What would not is a message of its own, at each attempt, though something came since (D7)."""
+    kept = at_ably(*said)
+    prepares = changing(kept)
+
+    first = await prepares.prepare("support", outgoing(change))
+    assert isinstance(first, Made) if natively else first is None
+
+    kept.annotated = at_ably(*said, None if change.kind == "reaction.add" else reaction()).annotated
+    if not natively:
+        assert await prepares.prepare("support", outgoing(change)) is None
 
 
 async def test_a_search_goes_on_where_it_had_to_end(monkeypatch: pytest.MonkeyPatch) -> None:

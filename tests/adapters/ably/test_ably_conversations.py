@@ -27,8 +27,6 @@ BACKENDS: Final = (NATIVE, PLAIN, NATIVE)
 """How those speak who speak for all users."""
 AHEAD: Final = 300
 """Lines after which some of them are changed."""
-CHANGED: Final = 15
-"""How many of these, each in one way or several."""
 EMOJIS: Final = ("👍", "🎉", "❤")
 
 
@@ -49,6 +47,8 @@ class Story:
     everybody: Everybody
     random: Random
     users: list[str]
+    changed: int
+    """Of so many lines as are said in a row, each in one way or several."""
     lines: dict[str, Shown] = field(default_factory=dict[str, Shown])
     by_message: set[str] = field(default_factory=set[str])
     """Lines that were changed by messages: a page of history has those alone that stand in it (D24)."""
@@ -61,7 +61,7 @@ class Story:
         for line in said:
             self.lines[line.id] = Shown(line.user, line.text)
             self._idents[self.everybody.sent[line.id].target] = line.id
-        for line in self.random.sample(said, min(CHANGED, len(said))):
+        for line in self.random.sample(said, min(self.changed, len(said))):
             message = await self.everybody.sent[line.id].wait(timeout=600)
             for deed in self.random.sample((self.edit, self.react, self.react, self.unreact, self.delete), 3):
                 await deed(line, message)
@@ -122,9 +122,10 @@ def as_shown(message: chatkit.Message) -> Shown:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(900, marks=pytest.mark.long), pytest.param(None, marks=pytest.mark.nightly)]
+    ("count", "changed"),
+    [pytest.param(900, 15, marks=pytest.mark.long), pytest.param(None, 5, marks=pytest.mark.nightly)],
 )
-async def test_what_all_show_is_what_was_done(clock: VirtualClock, count: int | None) -> None:
+async def test_what_all_show_is_what_was_done(clock: VirtualClock, count: int | None, changed: int) -> None:
     """Each line as its author left it, with the reactions that stand, whoever gave them by what (I1, I2, I5).
 
     With the option and without: who was there all the time shows the newest, who comes later reads all.
@@ -144,7 +145,7 @@ async def test_what_all_show_is_what_was_done(clock: VirtualClock, count: int | 
             _ = room.timeline
             await room.attach(timeout=60)
         users = sorted({line.user for line in lines[:AHEAD]})
-        story = Story(Everybody(backends, moves=False), Random(1), users)
+        story = Story(Everybody(backends, moves=False), Random(1), users, changed)
         for start in range(0, len(lines), AHEAD):
             await story.play(lines[start : start + AHEAD])
         await asyncio.sleep(60)
