@@ -217,3 +217,25 @@ async def test_no_error_of_a_connection_holds_the_secret(clock: VirtualClock) ->
         assert "hush" not in f"{told!r} {told}"
         told = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
     await adapter.aclose()
+
+
+@pytest.mark.realtime
+async def test_a_server_without_tls_is_said_to_be_one(clock: VirtualClock) -> None:
+    """The error says what to write for a server of one's own."""
+
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    config = AblyConfig(
+        credential="app.key", secret="hush", host="127.0.0.1", port=port, transport="websocket"
+    )
+    adapter = AblyAdapter(config, parts("ada", clock))
+    with pytest.raises(SessionClosed) as caught:
+        _ = await adapter.open()
+    assert "tls=0" in caught.value.hint
+    await adapter.aclose()
+    server.close()
+    await server.wait_closed()
