@@ -6,7 +6,7 @@
 
 `!minutes` asks for what was said since the bot last told. After a crash it reads again from there, as far as
 the account keeps history (`&history=72h`): its cursor and its outbox are files, and an answer's key is the
-question's id, so it is sent once. SIGTERM ends it.
+question's id, so it is sent once. SIGTERM or Ctrl+C ends it.
 """
 
 import asyncio
@@ -42,7 +42,8 @@ def save(cursor: chatkit.Cursor) -> None:
 
 async def run(name: str) -> None:
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
     async with chatkit.connect(user="minutes-bot", store="minutes-bot.db") as chat:
         channel = chat.channel(name)
         keeping = asyncio.create_task(keep(channel, saved()))

@@ -80,6 +80,18 @@ def test_what_an_answer_passes_over_is_unknown() -> None:
     assert hear(protocol, action=1, msgSerial=1, count=1) == []
 
 
+def test_an_answer_that_comes_again_with_more_gives_each_its_own_serial() -> None:
+    """Of a range whose beginning was answered before the later serials are those of the rest."""
+    protocol = connected()
+    for what in ("one", "two"):
+        _ = protocol.publish("support", [], what)
+
+    _ = hear(protocol, action=1, msgSerial=0, count=1, res=[{"serials": ["s1"]}])
+    again = hear(protocol, action=1, msgSerial=0, count=2, res=[{"serials": ["s1"]}, {"serials": ["s2"]}])
+
+    assert again == [Settled("two", ["s2"], None, unknown=False)]
+
+
 @settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=8),

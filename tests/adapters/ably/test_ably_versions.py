@@ -163,6 +163,17 @@ def test_a_version_that_tells_of_something_else_is_one_of_others(more: dict[str,
     assert id not in {restore, envelope("message.update").id}
 
 
+def test_a_version_that_another_made_is_not_what_its_author_said() -> None:
+    """Be it that who moderates repeats the author's own words in its metadata (D2)."""
+    item = changed()
+    item["version"]["clientId"] = "eve"
+
+    (_, _, restore), (kind, text, id) = said(item)
+
+    assert (kind, text) == ("message.update", "Hello!")
+    assert id not in {restore, envelope("message.update").id}
+
+
 @pytest.mark.parametrize(
     "item",
     [
@@ -529,3 +540,56 @@ async def test_a_change_of_anothers_message_is_a_message_of_its_own(user: str) -
     found = await changing(account(plain(1))).prepare("support", outgoing(edit))
 
     assert (found is None) == (user == "eve")
+
+
+async def test_a_change_that_is_there_is_not_made_again() -> None:
+    """Its version is the answer, also where another one came after it (D10)."""
+    kept = Kept([plain(1)])
+    kept.firsts = {serial(1): changed()}
+    edit = envelope("message.update", text="Hello!")
+
+    found = await changing(kept).prepare("support", outgoing(edit))
+
+    assert found == Ack(Ident("ada", edit.id), "duplicate", version_key(serial(5)), moment(AT + 5_000))
+
+
+async def test_an_edit_of_a_deleted_message_is_a_message_of_its_own() -> None:
+    """As Ably's own it would bring the message back; a delete of it is one all the same (I7)."""
+    kept = Kept([plain(1)])
+    kept.firsts = {serial(1): changed("message.delete", text=None)}
+    edit, delete = (
+        envelope(kind, text=text, id="00000000-0000-7000-8000-000000000098")
+        for kind, text in (("message.update", "Hello?"), ("message.delete", None))
+    )
+
+    assert await changing(kept).prepare("support", outgoing(edit)) is None
+    assert isinstance(await changing(kept).prepare("support", outgoing(delete)), Change)
+
+
+# -- history
+
+
+async def test_the_first_read_after_a_loss_begins_before_the_mark() -> None:
+    """By 30 seconds, of which it tells all once: a lower place may have come after a higher one (D17, D30)."""
+    memory = memory_of()
+    log = history(Kept([plain(n) for n in (5, 15, 35, 40, 45)]), memory)
+    told: list[list[str]] = []
+    for broken in (False, True, False):
+        if broken:
+            memory.broke("support")
+        got = await log.entries("support", after=key_of(serial(40)), limit=10)
+        told.append([entry.stamp.key.serial for entry in got.items])
+
+    assert told == [[serial(45)], [serial(15), serial(35), serial(45)], [serial(45)]]
+
+
+async def test_a_page_that_does_not_reach_the_head_is_provisional() -> None:
+    """What changed its messages later may not be in it (D24)."""
+    log = history(Kept([plain(n) for n in range(1, 10)]), memory_of())
+
+    inside = await log.messages("support", after=key_of(serial(2)), limit=3)
+    newest = await log.messages("support", limit=3)
+
+    assert (inside.provisional, inside.as_of) == (True, None)
+    assert not newest.provisional
+    assert newest.as_of is not None

@@ -9,6 +9,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from logging import Logger
 from math import inf
+from ssl import SSLError
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -247,6 +248,8 @@ class AblyAdapter:
         except (OSError, InvalidHandshake) as error:  # a text of theirs may name the address with the key
             text = f"no connection to {host} ({type(error).__name__})"
             answered = not isinstance(error, OSError | InvalidMessage)  # the latter is no answer at all
+            if isinstance(error, SSLError):
+                hint = "The server speaks no TLS, or its certificate is not trusted; `?tls=0` does without."
             raise NoSocket(text, hint=hint, answered=answered) from None
 
     async def _greeted(
