@@ -19,6 +19,17 @@ def database(postgres: str) -> Generator[str]:
         yield dsn
 
 
+@pytest.fixture(scope="module")
+def log(postgres: str) -> Generator[str]:
+    """The DSN of a log of the app's own, apart from the project's database."""
+    from chatkit.logs.postgres import migrate
+    from tests.logs import postgres_server
+
+    with postgres_server.database(postgres) as dsn:
+        migrate(dsn)
+        yield dsn
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     """The virtual clock of a test; it begins when the test does: PostgreSQL has no other time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import count
 from types import TracebackType
@@ -14,8 +14,10 @@ import psycopg
 
 import chatkit
 from chatkit.adapters.supabase import topic_of
-from chatkit.logs.postgres import migrate_supabase
+from chatkit.errors import CapabilityError
+from chatkit.logs.postgres import PostgresLog, migrate_supabase
 from chatkit.model.options import AuthRequest
+from chatkit.ports.log import LogFeature
 from chatkit.testing.clock import VirtualClock, VirtualLoop
 from chatkit.testing.emulators.clock import EmulatorClock
 from chatkit.testing.emulators.supabase import Aim, SupabaseEmulator, SupabaseSettings
@@ -42,19 +44,27 @@ class StoryApp(App):
         database: DSN of the PostgreSQL behind it; `None`: one of its own, which can be stopped.
         config: Of all its clients, as options of their URL.
         clock: Of its clients and of the emulator; `None`: the test runs in real time.
+        log: DSN of a log of the app's own, beside which its clients are backends; it is emptied.
         settings: Of the emulator.
     """
 
     def __init__(
-        self, database: str | None, config: str, *, clock: VirtualClock | None = None, **settings: Any
+        self,
+        database: str | None,
+        config: str,
+        *,
+        clock: VirtualClock | None = None,
+        log: str | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(database or "", config)
-        self.logged = self._schema
+        self.logged = self._schema or log is not None
+        self._log = None if log is None else StillLog(log, self._still)
         served_by = None if clock is None else EmulatorClock(lambda: clock.wall().timestamp())
         self.emulator = SupabaseEmulator(
             SupabaseSettings(**settings),
             database=database,
-            policy="" if self.logged else None,  # the schema brings its own
+            policy="" if self._schema else None,  # the schema brings its own
             clock=served_by,
         )
         self.signs = True
@@ -79,14 +89,19 @@ class StoryApp(App):
     ) -> None:
         for way in self.ways.values():
             await way.aclose()
+        if self._log is not None:
+            await self._log.aclose()
         await self.stop()
 
     async def start(self) -> None:
         """Serve, again after `stop`."""
         with self._still():
             await self.emulator.start()
-            if self.logged:
+            if self._schema:
                 await asyncio.to_thread(self._prepare)
+            elif self._log is not None and not self._began:
+                await asyncio.to_thread(postgres_server.empty, self._log.dsn)
+                self._began = True
         self._stand_still()
         self._listen()
 
@@ -98,8 +113,11 @@ class StoryApp(App):
     def member(self, user: str, **options: Any) -> chatkit.Chat:
         """Return a client with tokens of the app, which goes the way of its user."""
         virtual = {} if self._clock is None else {"clock": self._clock, "seed": next(self._seeds)}
-        url = self.by_way(user, self.emulator.authority.anon_key)
-        signed = {} if self._config == PUBLIC else {"auth": self.auth}
+        authority = self.emulator.authority
+        url = self.by_way(user, authority.anon_key if self._log is None else authority.service_key)
+        signed: dict[str, Any] = {} if self._config == PUBLIC else {"auth": self.auth}
+        if self._log is not None:
+            signed = {"log": self._log}
         given = {"store": ":memory:", **signed, **virtual, **options}
         self.chats[user] = chat = chatkit.connect(url, user=user, **given)
         return chat
@@ -198,6 +216,36 @@ class StoryApp(App):
             listen(project, channel)
 
         vars(project)["listen"] = watched
+
+
+class StillLog:
+    """A log in PostgreSQL for clients on virtual time, which stands still while it answers.
+
+    Args:
+        dsn: Of its database.
+        still: Has time stand still meanwhile.
+    """
+
+    def __init__(self, dsn: str, still: Callable[[], AbstractContextManager[None]]) -> None:
+        self.dsn = dsn
+        self._log = PostgresLog(dsn)
+        self._still = still
+
+    @property
+    def capabilities(self) -> frozenset[LogFeature]:
+        """All but `notify`: who waits for a word of the database waits in real time."""
+        return self._log.capabilities - {"notify"}
+
+    def changes(self) -> AsyncIterator[str]:
+        """Decline."""
+        raise CapabilityError("the log tells of nothing on virtual time")
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            with self._still():
+                return await getattr(self._log, name)(*args, **kwargs)
+
+        return call
 
 
 def _read(broadcast: Any) -> dict[str, Any]:

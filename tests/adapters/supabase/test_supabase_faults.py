@@ -107,8 +107,9 @@ def faults() -> Iterator[Any]:
                     quick = (does, moment, name) == ("abort", "after", "presence")
                     marks: Any = () if quick else pytest.mark.nightly if seldom else pytest.mark.long
                     yield pytest.param(does, moment, name, mode, marks=marks)
-                    if (does, mode) == ("abort", "broadcast") and name != "token":
-                        marks = pytest.mark.long if name == "publish" else pytest.mark.nightly
+                    if mode == "broadcast" and name != "token":
+                        loud = (does, name) == ("abort", "publish")
+                        marks = pytest.mark.long if loud else pytest.mark.nightly
                         yield pytest.param(does, moment, name, "public", marks=marks)
 
 
@@ -127,6 +128,7 @@ async def tell(
     hinted: bool = False,
     unseen: bool = False,
     said: int = 4,
+    log: str | None = None,
 ) -> None:
     """Tell the story, and find all said, once, in order; without a log what is not there was announced.
 
@@ -139,8 +141,9 @@ async def tell(
         hinted: Frames are lost on connections that live: numbers hint at them (D5).
         unseen: Nobody is told who is there: members are known once they say something.
         said: How many messages are said in the midst of it.
+        log: DSN of a log of the app's own.
     """
-    async with StoryApp(database, MODES.get(mode, PUBLIC), clock=clock) as app:
+    async with StoryApp(database, MODES.get(mode, PUBLIC), clock=clock, log=log) as app:
         app.lifetime = 120.0  # so that tokens are presented anew after a minute
         if at_first:
             await strike(app)
