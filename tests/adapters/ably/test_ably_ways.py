@@ -410,6 +410,30 @@ class TestStories:
             await carried(ada, bob, by="sse")
 
     @pytest.mark.long
+    async def test_what_a_stream_swallows_is_found_by_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Beside a stream that lives, twice a minute; here more often (I2)."""
+        assert listening.BESIDE <= 30
+        put = sse.Stream._put
+
+        def swallow(stream: sse.Stream, event: str) -> None:
+            if "swallowed" not in event:
+                put(stream, event)
+
+        monkeypatch.setattr(sse.Stream, "_put", swallow)
+        monkeypatch.setattr(listening, "BESIDE", 0.5)
+        async with Blocked("&transport=sse") as app, app.member("ada") as ada, app.member("bob") as bob:
+            mine, theirs = ada.channel("support"), bob.channel("support")
+            hearing = Hearing(theirs)
+            for channel in (mine, theirs):
+                await channel.attach(timeout=PATIENCE)
+            for text in ("first", "swallowed", "last"):
+                _ = await (await mine.send(text)).wait("sent", timeout=PATIENCE)
+
+            await until(lambda: sorted(hearing.texts) == ["first", "last", "swallowed"], "all is told, once")
+            assert texts(theirs) == ["first", "swallowed", "last"]
+            assert hearing.gaps == 0
+
+    @pytest.mark.long
     async def test_streams_that_end_lose_nothing(self) -> None:
         """Without a word, by an error, again and again: what came between two of them is read, in order (I1, I4)."""
         async with Blocked("&transport=sse") as app, app.member("ada") as ada, app.member("bob") as bob:
