@@ -183,23 +183,29 @@ def read_answer(data: bytes) -> None:
 
 
 async def _answered(data: bytes) -> None:
-    told: list[ChatkitError] = []
+    spoken = b"PT" in data  # what functions of ours say is passed on
+    refused: list[ChatkitError] = []
     async with _Project(data) as log:
         for call in _CALLS:
             try:
                 sound(await call(log))
             except ChatkitError as error:
-                told.append(error)
-        none = len(told) == len(_CALLS)
+                refused.append(_looked_at(error, spoken=spoken))
         for log.status in _REFUSALS:
             try:
                 _ = await log.heads([_C])
             except ChatkitError as error:
-                told.append(error)
-    for each in told:
-        _show(each)
-    if none:
-        raise told[-1]
+                _ = _looked_at(error, spoken=spoken)
+    if len(refused) == len(_CALLS):
+        raise refused[-1]
+
+
+def _looked_at(error: ChatkitError, *, spoken: bool) -> ChatkitError:
+    """Return an error that shows nothing, without what it holds: that is as much as the whole answer."""
+    if not spoken:
+        _show(error)
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 class _Project(RpcLog):
