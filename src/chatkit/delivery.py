@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from chatkit.engine.holding import because
 from chatkit.errors import ChatkitError, ConfigError, DeliveryFailed, MessageNotFound, StateError
 from chatkit.given import target_of
 from chatkit.model.values import jsonable
@@ -23,6 +24,7 @@ _ENDS: Final = {
     "discarded": "the delivery was discarded",
 }
 _HINTS: Final = {"discarded": "It was withdrawn, or a newer edit of the same message replaced it."}
+_AGAIN: Final = "`await delivery.retry()` sends the same message again."
 
 
 class Delivery:
@@ -171,8 +173,9 @@ class Delivery:
             why=lambda: self._owner.held_by(self._entry),
         )
         if self.status != "sent":
-            failed = DeliveryFailed(_ENDS[self.status], delivery=self, hint=_HINTS.get(self.status))
-            raise failed from self.error
+            error = self.error
+            hint = _HINTS.get(self.status) or (None if error is None else f"{error.hint} {_AGAIN}")
+            raise DeliveryFailed(_ENDS[self.status] + because(error), delivery=self, hint=hint) from error
         left = None if timeout is None else began + timeout - asyncio.get_running_loop().time()
         if until == "delivered":
             await within(

@@ -161,7 +161,10 @@ async def test_a_claimed_broadcast_is_refused_by_the_log(stage: Stage, profile: 
         delivery = await bob.channel("news").send("me too")
         with pytest.raises(chatkit.DeliveryFailed) as failed:
             await delivery.wait(timeout=10)
-        assert isinstance(failed.value.__cause__, chatkit.NotAllowed)
+        cause = failed.value.__cause__
+        assert isinstance(cause, chatkit.NotAllowed)
+        assert f"NotAllowed: {cause.args[0]} (channel news, message {delivery.message_id})" in str(failed.value)
+        assert failed.value.hint.startswith(cause.hint)
         await done(await mine.grant("bob", "owner"))
         await (await bob.channel("news").send("me too")).wait(timeout=10)
         await done(await mine.revoke("ada"))

@@ -48,11 +48,11 @@ def held_by(outbox: Outbox, link: Link, entry: OutboxEntry) -> Hold:
     match first.state:
         case State.IN_DOUBT:
             times = f"{first.row.attempts} attempt{'s' * (first.row.attempts > 1)}"
-            return Hold(f"{subject} is in doubt after {times}{_after(first.error)}", first.error)
+            return Hold(f"{subject} is in doubt after {times}{because(first.error)}", first.error)
         case State.SENDING:
             return Hold(f"{subject} was written and has no answer yet")
         case _ if first.error is not None:
-            return Hold(f"{subject} was not taken{_after(first.error)}", first.error)
+            return Hold(f"{subject} was not taken{because(first.error)}", first.error)
         case _:
             return Hold(f"{subject} waits for its turn")
 
@@ -75,7 +75,7 @@ def unanswered(link: Link, error: ChatkitError | None, whom: str = "the provider
 def as_it_is(link: Link, subject: str = "the connection") -> Hold:
     """Return a link's state and the reason for it."""
     reason = reason_of(link)
-    return Hold(f"{subject} is {link.state.public}{_after(reason)}", reason)
+    return Hold(f"{subject} is {link.state.public}{because(reason)}", reason)
 
 
 def _first(outbox: Outbox, entry: OutboxEntry) -> OutboxEntry:
@@ -92,7 +92,8 @@ def _first(outbox: Outbox, entry: OutboxEntry) -> OutboxEntry:
     return next((other for other in in_lanes if outbox.lanes.lane_of(other) == lane), entry)
 
 
-def _after(error: ChatkitError | None) -> str:
+def because(error: ChatkitError | None) -> str:
+    """Return an error in words to put behind what came of it; nothing where there is none."""
     return "" if error is None else f": {_words(error)}"
 
 
