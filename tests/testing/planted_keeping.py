@@ -77,7 +77,7 @@ def gives_up_after_five_reconnects(patch: Patch) -> None:
     wrap(patch, Link, "_count_loss", count)
 
 
-@bug("D32", "I11", seed=8, steps=150, profile="silent", world=silent)
+@bug("D32", "I11", seed=7, steps=150, profile="silent", world=silent)
 def half_open_socket_unnoticed(patch: Patch) -> None:
     """Nobody asks whether a silent connection lives."""
 
