@@ -163,7 +163,9 @@ async def test_a_claimed_broadcast_is_refused_by_the_log(stage: Stage, profile: 
             await delivery.wait(timeout=10)
         cause = failed.value.__cause__
         assert isinstance(cause, chatkit.NotAllowed)
-        assert f"NotAllowed: {cause.args[0]} (channel news, message {delivery.message_id})" in str(failed.value)
+        assert f"NotAllowed: {cause.args[0]} (channel news, message {delivery.message_id})" in str(
+            failed.value
+        )
         assert failed.value.hint.startswith(cause.hint)
         await done(await mine.grant("bob", "owner"))
         await (await bob.channel("news").send("me too")).wait(timeout=10)

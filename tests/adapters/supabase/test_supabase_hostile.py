@@ -19,10 +19,10 @@ from chatkit.adapters.supabase.protocol import Strange
 from chatkit.adapters.supabase.reading import WAITING, Reading
 from chatkit.adapters.supabase.rpc import ANSWER, Rpc
 from chatkit.errors import TransportError
-from chatkit.model.entry import Stamp
+from chatkit.model.entry import Entry, Stamp
 from chatkit.model.order import OrderKey
 from chatkit.ports.adapter import Shed, Signal
-from chatkit.ports.log import Log
+from chatkit.ports.log import Entries, Log, LogState
 from chatkit.testing.clock import VirtualClock
 from chatkit.transport import http_client
 from chatkit.transport.line import WAITING as ROOM
@@ -100,6 +100,18 @@ class Stuck:
         await asyncio.Event().wait()
 
 
+class Another:
+    """A log that answers with another entry than was asked for: the one asked for is gone, say."""
+
+    async def entries(self, channel: str, /, *, after: OrderKey, limit: int) -> Entries:
+        del channel
+        key = OrderKey(1, f"{int(after.serial) + 2:020d}")
+        stamp = Stamp(key, after.serial, "log", "bob", AT)
+        return Entries(
+            LogState("log", 1, key.serial, None, AT), (Entry(b"another", stamp),)[:limit], more=False
+        )
+
+
 class Slow:
     """What hears of it: takes signals one by one, when it may."""
 
@@ -113,7 +125,7 @@ class Slow:
 
 
 @asynccontextmanager
-async def stuck() -> AsyncGenerator[tuple[Reading, Attached, Slow, Callable[[], Any]]]:
+async def stuck(log: object = None) -> AsyncGenerator[tuple[Reading, Attached, Slow, Callable[[], Any]]]:
     hears = Slow()
     tasks: list[asyncio.Task[None]] = []
 
@@ -122,7 +134,7 @@ async def stuck() -> AsyncGenerator[tuple[Reading, Attached, Slow, Callable[[], 
 
     one = Attached("support", logged=True, presence=False)
     try:
-        made = Reading(cast("Log", Stuck()), spawn=spawn, put=hears.put)
+        made = Reading(cast("Log", log or Stuck()), spawn=spawn, put=hears.put)
         yield made, one, hears, lambda: asyncio.wait(tasks, timeout=10)
     finally:
         for task in tasks:
@@ -145,6 +157,16 @@ async def test_what_waits_for_a_large_entry_is_bounded() -> None:
 
         assert one.waiting is not None
         assert len(one.waiting) == WAITING + 2
+
+
+async def test_another_entry_is_not_taken_for_the_one_that_was_announced() -> None:
+    """What follows is read from the log as well: the engine looks into it itself."""
+    async with stuck(Another()) as (large, one, hears, ended):
+        hears.may.set()
+        large.take(one, [entry(1, None), entry(2, b"x")])
+        await ended()
+
+        assert hears.told == [Shed("support", "large")]
 
 
 async def test_what_was_too_much_is_looked_for_in_the_log() -> None:

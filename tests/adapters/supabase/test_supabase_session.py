@@ -10,7 +10,14 @@ import pytest
 
 from chatkit.adapters.supabase import attaching, entering, session, topic_of
 from chatkit.adapters.supabase.speaking import Publisher
-from chatkit.errors import CapabilityError, MessageTooLarge, RateLimited, StateError, TransportError
+from chatkit.errors import (
+    CapabilityError,
+    MessageTooLarge,
+    NotAllowed,
+    RateLimited,
+    StateError,
+    TransportError,
+)
 from chatkit.ports.adapter import Lost, Present, Received, Shed
 from chatkit.testing.contract.adapter.stage import Client, stage
 from chatkit.testing.emulators.faults import CallFault, FrameFault
@@ -125,6 +132,32 @@ async def test_a_live_topic_is_joined_again_apart(
             lambda: [dict(one.data) for one in bob.present(name).values()] == [{"desk": 4}], "and bob sees it"
         )
         assert lost(ada) == lost(bob) == []
+
+
+async def test_a_live_topic_that_is_refused_for_good_is_left(
+    database: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked for again and again; messages come all the same (D28)."""
+    monkeypatch.setattr("chatkit.core.backoff.delay", lambda *_: 0.0)
+    kit = SupabaseKit(database, mode="database")
+    async with kit.serving() as supabase, stage(kit) as on:
+        ada, bob = await on.join("ada", name), await on.join("bob", name)
+        asked = 0
+
+        async def refuse(*_: object, **_more: object) -> None:
+            nonlocal asked
+            asked += 1
+            raise NotAllowed("not any more")
+
+        monkeypatch.setattr(attaching.Attaching, "_join_live", refuse)
+        _ = await supabase.deeds.crash(Aim(topic=topic_of(name, "live")))
+        await kit.until(lambda: asked > 0, "it is asked for")
+
+        said = [f"message {number}" for number in range(3)]
+        for text in said:
+            _ = await ada.say(text, channel=name)
+        await bob.hears(*said, channel=name)
+        assert asked == 2, "once by each of them"
 
 
 async def test_older_servers_never_say_that_they_are_ready(

@@ -22,11 +22,10 @@ from chatkit.ports.log import Log
 
 WAITING: Final = 100
 """Entries that wait for one that is being read."""
-
-_MOST: Final = WAITING + 2
-"""Kept of them: also behind one that is taken out there are then too many, so that it is given up."""
 PATIENCE: Final = 20.0
 """Seconds for one to be read: an answer may come byte by byte."""
+_MOST: Final = WAITING + 2
+"""Kept of those that wait: also behind one that is taken out there are then too many, so that it is given up."""
 
 
 class Reading:
