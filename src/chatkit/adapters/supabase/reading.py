@@ -25,7 +25,7 @@ WAITING: Final = 100
 PATIENCE: Final = 20.0
 """Seconds for one to be read: an answer may come byte by byte."""
 _MOST: Final = WAITING + 2
-"""Kept of those that wait: also behind one that is taken out there are then too many, so that it is given up."""
+"""Kept of those that wait: also behind one that is taken out there are then too many: it is given up."""
 
 
 class Reading:
