@@ -268,6 +268,8 @@ class Rights:
         project.member("", EVERYONE)
         async with Opened(project) as doors:
             assert await appended(doors["ada"], wish(10, channel=name), name) == NO
+            project.member(name, "ada", writes=False)  # of two who may both speak there is no such thing
+            assert await appended(doors["ada"], wish(10, channel=name), name) == NO
             project.member(name, "ada")
             assert await appended(doors["ada"], wish(10, channel=name), name) == "new"
 

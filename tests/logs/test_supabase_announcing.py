@@ -230,6 +230,19 @@ def speaks(project: Project, user: str | None, topic: str) -> set[str]:
     return allowed
 
 
+def changes(project: Project, user: str, topic: str) -> int:
+    """How much of what was said on a topic a user may change, where the app lets everybody change it."""
+    with psycopg.connect(project.dsn) as connection:
+        connection.execute("GRANT UPDATE ON realtime.messages TO authenticated")
+        connection.execute(
+            "INSERT INTO realtime.messages (topic, extension) VALUES (%s, 'broadcast')", (topic,)
+        )
+        become(connection, user, topic)
+        found = connection.execute("UPDATE realtime.messages SET payload = '{}' WHERE topic = %s", (topic,))
+        connection.rollback()
+    return found.rowcount
+
+
 def become(connection: psycopg.Connection[Any], user: str | None, topic: str) -> None:
     name = "anon" if user is None else "authenticated"
     claims = {"role": name} | ({} if user is None else {"sub": user})
@@ -272,6 +285,9 @@ async def test_a_policy_of_the_apps_own_opens_no_topic_of_ours(project: Project)
             for topic in ("chatkit:support", "chatkit-live:support", "chatkit:", "chatkit:a_b"):
                 assert hears(project, "eve", topic) == speaks(project, "eve", topic) == NONE
             assert speaks(project, "ada", "chatkit:support") == NONE
+            assert changes(project, "ada", "news") == 1
+            for topic in ("chatkit:support", "chatkit-live:support"):
+                assert changes(project, "ada", topic) == 0
         finally:
             connection.execute("DROP POLICY app ON realtime.messages")
 
