@@ -328,8 +328,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 SUPABASE: Final = (
     Target("supabase frames", FRAMES, read_frame, largest=FRAME),
-    Target("supabase payloads", PAYLOADS, read_payload, largest=FRAME // 16),  # heard so often
-    Target("supabase answers", ANSWERS, read_answer),
+    Target("supabase payloads", PAYLOADS, read_payload, largest=FRAME // 32),  # heard so often
+    Target("supabase answers", ANSWERS, read_answer, largest=1_000_000),  # each read by every call
     Target("supabase tokens", CLAIMS, read_token, largest=1_000_000),
     Target("supabase topics", NAMES, read_topic, largest=50_000),
 )
