@@ -16,7 +16,7 @@ from chatkit import MessageCreated
 PATIENCE: Final = 40.0
 """Seconds within which what must come has come."""
 SENDER: Final = """
-import asyncio, sys
+import asyncio, os, sys
 import chatkit
 
 async def main():
@@ -24,20 +24,27 @@ async def main():
     async with chatkit.connect(url, user="ada", store=store, log=log[0] if log else None, drain=60) as chat:
         for number in range(int(count)):
             delivery = await chat.channel("support").send(f"message {number}", key=f"key {number}")
+            if number < int(os.environ["WAITS"]):
+                await delivery.wait(timeout=30)
             print(delivery.message_id, flush=True)
 
 asyncio.run(main())
 """
 
 
-async def life(*arguments: str, until: int | None = None, so: Callable[[], bool] = lambda: True) -> int:
-    """Run a process that sends, and kill it after so many lines once something is so; returns its code."""
+async def life(
+    *arguments: str, until: int | None = None, so: Callable[[], bool] = lambda: True, waits: int = 0
+) -> int:
+    """Run a process that sends, and kill it after so many lines once something is so; returns its code.
+
+    It waits until each of the first `waits` messages is sent, so that these are calls of their own.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         SENDER,
         *arguments,
-        env=dict(os.environ),
+        env={**os.environ, "WAITS": str(waits)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )

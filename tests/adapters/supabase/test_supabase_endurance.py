@@ -51,7 +51,8 @@ async def test_a_process_killed_in_mid_drain_sends_the_rest(
             str(len(said)),
         ]
 
-        assert await life(*arguments, until=40, so=lambda: fault.times < 1_000) == -signal.SIGKILL
+        killed = await life(*arguments, until=40, so=lambda: fault.times < 1_000, waits=2)
+        assert killed == -signal.SIGKILL
         assert await _held(app) < len(said)
         app.emulator.faults.clear()
 
