@@ -4,8 +4,8 @@
     export CHATKIT_URL='pusher://app-key@local/1001?host=127.0.0.1&port=6001&tls=0' CHATKIT_SECRET=app-secret
     python examples/pusher_bot.py support
 
-SIGTERM ends it once what it has to say is said. An answer is sent once, even if the bot dies at it: its key
-is the question's id, and the outbox is a file.
+SIGTERM or Ctrl+C ends it once what it has to say is said. An answer is sent once, even if the bot dies at it:
+its key is the question's id, and the outbox is a file.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ async def answer(channel: chatkit.Channel, question: chatkit.Message) -> None:
 
 async def run(name: str) -> None:
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
     async with chatkit.connect(user="order-bot", store="order-bot.db") as chat:
         channel = chat.channel(name)
 

@@ -7,7 +7,7 @@
 
 `!find coffee` is answered with the newest three messages that hold the word: PostgreSQL searches. What was
 asked while the bot was away it answers when it is back, once: its cursor and its outbox are files, and an
-answer's key is the question's id. SIGTERM ends it.
+answer's key is the question's id. SIGTERM or Ctrl+C ends it.
 """
 
 import asyncio
@@ -48,7 +48,8 @@ def save(cursor: chatkit.Cursor) -> None:
 
 async def run(name: str) -> None:
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
     async with chatkit.connect(user="finder", store="finder.db") as chat:
         channel = chat.channel(name)
         listening = asyncio.create_task(listen(channel))

@@ -5,7 +5,7 @@
     CHATKIT_URL=ably://APP.KEY@ CHATKIT_SECRET=... python examples/switch_provider.py
 
 What was said at the one is there at the other: the log remembers it. `rebind=True` lets the outbox move, too.
-SIGTERM ends it.
+SIGTERM or Ctrl+C ends it.
 """
 
 import asyncio
@@ -48,7 +48,8 @@ async def run() -> None:
 
 async def main() -> None:
     running = asyncio.ensure_future(run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, running.cancel)
     _ = await asyncio.wait([running])
     if not running.cancelled():
         running.result()
