@@ -308,10 +308,9 @@ class CatchUp:
         oldest = page.items[0].stamp.key if page.items else None
         if page.before is None or below is None or oldest is None or oldest <= below:
             return False
-        # Of another log it says nothing of this one.
-        if not self._progress.is_of(page.state.log_id) or self._progress.behind(
-            page.state
-        ):  # it would take away what was shown
+        if not self._progress.is_of(page.state.log_id):  # of another log it says nothing of this one
+            return False
+        if self._progress.behind(page.state):  # it would take away what was shown
             return False
         head, shown = head_of(page.state), page
         elsewhere = tuple(self._timeline.window) if self._timeline.window.has_newer else ()

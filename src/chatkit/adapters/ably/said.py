@@ -46,12 +46,11 @@ class Said:
             return
         if envelope.ref is None or envelope.emoji is None:
             return
-        words = self._words.setdefault((channel, Ident(envelope.ref.user, envelope.ref.id)), OrderedDict())
-        self._words.move_to_end((channel, Ident(envelope.ref.user, envelope.ref.id)))
-        register, word = (
-            (envelope.emoji, entry.stamp.user),
-            Word(entry.stamp.key, envelope.kind == KINDS[True]),
-        )
+        about = channel, Ident(envelope.ref.user, envelope.ref.id)
+        words = self._words.setdefault(about, OrderedDict())
+        self._words.move_to_end(about)
+        register = envelope.emoji, entry.stamp.user
+        word = Word(entry.stamp.key, envelope.kind == KINDS[True])
         if register not in words or words[register].key < word.key:
             words[register] = word
             words.move_to_end(register)
